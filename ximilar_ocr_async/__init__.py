@@ -1,0 +1,52 @@
+"""Read text off images with Ximilar's OCR service: batches, slots, retries and money seen to.
+
+Start with `OCRSession`.
+"""
+
+from ximilar_ocr_async.errors import (
+    AuthError,
+    ConnectionFailed,
+    ImageError,
+    OCRError,
+    OptionError,
+    RateLimited,
+    ReplyError,
+    ReplyLost,
+    RequestRejected,
+    ServiceError,
+    ServiceUnavailable,
+    SessionClosed,
+    SessionStateError,
+)
+from ximilar_ocr_async.images import Image
+from ximilar_ocr_async.models import GPT, OCR, Record, Status, Text
+from ximilar_ocr_async.outcomes import Failure, Outcome, Success
+from ximilar_ocr_async.retry import RetryPolicy
+from ximilar_ocr_async.session import OCRSession
+
+__all__ = [
+    "GPT",
+    "OCR",
+    "AuthError",
+    "ConnectionFailed",
+    "Failure",
+    "Image",
+    "ImageError",
+    "OCRError",
+    "OCRSession",
+    "OptionError",
+    "Outcome",
+    "RateLimited",
+    "Record",
+    "ReplyError",
+    "ReplyLost",
+    "RequestRejected",
+    "RetryPolicy",
+    "ServiceError",
+    "ServiceUnavailable",
+    "SessionClosed",
+    "SessionStateError",
+    "Status",
+    "Success",
+    "Text",
+]

@@ -1,0 +1,89 @@
+"""What can go wrong: one tree, each class saying who is at fault and what to do.
+
+::
+
+    OCRError
+    ├── OptionError (ValueError)     the program: an option is outside its allowed values
+    ├── ImageError                   the program: this image cannot be sent; nothing was
+    ├── SessionStateError            the program: the session is not open
+    │   └── SessionClosed            the session closed before the image had its turn
+    ├── ConnectionFailed             the network: the request did not reach the service; not billed
+    ├── ReplyLost                    the network: the request was sent, no whole answer came; maybe billed
+    ├── ReplyError                   the service: its answer cannot be understood; maybe billed
+    └── ServiceError                 the service answered with a failing status
+        ├── AuthError                the account: the token or the plan does not allow this
+        ├── RateLimited              the program: too many requests; wait
+        ├── RequestRejected          the program: the service refuses this request or this record
+        └── ServiceUnavailable       the service: it failed; worth another attempt
+"""
+
+
+class OCRError(Exception):
+    """Base of every error of this package.
+
+    Attributes:
+        status: HTTP status or the service's own code that came with the failure, if any.
+        request_id: The service's name for the request, for its support, if it gave one.
+        retry_after: [s] to wait before another attempt, if the service asked for it.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        status: int | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.request_id = request_id
+        self.retry_after = retry_after
+
+
+class OptionError(OCRError, ValueError):
+    """An option is outside its allowed values. Change the option."""
+
+
+class ImageError(OCRError):
+    """This image cannot be sent, and was not. Mend or drop the image."""
+
+
+class SessionStateError(OCRError):
+    """The session is not open. Use it inside its ``async with`` block."""
+
+
+class SessionClosed(SessionStateError):
+    """The session closed before this image was read. Read it in a new session."""
+
+
+class ConnectionFailed(OCRError):
+    """The request did not reach the service, so nothing was billed. Check network and address."""
+
+
+class ReplyLost(OCRError):
+    """The request was sent and no whole answer came back. It may have been billed."""
+
+
+class ReplyError(OCRError):
+    """The service's answer cannot be understood. It may have been billed; report it."""
+
+
+class ServiceError(OCRError):
+    """The service answered with a failing status; ``status`` and the message are its own."""
+
+
+class AuthError(ServiceError):
+    """The token is wrong, or the plan or its credits do not allow this. See the account's page."""
+
+
+class RateLimited(ServiceError):
+    """Too many requests (or no credits left). Lower ``max_concurrency`` or wait."""
+
+
+class RequestRejected(ServiceError):
+    """The service refuses this request or this record. Sending it again would not help."""
+
+
+class ServiceUnavailable(ServiceError):
+    """The service failed. It was asked as often as the retry policy allows; try later."""

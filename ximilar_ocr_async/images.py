@@ -1,0 +1,155 @@
+"""What the user has: an image by URL, by path or as encoded bytes, and how its bytes are had.
+
+An `Image` is a cheap handle. Nothing is opened before `load`, which the batch that holds a slot
+calls in a worker thread.
+"""
+
+import os
+import stat
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+
+from attrs import Attribute, field, frozen
+
+from ximilar_ocr_async.errors import ImageError, OptionError
+from ximilar_ocr_async.limits import IMAGE_FORMATS, check_language
+
+Source: TypeAlias = str | os.PathLike[str] | bytes
+"""A URL, a file or an encoded image, told apart by type alone: a `str` never opens a file."""
+
+_OWN_KEYS = frozenset({"_id", "_url", "_base64", "lang", "prompt"})
+
+_SIGNATURES = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"II*\x00", "TIFF"),
+    (b"MM\x00*", "TIFF"),
+    (b"%PDF", "PDF"),
+    (b"<svg", "SVG"),
+    (b"\x00\x00\x00\x0cjP  ", "JP2"),
+    (b"8BPS", "PSD"),
+)
+_BMP_HEADER_SIZES = frozenset({12, 40, 52, 56, 64, 108, 124})
+_HEIC_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"hevx"})
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+_HEAD = 64
+"""[bytes] that tell a format."""
+
+
+def _check_lang(_: "Image", __: "Attribute[str | None]", value: str | None) -> None:
+    if value is not None:
+        check_language(value)
+
+
+def _check_extra(_: "Image", __: "Attribute[Mapping[str, Any]]", value: Mapping[str, Any]) -> None:
+    if taken := _OWN_KEYS & value.keys():
+        raise OptionError(f"extra has {', '.join(sorted(taken))}, which the client sets itself")
+
+
+def _name(source: object) -> str:
+    if isinstance(source, bytes):
+        return f"<{len(source):,} bytes>"
+    return repr(source)
+
+
+@frozen
+class Image:
+    """One image to read, and what goes with it.
+
+    Args:
+        source: URL as `str`, file as `pathlib.Path`, or an encoded image as `bytes`.
+        id: The caller's name for it; comes back as ``Record.id``.
+        lang: Language of its text, before the call's own ``lang``.
+        prompt: Question for the language model, before the call's own ``prompt``.
+        extra: More keys for its record on the wire; the service hands them back.
+    """
+
+    source: Source = field(repr=_name)
+    id: str | None = field(default=None, kw_only=True)
+    lang: str | None = field(default=None, kw_only=True, validator=_check_lang)
+    prompt: str | None = field(default=None, kw_only=True)
+    extra: Mapping[str, Any] = field(factory=dict, kw_only=True, hash=False, validator=_check_extra)
+
+    @property
+    def name(self) -> str:
+        """The source in a few words, fit for a message."""
+        return os.fspath(self.source) if isinstance(self.source, os.PathLike) else _name(self.source)
+
+
+def check_source(image: Image) -> None:
+    """Raise `ImageError` when the source is of no kind that can be sent; opens nothing."""
+    match image.source:
+        case str() as url if not _is_url(url):
+            raise ImageError(f"{url[:80]!r} is no http(s) URL; for a file pass pathlib.Path(...)")
+        case str() | bytes() | os.PathLike():
+            return
+        case other:
+            kind = type(other).__name__
+            raise ImageError(f"image is a {kind}, allowed are a URL, a Path, bytes and Image")
+
+
+def _is_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        return url.scheme in {"http", "https"} and bool(url.hostname) and text.isprintable()
+    except ValueError:
+        return False
+
+
+def load(image: Image) -> bytes:
+    """Return the encoded bytes of an image given by file or bytes; blocks on the disk.
+
+    Raises:
+        ImageError: It cannot be read, is empty, or is of no format that the service takes.
+    """
+    source = image.source
+    data = source if isinstance(source, bytes) else _read(source)
+    if not data:
+        raise ImageError(f"{image.name} is empty")
+    format_ = sniff(data[:_HEAD])
+    if format_ is None:
+        raise ImageError(f"{image.name} is no image")
+    if format_ not in IMAGE_FORMATS:
+        raise ImageError(f"{image.name} is {format_}, allowed are {', '.join(IMAGE_FORMATS)}")
+    return data
+
+
+def _read(path: Source) -> bytes:
+    try:
+        # Asked first because opening a pipe would wait for its writer.
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - takes any os.PathLike
+            raise ImageError(f"{os.fspath(path)!s} is not a file")
+        with open(path, "rb") as file:  # noqa: PTH123 - takes any os.PathLike
+            return file.read()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ImageError(f"{os.fspath(path)!s} cannot be read: {reason}") from None
+
+
+def sniff(head: bytes) -> str | None:
+    """Name the format of an image from its first bytes, as in `IMAGE_FORMATS` or another."""
+    for signature, name in _SIGNATURES:
+        if head.startswith(signature):
+            return name
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP"
+    # Two letters alone would take many a text for a bitmap.
+    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES:
+        return "BMP"
+    if head[4:8] == b"ftyp":
+        return _sniff_ftyp(head)
+    return None
+
+
+def _sniff_ftyp(head: bytes) -> str | None:
+    """Tell HEIC, which the service takes, from its relatives, by brands [ISO/IEC 14496-12, 4.3]."""
+    box = head[: int.from_bytes(head[:4], "big")]
+    brands = {box[8:12], *(box[i : i + 4] for i in range(16, len(box), 4))}
+    if brands & _AVIF_BRANDS:
+        return "AVIF"
+    if brands & _HEIC_BRANDS:
+        return "HEIC"
+    return "HEIF" if brands & {b"mif1", b"msf1"} else None

@@ -1,0 +1,53 @@
+"""Facts of the service, each with its source and date: change them here when the service changes.
+
+Sources: *docs* is https://docs.ximilar.com/text/ocr, read in 2026-08; *quickstart* is
+https://docs.ximilar.com/quickstart, read in 2026-08; *vendor's client* is ximilar-client 1.39.0.
+"""
+
+from ximilar_ocr_async.errors import OptionError
+
+BASE_URL = "https://api.ximilar.com"
+"""Source: docs."""
+
+MAX_RECORDS = 10
+"""Records in one request, at most. Source: docs."""
+
+LANGUAGES = {
+    "en": "english",
+    "zh": "chinese",
+    "ko": "korean",
+    "ja": "japanese",
+    "ru": "russian",
+}
+"""What ``lang`` may be, and the name that comes back as ``lang_name``. Source: docs."""
+
+DEFAULT_LANGUAGE = "en"
+"""Source: docs."""
+
+IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "HEIC", "BMP", "TIFF", "GIF")
+"""Image formats that the service takes; of a GIF it reads the first frame. Source: quickstart."""
+
+RECOMMENDED_CONCURRENCY = 3
+"""Requests in flight that the vendor recommends. Source: vendor's client, ``max_workers=3``."""
+
+CONNECT_TIMEOUT = 10.0
+"""[s] Source: judgement; the service is one TCP and one TLS handshake away."""
+
+READ_TIMEOUT = 90.0
+"""[s] without a byte of an answer. Source: vendor's client, ``timeout=90``."""
+
+KEEPALIVE_EXPIRY = 2.0
+"""[s] The service drops idle connections, so we drop them first. Source: cardstream 0.5.2."""
+
+
+def check_language(lang: str) -> str:
+    """Return *lang*; raise `OptionError` when the service does not know it."""
+    if lang not in LANGUAGES:
+        raise OptionError(f"lang is {lang!r}, allowed are {', '.join(LANGUAGES)}")
+    return lang
+
+
+def check_at_least(name: str, value: float, least: float) -> None:
+    """Raise `OptionError` when *value* is no number or below *least*."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
+        raise OptionError(f"{name} is {value!r}, the least is {least}")

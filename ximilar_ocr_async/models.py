@@ -1,0 +1,117 @@
+"""What the service says about an image, as frozen attrs classes in the service's own vocabulary.
+
+Keys of a reply that are not known here are kept in ``extra``, so that a new field of the service
+breaks nobody. Source of names and shapes: https://docs.ximilar.com/text/ocr, read in 2026-08.
+"""
+
+from typing import Any, TypeAlias
+
+from attrs import field, frozen
+
+Point: TypeAlias = tuple[float, float]
+"""(x, y) [px of the image as sent], from its top left corner."""
+
+
+@frozen
+class Text:
+    """One piece of text and where it stands.
+
+    Attributes:
+        text: The characters.
+        polygon: (4, 2) as (x, y) [px of the image as sent], clockwise from the top left.
+        prob: How sure the service is, 0 to 1.
+        extra: Keys that this class does not know.
+    """
+
+    text: str = ""
+    polygon: tuple[Point, ...] = ()
+    prob: float | None = None
+    extra: dict[str, Any] = field(factory=dict, hash=False)
+
+
+@frozen
+class OCR:
+    """All text of one image.
+
+    Attributes:
+        texts: The pieces, in reading order.
+        full_text: The pieces joined by spaces.
+        lang: Language that the image was read in, such as ``en``.
+        lang_name: Its English name, such as ``english``.
+        extra: Keys that this class does not know.
+    """
+
+    texts: tuple[Text, ...] = ()
+    full_text: str = ""
+    lang: str | None = None
+    lang_name: str | None = None
+    extra: dict[str, Any] = field(factory=dict, hash=False)
+
+
+@frozen
+class GPT:
+    """The language model's answer to a prompt.
+
+    Attributes:
+        full_prompt: What the model was asked, with the text of the image in it.
+        result: What it answered; often not JSON.
+        json_result: The answer as parsed by the service, if it could be.
+        extra: Keys that this class does not know.
+    """
+
+    full_prompt: str | None = None
+    result: str | None = None
+    json_result: Any = field(default=None, hash=False)
+    extra: dict[str, Any] = field(factory=dict, hash=False)
+
+
+@frozen
+class Status:
+    """The service's verdict on a request or a record.
+
+    Attributes:
+        code: As in HTTP: 200 to 299 is success.
+        text: In words.
+        request_id: The service's name for the request.
+        extra: Keys that this class does not know.
+    """
+
+    code: int = 200
+    text: str = ""
+    request_id: str | None = None
+    extra: dict[str, Any] = field(factory=dict, hash=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the code means success."""
+        return 200 <= self.code <= 299  # noqa: PLR2004 - the bounds of HTTP's success class
+
+
+@frozen
+class Record:
+    """One image as the service saw it, and what it read.
+
+    Attributes:
+        id: The caller's ``Image.id``, else the one that went over the wire.
+        url: Where the service fetched the image, if it was sent by URL.
+        width: [px of the image as sent]
+        height: [px of the image as sent]
+        status: The service's verdict on this record.
+        ocr: The text.
+        gpt: The answer to the prompt, if there was one.
+        extra: Keys that this class does not know, such as the caller's own ``Image.extra``.
+    """
+
+    id: str | None = None
+    url: str | None = None
+    width: int | None = None
+    height: int | None = None
+    status: Status = field(factory=Status)
+    ocr: OCR = field(factory=OCR)
+    gpt: GPT | None = None
+    extra: dict[str, Any] = field(factory=dict, hash=False)
+
+    @property
+    def text(self) -> str:
+        """The whole text of the image: ``ocr.full_text``."""
+        return self.ocr.full_text

@@ -1,0 +1,206 @@
+"""One call of the user's: images pulled from its source, outcomes handed to its consumer.
+
+Both ends are bounded by one count: images pulled whose outcomes were not yet handed out.
+"""
+
+import os
+from collections import deque
+from collections.abc import AsyncIterable, AsyncGenerator, Iterable
+from contextlib import aclosing
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+from uuid import uuid4
+
+import anyio
+import anyio.lowlevel
+from anyio.abc import TaskGroup
+from attrs import define, field
+
+from ximilar_ocr_async.errors import ImageError, OptionError, SessionStateError
+from ximilar_ocr_async.exchange import Lane
+from ximilar_ocr_async.images import Image, Source, check_source
+from ximilar_ocr_async.limits import MAX_RECORDS
+from ximilar_ocr_async.outcomes import Failure, Outcome
+from ximilar_ocr_async.scheduler import Call, Job, Scheduler
+
+AnyImage: TypeAlias = Image | Source
+Images: TypeAlias = Iterable[AnyImage] | AsyncIterable[AnyImage]
+
+LINGER = 0.02
+"""[s] that an image of a slow source waits for company in its batch, at most."""
+
+LEAVE = 5.0
+"""[s] that a source gets to clean up when its stream is left early."""
+
+
+def check_images(images: object) -> None:
+    """Raise `OptionError` when *images* is one image or nothing that can be iterated over."""
+    one = isinstance(images, str | bytes | os.PathLike | Image)
+    if one or not isinstance(images, Iterable | AsyncIterable):
+        kind = type(images).__name__
+        raise OptionError(f"images is a {kind}, expected an (async) iterable of images")
+
+
+@define(eq=False)
+class Stream:
+    """Outcomes as they come. Lives as long as its ``async with`` block; iterate inside it.
+
+    Leaving the block early withdraws what was not sent.
+    """
+
+    _images: Images
+    _lang: str
+    _prompt: str | None
+    _ordered: bool
+    _scheduler: Scheduler
+    _group: TaskGroup
+
+    _call: Call = field(init=False)
+    _scope: anyio.CancelScope = field(init=False, factory=anyio.CancelScope)
+    # Pulled and not yet submitted.
+    _block: list[Job] = field(init=False, factory=list)
+    # Pulled and not yet handed out: never more than the window.
+    _held: int = field(init=False, default=0)
+    _pulled: int = field(init=False, default=0)
+    _ready: deque[Outcome] = field(init=False, factory=deque)
+    # In order only: outcomes whose turn has not come, by index.
+    _early: dict[int, Outcome] = field(init=False, factory=dict)
+    _turn: int = field(init=False, default=0)
+    _source_error: Exception | None = field(init=False, default=None)
+    _started: bool = field(init=False, default=False)
+    _fed: anyio.Event = field(init=False, factory=anyio.Event)
+    _changed: anyio.Event = field(init=False, factory=anyio.Event)
+    _room: anyio.Event = field(init=False, factory=anyio.Event)
+
+    def __attrs_post_init__(self) -> None:
+        self._call = Call(self._receive)
+
+    # ---- the consumer's end
+
+    async def __aenter__(self) -> Self:
+        if self._started:
+            raise SessionStateError("a stream is entered once; make another")
+        self._started = True
+        self._scheduler.open(self._call)
+        self._group.start_soon(self._feed)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._scheduler.withdraw(self._call)
+        self._scope.cancel()
+        with anyio.move_on_after(LEAVE, shield=True):
+            await self._fed.wait()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Outcome:
+        while not self._ready:
+            if self._fed.is_set() and not self._held:
+                self._finish()
+            await self._changed.wait()
+        self._held -= 1
+        if self._held <= self._window - MAX_RECORDS:
+            self._room.set()
+        return self._ready.popleft()
+
+    def _finish(self) -> None:
+        if self._source_error is not None:
+            error, self._source_error = self._source_error, None
+            raise error
+        raise StopAsyncIteration
+
+    # ---- the scheduler's end
+
+    def _receive(self, outcome: Outcome) -> None:
+        """Take an outcome; called synchronously, so that nothing paid for can be lost."""
+        if self._ordered:
+            self._early[outcome.index] = outcome
+            while self._turn in self._early:
+                self._ready.append(self._early.pop(self._turn))
+                self._turn += 1
+        else:
+            self._ready.append(outcome)
+        self._notify()
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    # ---- the source's end, in a task of the session
+
+    @property
+    def _window(self) -> int:
+        return (self._scheduler.limit + 1) * MAX_RECORDS
+
+    async def _feed(self) -> None:
+        try:
+            with self._scope:
+                await self._pull()
+        except Exception as error:  # noqa: BLE001 - whatever the user's source raises
+            self._source_error = error
+        finally:
+            self._flush()
+            self._fed.set()
+            self._notify()
+
+    async def _pull(self) -> None:
+        async with aclosing(_each(self._images)) as images:
+            async for image in images:
+                self._accept(image)
+                if self._held == self._window:
+                    # Submitted at once, so that batches of several languages are full too.
+                    self._flush()
+                    self._room = anyio.Event()
+                    await self._room.wait()
+
+    def _accept(self, item: AnyImage) -> None:
+        index, self._pulled = self._pulled, self._pulled + 1
+        self._held += 1
+        image = item if isinstance(item, Image) else Image(item)
+        try:
+            check_source(image)
+        except ImageError as error:
+            self._receive(Failure(index=index, image=image, error=error.with_traceback(None)))
+            return
+        if not self._block:
+            self._block = []
+            self._group.start_soon(self._linger, self._block)
+        self._block.append(self._make_job(index, image))
+
+    def _make_job(self, index: int, image: Image) -> Job:
+        prompt = self._prompt if image.prompt is None else image.prompt
+        endpoint = "read" if prompt is None else "read_gpt"
+        lane = Lane(endpoint, image.lang or self._lang)
+        return Job(uuid4().hex, index, image, prompt, lane, self._call)
+
+    async def _linger(self, block: list[Job]) -> None:
+        await anyio.sleep(LINGER)
+        if self._block is block:
+            self._flush()
+
+    def _flush(self) -> None:
+        block, self._block = self._block, []
+        self._scheduler.submit(block)
+
+
+async def _each(images: Images) -> AsyncGenerator[AnyImage]:
+    """Iterate over either kind of iterable, and close it if it was left early."""
+    if isinstance(images, AsyncIterable):
+        iterator = aiter(images)
+        try:
+            async for image in iterator:
+                yield image
+        finally:
+            if hasattr(iterator, "aclose"):
+                await iterator.aclose()
+    else:
+        for image in images:
+            yield image
+            # Other tasks get their turn however long a source that is always ready may be.
+            await anyio.lowlevel.checkpoint()

@@ -1,0 +1,320 @@
+"""The service's JSON, both ways: images to a request body, an answer to records or errors.
+
+The one owner of cattrs. Decoding is tolerant: unknown keys are kept, null means absent, and only
+what cannot be understood at all becomes an error, for that record alone.
+Source: https://docs.ximilar.com/text/ocr and the vendor's clients, read in 2026-08.
+"""
+
+import base64
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from attrs import evolve, fields
+from cattrs import Converter, transform_error
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+
+from ximilar_ocr_async.errors import (
+    AuthError,
+    ImageError,
+    OCRError,
+    RateLimited,
+    ReplyError,
+    ReplyLost,
+    RequestRejected,
+    ServiceError,
+    ServiceUnavailable,
+)
+from ximilar_ocr_async.images import Image
+from ximilar_ocr_async.models import GPT, OCR, Record, Status, Text
+from ximilar_ocr_async.outcomes import Outcome
+
+_log = logging.getLogger(__name__)
+_OK = range(200, 300)
+_SNIPPET = 120
+"""[characters] of an answer that is no JSON, for the error's message."""
+
+# ---------------------------------------------------------------------------------- out
+
+
+def encode_record(
+    record_id: str, image: Image, data: bytes | None, *, prompt: str | None = None
+) -> tuple[bytes, ...]:
+    """Encode one image as a record, in pieces: by URL, or by *data* where there is some.
+
+    Raises:
+        ImageError: Its ``extra`` is not JSON.
+    """
+    fields_: dict[str, Any] = {**image.extra, "_id": record_id}
+    if prompt is not None:
+        fields_["prompt"] = prompt
+    if data is None:
+        fields_["_url"] = image.source
+    try:
+        head = json.dumps(fields_, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ImageError(f"extra of {image.name} is not JSON: {error}") from None
+    if data is None:
+        return (head,)
+    # Base64 needs no escapes, so it is spliced in: json.dumps would walk and copy all of it.
+    return (head[:-1] + b', "_base64": "', base64.b64encode(data), b'"}')
+
+
+def encode_batch(records: Sequence[Sequence[bytes]], lang: str) -> tuple[bytes, ...]:
+    """Join encoded records of one language into a request body, still in pieces."""
+    pieces = [b'{"lang": "%s", "records": [' % lang.encode()]
+    for place, record in enumerate(records):
+        if place:
+            pieces.append(b", ")
+        pieces.extend(record)
+    return (*pieces, b"]}")
+
+
+# ---------------------------------------------------------------------------------- in
+
+_NAMES: Mapping[type, Mapping[str, str]] = {
+    Record: {
+        "id": "_id",
+        "url": "_url",
+        "width": "_width",
+        "height": "_height",
+        "status": "_status",
+        "ocr": "_ocr",
+        "gpt": "_gpt",
+    },
+}
+"""Where an attribute's key on the wire differs from its name."""
+
+_DROPPED = frozenset({"_base64"})
+"""An image that the service sends back is not worth its memory."""
+
+_converter = Converter()
+
+
+def _keys(cls: type) -> dict[str, str]:
+    names = _NAMES.get(cls, {})
+    return {a.name: names.get(a.name, a.name) for a in fields(cls) if a.name != "extra"}
+
+
+def _overrides(cls: type) -> dict[str, Any]:
+    renames = {name: override(rename=key) for name, key in _keys(cls).items()}
+    return {**renames, "extra": override(omit=True)}
+
+
+def _structure_hook(cls: type[Any]) -> Callable[[Any, Any], Any]:
+    structure = make_dict_structure_fn(cls, _converter, **_overrides(cls))
+    known = frozenset(_keys(cls).values())
+
+    def hook(value: Any, _: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise TypeError(f"expected an object, got {type(value).__name__}")
+        given = {k: v for k, v in value.items() if k in known and v is not None}
+        extra = {k: v for k, v in value.items() if k not in known and k not in _DROPPED}
+        parsed = structure(given, cls)
+        return evolve(parsed, extra=extra) if extra else parsed
+
+    return hook
+
+
+def _unstructure_hook(cls: type[Any]) -> Callable[[Any], dict[str, Any]]:
+    unstructure: Callable[[Any], dict[str, Any]] = make_dict_unstructure_fn(
+        cls, _converter, **_overrides(cls)
+    )
+    return lambda value: unstructure(value) | value.extra
+
+
+def _structure_str(value: Any, _: Any) -> str:
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise TypeError(f"expected a string, got {type(value).__name__}")
+
+
+_converter.register_structure_hook(str, _structure_str)
+for _class in (Text, OCR, GPT, Status, Record):
+    _converter.register_structure_hook(_class, _structure_hook(_class))
+    _converter.register_unstructure_hook(_class, _unstructure_hook(_class))
+
+
+def _status(value: Any, default: Status) -> Status:
+    """Read a status of any type the service uses: object, number or string."""
+    match value:
+        case Mapping():
+            return _converter.structure({"code": default.code, **value}, Status)
+        case int():
+            return Status(code=value)
+        case str() if value.isdecimal():
+            return Status(code=int(value))
+        case str():
+            return evolve(default, text=value)
+        case _:
+            return default
+
+
+def decode(
+    http_status: int, body: bytes, ids: Sequence[str], *, retry_after: float | None = None
+) -> list[Record | OCRError]:
+    """Decode the answer to a batch.
+
+    Args:
+        http_status: Of the answer.
+        body: The answer, JSON or whatever came instead.
+        ids: (n) ids of the records that were sent.
+        retry_after: [s] that the answer asks to wait.
+
+    Returns:
+        (n) for each id its record, or what went wrong with it.
+    """
+    try:
+        document = _parse(body)
+        status = _document_status(document, Status(code=http_status))
+        rows = document.get("records") if isinstance(document, Mapping) else None
+    except _Unintelligible as error:
+        status, rows, document = Status(code=http_status, text=str(error)), None, None
+    if http_status in _OK and isinstance(rows, list) and (rows or status.ok):
+        return _decode_rows(rows, ids, status)
+    return [_whole_failure(http_status, status, document, retry_after) for _ in ids]
+
+
+class _Unintelligible(Exception):
+    pass
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return json.loads(body, parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
+        text = body[:_SNIPPET].decode("ascii", "replace").strip()
+        shown = " ".join(text.split()) if text else "nothing"
+        raise _Unintelligible(f"the answer is not JSON: {shown}") from None
+
+
+def _document_status(document: Any, default: Status) -> Status:
+    value = document.get("status") if isinstance(document, Mapping) else None
+    try:
+        status = _status(value, default)
+    except Exception as error:  # noqa: BLE001 - cattrs raises groups of many types
+        raise _Unintelligible(_address(error, "$.status")) from None
+    # A failing HTTP status is believed over a body that claims success.
+    return status if status.ok <= default.ok else evolve(status, code=default.code)
+
+
+def _whole_failure(
+    http_status: int, status: Status, document: Any, retry_after: float | None
+) -> OCRError:
+    text = status.text or _detail(document)
+    if http_status in _OK and status.ok:
+        return ReplyError(text or "the answer has no records", request_id=status.request_id)
+    return service_error(
+        status.code, text, request_id=status.request_id, retry_after=retry_after
+    )
+
+
+def _detail(document: Any) -> str:
+    """Find the words of an error in the shapes that the service's frameworks give it."""
+    match document:
+        case {"detail": str(text)} | [str(text), *_]:
+            return text
+        case dict() if document:
+            name, value = next(iter(document.items()))
+            return f"{name}: {value}"[:_SNIPPET]
+        case _:
+            return ""
+
+
+def service_error(
+    code: int, text: str, *, request_id: str | None = None, retry_after: float | None = None
+) -> OCRError:
+    """Turn a failing status of a whole request into its error."""
+    return _error_class(code)(
+        f"{code}: {text}" if text else f"the service answered {code}",
+        status=code,
+        request_id=request_id,
+        retry_after=retry_after,
+    )
+
+
+def _error_class(code: int) -> type[OCRError]:
+    match code:
+        case 401 | 402 | 403:
+            return AuthError
+        case 429:
+            return RateLimited
+        case 504 | 524:
+            return ReplyLost  # a gateway gave up on a service that may have gone on
+        case 408 | 425:
+            return ServiceUnavailable
+        case _ if code >= 500:  # noqa: PLR2004 - HTTP's class of server errors
+            return ServiceUnavailable
+        case _:
+            return RequestRejected
+
+
+def _decode_rows(rows: list[Any], ids: Sequence[str], default: Status) -> list[Record | OCRError]:
+    found = dict(_match(rows, ids))
+    if len(rows) != len(found):
+        _log.warning("ignored %d records that were not asked for", len(rows) - len(found))
+    return [
+        _decode_row(found[i], f"$.records[{i}]", default)
+        if i in found
+        else ReplyError(
+            f"the answer has {len(rows)} records for {len(ids)}, and not this one",
+            request_id=default.request_id,
+        )
+        for i in ids
+    ]
+
+
+def _match(rows: list[Any], ids: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """Pair rows with ids: by ``_id``; by place only when no row has one and the counts agree."""
+    named = [(row["_id"], row) for row in rows if isinstance(row, Mapping) and "_id" in row]
+    if not named and len(rows) == len(ids):
+        yield from zip(ids, rows, strict=True)
+        return
+    wanted = set(ids)
+    for name, row in named:
+        if isinstance(name, str) and name in wanted:
+            wanted.remove(name)
+            yield name, row
+
+
+def _decode_row(row: Any, address: str, default: Status) -> Record | OCRError:
+    try:
+        status = _status(row.get("_status") if isinstance(row, Mapping) else None, default)
+        if not status.ok:
+            return _record_error(status)
+        return _converter.structure({**row, "_status": _converter.unstructure(status)}, Record)
+    except Exception as error:  # noqa: BLE001 - cattrs raises groups of many types
+        return ReplyError(_address(error, address), request_id=default.request_id)
+
+
+def _record_error(status: Status) -> ServiceError:
+    # A record's own 401 or 403 tells of its URL, not of the account: it must not stop the others.
+    transient = status.code == 429 or status.code >= 500  # noqa: PLR2004 - HTTP's own numbers
+    cls = ServiceUnavailable if transient else RequestRejected
+    text = f"{status.code}: {status.text}"
+    return cls(text, status=status.code, request_id=status.request_id)
+
+
+def _address(error: Exception, path: str) -> str:
+    return "; ".join(transform_error(error, path=path)[:3])
+
+
+# ---------------------------------------------------------------------------------- for files
+
+
+def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
+    """Return *outcome* as JSON types, its record in the service's own names."""
+    common = {
+        "index": outcome.index,
+        "image": outcome.image.name,
+        "ok": outcome.ok,
+        "attempts": outcome.attempts,
+        "maybe_billed": outcome.maybe_billed,
+    }
+    if outcome.ok:
+        return common | {"record": _converter.unstructure(outcome.record)}
+    error = outcome.error
+    told = {"type": type(error).__name__, "message": str(error)}
+    more = {"status": error.status, "request_id": error.request_id}
+    return common | {"error": told | {k: v for k, v in more.items() if v is not None}}
