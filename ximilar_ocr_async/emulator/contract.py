@@ -1,0 +1,190 @@
+"""The service's contract as pure functions: a request in, a reply out, with the reading between.
+
+What is known of the real service is followed; where nothing is known (codes and words of most
+errors), the shapes are those of its sibling services.
+Source: https://docs.ximilar.com/text/ocr, read in 2026-08.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import field, frozen
+
+from ximilar_ocr_async.emulator.engines import Reading, Unreadable
+from ximilar_ocr_async.limits import DEFAULT_LANGUAGE, LANGUAGES, MAX_RECORDS
+from ximilar_ocr_async.models import Text
+
+READ = "/ocr/v2/read"
+READ_GPT = "/ocr/v2/read_gpt"
+DETAILS = "/account/v2/details/"
+
+_METHODS = {READ: "POST", READ_GPT: "POST", DETAILS: "GET"}
+
+
+@frozen
+class Request:
+    """What is looked at of an HTTP request."""
+
+    method: str
+    path: str
+    authorization: str | None = field(default=None, repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+
+@frozen
+class Reply:
+    """An HTTP status and the JSON document under it."""
+
+    status: int
+    document: dict[str, Any]
+
+
+@frozen
+class Task:
+    """One record to read: an image as bytes or by URL, or what is wrong with the record."""
+
+    fields: dict[str, Any]
+    lang: str
+    image: bytes | None = field(default=None, repr=False)
+    url: str | None = None
+    fault: Unreadable | None = None
+
+
+def accept(request: Request, *, token: str | None = None, billed: int = 0) -> Reply | list[Task]:
+    """Check a request, and answer it unless there are records to read.
+
+    Args:
+        request: The request.
+        token: The one that is allowed; any if there is none.
+        billed: Records billed so far, for the account's details.
+    """
+    if request.path not in _METHODS:
+        return Reply(404, {"detail": "Not found."})
+    if request.method != _METHODS[request.path]:
+        return Reply(405, {"detail": f'Method "{request.method}" not allowed.'})
+    if not _is_authorized(request.authorization, token):
+        return Reply(401, {"detail": "Invalid token."})
+    if request.path == DETAILS:
+        return Reply(200, _details(billed))
+    return _tasks(request)
+
+
+def _is_authorized(header: str | None, token: str | None) -> bool:
+    scheme, _, given = (header or "").partition(" ")
+    return scheme == "Token" and bool(given) and token in {None, given}
+
+
+def _details(billed: int) -> dict[str, Any]:
+    return {
+        "id": 1,
+        "email": "local@example.com",
+        "first_name": "Local",
+        "last_name": "Service",
+        "verified": True,
+        "credits_counter": billed * 5,
+        "credits_limit": 2147483647,
+    }
+
+
+def refuse(code: int, text: str) -> Reply:
+    """Make the reply to a request that is refused as a whole."""
+    return Reply(code, {"status": {"code": code, "text": text}})
+
+
+def _tasks(request: Request) -> Reply | list[Task]:
+    try:
+        document = json.loads(request.body)
+    except (ValueError, RecursionError):
+        return refuse(400, "the body is not JSON")
+    records = document.get("records") if isinstance(document, dict) else None
+    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+        return refuse(400, "records must be a list of objects")
+    if not 1 <= len(records) <= MAX_RECORDS:
+        return refuse(400, f"{len(records)} records, allowed are 1 to {MAX_RECORDS}")
+    lang = document.get("lang", DEFAULT_LANGUAGE)
+    if lang not in LANGUAGES:
+        return refuse(400, f"lang is {lang!r}, allowed are {', '.join(LANGUAGES)}")
+    wants_gpt = request.path == READ_GPT
+    return [_task(record, lang, wants_gpt=wants_gpt) for record in records]
+
+
+def _task(record: dict[str, Any], lang: str, *, wants_gpt: bool) -> Task:
+    fields = {key: value for key, value in record.items() if key != "_base64"}
+    lang = record.get("lang", lang)
+    try:
+        if lang not in LANGUAGES:
+            raise Unreadable(400, f"lang is {lang!r}, allowed are {', '.join(LANGUAGES)}")
+        if wants_gpt and record.get("prompt"):
+            raise Unreadable(501, "this local service has no language model to prompt")
+        image, url = _source(record)
+    except Unreadable as fault:
+        return Task(fields, lang, fault=fault)
+    return Task(fields, lang, image=image, url=url)
+
+
+def _source(record: dict[str, Any]) -> tuple[bytes | None, str | None]:
+    match record:
+        case {"_url": _, "_base64": _}:
+            raise Unreadable(400, "a record has either _url or _base64, not both")
+        case {"_url": str(url)}:
+            return None, url
+        case {"_base64": str(encoded)}:
+            return _decode(encoded), None
+        case _:
+            raise Unreadable(400, "a record needs _url or _base64, a string")
+
+
+def _decode(encoded: str) -> bytes:
+    # Both forms are taken by the real service: the vendor's client sends one or the other.
+    plain = encoded.partition(",")[2] if encoded.startswith("data:") else encoded
+    try:
+        return base64.b64decode(plain, validate=True)
+    except (binascii.Error, ValueError):
+        raise Unreadable(400, "_base64 is not base64") from None
+
+
+def compose(
+    tasks: Sequence[Task],
+    readings: Sequence[Reading | Unreadable],
+    *,
+    request_id: str,
+    seconds: float,
+) -> Reply:
+    """Make the reply to a request whose records were read, each well or not."""
+    pairs = zip(tasks, readings, strict=True)
+    status = {"code": 200, "text": "OK", "request_id": request_id}
+    return Reply(
+        200,
+        {
+            "records": [_record(task, reading, status) for task, reading in pairs],
+            "status": {**status, "proc_id": request_id},
+            "statistics": {"processing time": seconds},
+        },
+    )
+
+
+def _record(task: Task, reading: Reading | Unreadable, status: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(reading, Unreadable):
+        fault = {**status, "code": reading.code, "text": reading.text}
+        return {**task.fields, "_status": fault}
+    texts = [_text(text) for text in reading.texts]
+    return {
+        **task.fields,
+        "_status": status,
+        "_width": reading.width,
+        "_height": reading.height,
+        "_ocr": {
+            "texts": texts,
+            "full_text": " ".join(text["text"] for text in texts),
+            "lang": task.lang,
+            "lang_name": LANGUAGES[task.lang],
+        },
+    }
+
+
+def _text(text: Text) -> dict[str, Any]:
+    polygon = [list(point) for point in text.polygon]
+    return {"polygon": polygon, "text": text.text, "prob": text.prob}

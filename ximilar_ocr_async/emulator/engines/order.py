@@ -1,0 +1,59 @@
+"""Texts in any order in, texts in reading order out."""
+
+from collections.abc import Sequence
+from math import atan2, cos, dist, sin
+from statistics import fmean, median
+
+from attrs import frozen
+
+from ximilar_ocr_async.models import Text
+
+
+@frozen
+class Place:
+    """Where a text stands on its page after the page was turned level; all in [px]."""
+
+    along: float
+    across: float
+    height: float
+    text: Text
+
+
+def reading_order(texts: Sequence[Text]) -> tuple[Text, ...]:
+    """Sort *texts*, which have four points each: rows from the top, each row from the left.
+
+    A text belongs to a row while its middle lies less than half a letter's height below the middle
+    of the row's highest text. Rows follow the tilt of the page, which is that of its median text.
+    """
+    if not texts:
+        return ()
+    tilt = median(_tilt(text) for text in texts)
+    rows: list[list[Place]] = []
+    for place in sorted((_place(text, tilt) for text in texts), key=lambda place: place.across):
+        if rows and _in_row(place, rows[-1][0]):
+            rows[-1].append(place)
+        else:
+            rows.append([place])
+    return tuple(place.text for row in rows for place in sorted(row, key=lambda place: place.along))
+
+
+def _tilt(text: Text) -> float:
+    """Angle of the upper edge of *text* [rad], clockwise."""
+    (left, top), (right, end) = text.polygon[:2]
+    return atan2(end - top, right - left)
+
+
+def _place(text: Text, tilt: float) -> Place:
+    """Place the middle of *text* on axes turned clockwise by *tilt* [rad]."""
+    x = fmean(x for x, _ in text.polygon)
+    y = fmean(y for _, y in text.polygon)
+    return Place(
+        along=x * cos(tilt) + y * sin(tilt),
+        across=y * cos(tilt) - x * sin(tilt),
+        height=dist(text.polygon[0], text.polygon[3]),
+        text=text,
+    )
+
+
+def _in_row(place: Place, highest: Place) -> bool:
+    return place.across - highest.across < min(place.height, highest.height) / 2

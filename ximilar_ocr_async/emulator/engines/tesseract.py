@@ -1,0 +1,113 @@
+"""Tesseract as a recogniser: pixels in, lines of text out. Owner of the program ``tesseract``."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from functools import cached_property
+from itertools import groupby
+from statistics import fmean
+
+from attrs import field, frozen
+
+from ximilar_ocr_async.emulator.engines import Unreadable
+from ximilar_ocr_async.emulator.pictures import Pixels, shrink
+from ximilar_ocr_async.models import Text
+
+MODELS = {"en": "eng", "zh": "chi_sim", "ja": "jpn", "ko": "kor", "ru": "rus"}
+"""Tesseract's name for each language; Debian's packages are tesseract-ocr-eng and so on."""
+
+TIMEOUT = 60.0
+"""[s] for one image. Source: judgement; a full page takes 5."""
+
+LONG_SIDE = 4000
+"""[px] Images are shrunk to this: a page at 300 dpi, which Tesseract is made for, has 3,500."""
+
+LEAST_CONFIDENCE = 40.0
+"""Of 100."""
+
+SPACE_BESIDE_HAN = re.compile(
+    r"(?<=[\u2e80-\u9fff\uff00-\uffef]) | (?=[\u2e80-\u9fff\uff00-\uffef])"
+)
+"""Chinese and Japanese are written without spaces; Latin words among them are not."""
+
+
+@frozen
+class Word:
+    """One row of level 5 of Tesseract's TSV: its line, its box [px], 0 to 100, and its text."""
+
+    line: tuple[str, ...]
+    left: int
+    top: int
+    width: int
+    height: int
+    confidence: float
+    text: str
+
+
+@frozen
+class TesseractRecogniser:
+    """Reads with the installed Tesseract, if there is one. Callable from any thread."""
+
+    program: str | None = field(factory=lambda: shutil.which("tesseract"))
+    timeout: float = TIMEOUT
+
+    @cached_property
+    def languages(self) -> frozenset[str]:
+        """What Tesseract has models for; asked once."""
+        if self.program is None:
+            return frozenset()
+        installed = self._run(["--list-langs"]).splitlines()
+        return frozenset(lang for lang, model in MODELS.items() if model in installed)
+
+    def __call__(self, pixels: Pixels, lang: str) -> tuple[Text, ...]:
+        """Read *pixels* in *lang*, which has to be one of `languages`."""
+        small = shrink(pixels, LONG_SIDE)
+        height, width = small.shape[:2]
+        pnm = b"P6 %d %d 255\n" % (width, height) + small.tobytes()
+        table = self._run(["stdin", "stdout", "-l", MODELS[lang], "--psm", "3", "tsv"], pnm)
+        scale = pixels.shape[1] / width
+        lines = groupby(_words(table), key=lambda word: word.line)
+        return tuple(_text(list(words), lang, scale) for _, words in lines)
+
+    def _run(self, arguments: list[str], image: bytes = b"") -> str:
+        """Run Tesseract on *image* and return what it prints."""
+        try:
+            done = subprocess.run(  # noqa: S603 - no shell, and no argument comes from outside
+                [str(self.program), *arguments],
+                input=image,
+                capture_output=True,
+                check=True,
+                timeout=self.timeout,
+                env={**os.environ, "OMP_THREAD_LIMIT": "1"},
+            )
+        except subprocess.CalledProcessError as error:
+            reason = error.stderr.decode(errors="replace").strip().partition("\n")[0]
+            raise Unreadable(500, f"tesseract failed: {reason or error.returncode}") from error
+        except subprocess.TimeoutExpired as error:
+            raise Unreadable(500, f"tesseract took more than {self.timeout:g} s") from error
+        return done.stdout.decode(errors="replace")
+
+
+def _words(table: str) -> Iterator[Word]:
+    """Take the words that count from Tesseract's TSV, whose texts may hold quotes but no tabs."""
+    for row in table.splitlines()[1:]:
+        *numbers, confidence, text = row.split("\t", 11)
+        level, *line = numbers[:5]
+        if level == "5" and text.strip() and float(confidence) >= LEAST_CONFIDENCE:
+            left, top, width, height = map(int, numbers[6:10])
+            yield Word(tuple(line), left, top, width, height, float(confidence), text)
+
+
+def _text(words: list[Word], lang: str, scale: float) -> Text:
+    """Join the *words* of a line, in the frame of a picture *scale* times as large."""
+    line = " ".join(word.text for word in words)
+    left, top = min(word.left for word in words) * scale, min(word.top for word in words) * scale
+    right = max(word.left + word.width for word in words) * scale
+    bottom = max(word.top + word.height for word in words) * scale
+    return Text(
+        text=SPACE_BESIDE_HAN.sub("", line) if lang in {"ja", "zh"} else line,
+        polygon=((left, top), (right, top), (right, bottom), (left, bottom)),
+        prob=fmean(word.confidence for word in words) / 100,
+    )
