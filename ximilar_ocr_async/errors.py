@@ -7,9 +7,9 @@
     ├── ImageError                   the program: this image cannot be sent; nothing was
     ├── SessionStateError            the program: the session is not open
     │   └── SessionClosed            the session closed before the image had its turn
-    ├── ConnectionFailed             the network: the request did not reach the service; not billed
-    ├── ReplyLost                    the network: the request was sent, no whole answer came; maybe billed
-    ├── ReplyError                   the service: its answer cannot be understood; maybe billed
+    ├── ConnectionFailed             the network: the service was not reached; nothing was billed
+    ├── ReplyLost                    the network: sent, but no whole answer came; maybe billed
+    ├── ReplyError                   the service: its answer makes no sense; maybe billed
     └── ServiceError                 the service answered with a failing status
         ├── AuthError                the account: the token or the plan does not allow this
         ├── RateLimited              the program: too many requests; wait

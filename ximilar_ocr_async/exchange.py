@@ -54,9 +54,7 @@ class Exchange:
         names = {outgoing.id: outgoing.image.id for outgoing in batch}
         return failed | {i: _renamed(answer, names[i]) for i, answer in answers.items()}
 
-    async def _encode(
-        self, batch: Sequence[Outgoing]
-    ) -> dict[str, tuple[bytes, ...] | ImageError]:
+    async def _encode(self, batch: Sequence[Outgoing]) -> dict[str, tuple[bytes, ...] | ImageError]:
         if _is_small(batch):
             return _encode(batch)
         return await anyio.to_thread.run_sync(

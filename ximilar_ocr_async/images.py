@@ -76,7 +76,9 @@ class Image:
     @property
     def name(self) -> str:
         """The source in a few words, fit for a message."""
-        return os.fspath(self.source) if isinstance(self.source, os.PathLike) else _name(self.source)
+        return (
+            os.fspath(self.source) if isinstance(self.source, os.PathLike) else _name(self.source)
+        )
 
 
 def check_source(image: Image) -> None:

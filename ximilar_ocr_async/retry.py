@@ -82,26 +82,18 @@ class RetryPolicy:
         check_at_least("cap", self.cap, 0)
         check_at_least("resend_maybe_billed", self.resend_maybe_billed, 0)
 
-    def resends(self, error: OCRError, *, attempts: int, maybe_billed: int) -> bool:
-        """Whether to send a record again after *error*.
+    def resend_after(self, error: OCRError, *, attempts: int, maybe_billed: int) -> float | None:
+        """Return how long [s] to wait before a record is sent again; None if it should not be.
 
         Args:
-            error: How the last attempt ended.
-            attempts: Requests that carried the record so far.
+            error: How its last attempt ended.
+            attempts: Requests that carried it so far.
             maybe_billed: How many of them may have been billed without a result.
         """
-        if attempts >= self.attempts:
-            return False
-        match judge(error):
-            case Verdict.RESEND:
-                return True
-            case Verdict.RESEND_MAYBE_BILLED:
-                return maybe_billed <= self.resend_maybe_billed
-            case _:
-                return False
-
-    def pause(self, error: OCRError, *, attempts: int) -> float:
-        """Return how long [s] to wait after *attempts* requests, the last of which got *error*."""
+        verdict = judge(error)
+        lost = verdict is Verdict.RESEND_MAYBE_BILLED and maybe_billed <= self.resend_maybe_billed
+        if attempts >= self.attempts or not (lost or verdict is Verdict.RESEND):
+            return None
         state = RetryCallState(AsyncRetrying(), None, (), {})
         state.attempt_number = attempts
         jitter = wait_random_exponential(multiplier=self.base, max=self.cap)(state)

@@ -142,17 +142,18 @@ class Scheduler:
 
     async def _run(self, batch: _Batch) -> None:
         results = await self._attempt(batch)
-        batch.jobs = [job for job in batch.jobs if self._is_to_resend(job, results.get(job.id))]
+        pauses = {job: self._conclude(job, results.get(job.id)) for job in batch.jobs}
+        batch.jobs = [job for job, pause in pauses.items() if pause is not None]
         self._fill()
         if batch.jobs:
-            await self._pause(batch, results)
+            await self._pause(batch, pauses[batch.jobs[0]] or 0.0)
 
     async def _attempt(self, batch: _Batch) -> dict[str, Record | OCRError]:
         """Return by id how the attempt ended; nothing if it was cancelled as nobody waits."""
         try:
             with batch.scope:
                 return await self.attempt(batch.lane, batch.jobs)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             # A bug of ours; raised, it would cancel the task group and with it the user's code.
             _log.exception("an attempt raised")
             return {job.id: OCRError(f"internal error: {error!r}") for job in batch.jobs}
@@ -160,31 +161,30 @@ class Scheduler:
             self._in_flight.discard(batch)
         return {}
 
-    def _is_to_resend(self, job: Job, result: Record | OCRError | None) -> bool:
-        """Count the attempt, and end the job unless another attempt may help."""
+    def _conclude(self, job: Job, result: Record | OCRError | None) -> float | None:
+        """Count the attempt; end the job, or return how long [s] to wait before another."""
         if result is None:
-            return False
+            return None
         if isinstance(result, Record):
             job.attempts += 1
             self._succeed(job, result)
-            return False
+            return None
         verdict = judge(result)
         job.attempts += not isinstance(result, ImageError)
         job.maybe_billed += verdict is Verdict.RESEND_MAYBE_BILLED
         if verdict is Verdict.STOP:
             self._stop(job.lane.endpoint, result)
-        if self.retry.resends(result, attempts=job.attempts, maybe_billed=job.maybe_billed):
-            return True
-        self._fail(job, result)
-        return False
+        pause = self.retry.resend_after(
+            result, attempts=job.attempts, maybe_billed=job.maybe_billed
+        )
+        if pause is None:
+            self._fail(job, result)
+        return pause
 
-    async def _pause(self, batch: _Batch, results: dict[str, Record | OCRError]) -> None:
+    async def _pause(self, batch: _Batch, seconds: float) -> None:
         """Wait without a slot, then put what is left of *batch* before all that is queued."""
-        first = batch.jobs[0]
-        error = results[first.id]
-        assert isinstance(error, OCRError)
         self._pausing.add(batch)
-        await anyio.sleep(self.retry.pause(error, attempts=first.attempts))
+        await anyio.sleep(seconds)
         self._pausing.discard(batch)
         for job in reversed(batch.jobs):
             if self._admit(job):

@@ -5,10 +5,10 @@ Both ends are bounded by one count: images pulled whose outcomes were not yet ha
 
 import os
 from collections import deque
-from collections.abc import AsyncIterable, AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Self, TypeAlias
 from uuid import uuid4
 
 import anyio

@@ -133,9 +133,7 @@ class Transport:
             headers={**self._headers, "Content-Length": str(size)},
             extensions={"trace": trace, "timeout": self._step_timeouts()},
         )
-        response = await self._client.send(
-            request, auth=self._token.sign, follow_redirects=False
-        )
+        response = await self._client.send(request, auth=self._token.sign, follow_redirects=False)
         asked = response.headers.get("Retry-After")
         wait = parse_retry_after(asked, now=datetime.now(UTC))
         return Answer(response.status_code, response.content, wait)

@@ -195,8 +195,10 @@ def _document_status(document: Any, default: Status) -> Status:
         status = _status(value, default)
     except Exception as error:  # noqa: BLE001 - cattrs raises groups of many types
         raise _Unintelligible(_address(error, "$.status")) from None
-    # A failing HTTP status is believed over a body that claims success.
-    return status if status.ok <= default.ok else evolve(status, code=default.code)
+    if status.ok and not default.ok:
+        # A failing HTTP status is believed over a body that claims success.
+        return evolve(status, code=default.code)
+    return status
 
 
 def _whole_failure(
@@ -205,9 +207,7 @@ def _whole_failure(
     text = status.text or _detail(document)
     if http_status in _OK and status.ok:
         return ReplyError(text or "the answer has no records", request_id=status.request_id)
-    return service_error(
-        status.code, text, request_id=status.request_id, retry_after=retry_after
-    )
+    return service_error(status.code, text, request_id=status.request_id, retry_after=retry_after)
 
 
 def _detail(document: Any) -> str:

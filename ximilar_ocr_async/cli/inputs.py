@@ -48,7 +48,7 @@ def expand(word: str) -> Iterator[str | Path]:
     elif Path(word).is_dir():
         yield from _walk(word)
     elif has_magic(word) and not Path(word).exists():
-        yield from map(Path, sorted(glob(word, recursive=True)))
+        yield from map(Path, sorted(glob(word, recursive=True)))  # noqa: PTH207 - not relative to a folder
     else:
         yield Path(word)
 

@@ -33,7 +33,9 @@ class Fetch:
             try:
                 return await self._get(url)
             except (OSError, ValueError, httpx.HTTPError, httpx.InvalidURL) as error:
-                raise Unreadable(400, f"the URL cannot be fetched: {type(error).__name__}") from None
+                raise Unreadable(
+                    400, f"the URL cannot be fetched: {type(error).__name__}"
+                ) from None
         raise Unreadable(400, f"the URL did not answer within {TIMEOUT:g} s")
 
     async def _get(self, url: str) -> bytes:
@@ -43,7 +45,9 @@ class Fetch:
         address = await self._resolve(parts.hostname, parts.port or parts.scheme)
         # The address that was checked is the one that is asked: a name may change in between.
         netloc = f"[{address}]" if ":" in address else address
-        pinned = urlunsplit(parts._replace(netloc=netloc + (f":{parts.port}" if parts.port else "")))
+        pinned = urlunsplit(
+            parts._replace(netloc=netloc + (f":{parts.port}" if parts.port else ""))
+        )
         async with (
             httpx.AsyncClient(trust_env=False) as client,
             client.stream(

@@ -24,8 +24,13 @@ TIMEOUT = 60.0
 LONG_SIDE = 4000
 """[px] Images are shrunk to this: a page at 300 dpi, which Tesseract is made for, has 3,500."""
 
+LAYOUT = "4"
+"""``--psm``: one column of text in any sizes, so that the cells of a row stay together. Measured on
+pictures in Korean and Russian: 55 of 58 lines read; automatic layout, which is the default, 46."""
+
 LEAST_CONFIDENCE = 40.0
-"""Of 100."""
+"""[of 100] Measured: below it were 30 of 41 words that Tesseract saw in noise, blots and scribbles,
+and none of 601 that it read rightly."""
 
 SPACE_BESIDE_HAN = re.compile(
     r"(?<=[\u2e80-\u9fff\uff00-\uffef]) | (?=[\u2e80-\u9fff\uff00-\uffef])"
@@ -66,7 +71,7 @@ class TesseractRecogniser:
         small = shrink(pixels, LONG_SIDE)
         height, width = small.shape[:2]
         pnm = b"P6 %d %d 255\n" % (width, height) + small.tobytes()
-        table = self._run(["stdin", "stdout", "-l", MODELS[lang], "--psm", "3", "tsv"], pnm)
+        table = self._run(["stdin", "stdout", "-l", MODELS[lang], "--psm", LAYOUT, "tsv"], pnm)
         scale = pixels.shape[1] / width
         lines = groupby(_words(table), key=lambda word: word.line)
         return tuple(_text(list(words), lang, scale) for _, words in lines)

@@ -1,0 +1,37 @@
+# The few commands of the project. Each sets up what it needs in .venv, and nothing outside.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint types images clean
+
+demo: .venv/demo
+	$(BIN)/python examples/demo.py
+
+test: .venv/dev
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage report
+
+lint: .venv/dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: .venv/dev
+	$(BIN)/mypy
+
+images: .venv/demo
+	$(BIN)/python examples/make_images.py
+
+clean:
+	rm -rf .venv out .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+.venv/demo: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[all]'
+	touch $@
+
+.venv/dev: .venv/demo
+	$(BIN)/python -m pip install --quiet --group dev
+	touch $@

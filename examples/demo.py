@@ -1,0 +1,138 @@
+"""The main job, on this machine: a folder of pictures in; a table, overlays and JSON lines out.
+
+Run as ``make demo``. The local service reads with real OCR, and the client talks to it over real
+HTTP, as it would to Ximilar's.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+
+import anyio
+from attrs import frozen
+from PIL import Image as Picture
+from PIL import ImageDraw
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+from rich.table import Table
+
+from ximilar_ocr_async import Failure, Image, OCRSession, Outcome, Record, Success
+from ximilar_ocr_async.emulator.engines.local import LocalEngine
+from ximilar_ocr_async.emulator.pictures import decode
+from ximilar_ocr_async.emulator.server import serving
+from ximilar_ocr_async.emulator.service import Service
+from ximilar_ocr_async.wire import outcome_to_json
+
+HERE = Path(__file__).parent
+OUT = Path("out")
+WORDS_SHOWN = 46
+"""[columns of the terminal]"""
+SURE, UNSURE = (0, 140, 80), (210, 50, 30)
+SURE_FROM = 0.9
+"""Mean probability from which an outline is drawn as sure."""
+
+console = Console()
+
+
+@frozen
+class Arrival:
+    """An outcome, and when it came [s after the start]."""
+
+    outcome: Outcome
+    seconds: float
+
+
+def find_pictures(languages: frozenset[str]) -> list[Image]:
+    """Return the example pictures that can be read here; say how to get the others."""
+    truth = json.loads((HERE / "truth.json").read_text(encoding="utf-8"))
+    images = [
+        Image(HERE / "images" / name, lang=picture["lang"], id=name)
+        for name, picture in truth.items()
+    ]
+    readable = [image for image in images if image.lang in languages]
+    if len(readable) < len(images):
+        missing = ", ".join(sorted({str(image.lang) for image in images} - languages))
+        console.print(
+            f"{len(images) - len(readable)} pictures ({missing}) are left out: to read them too,"
+            " install Tesseract and its data (Debian: tesseract-ocr-kor, tesseract-ocr-rus)."
+        )
+    return readable
+
+
+async def read(images: Sequence[Image], url: str) -> list[Arrival]:
+    """Read *images*; write each outcome to ``outcomes.jsonl`` as it comes."""
+    start = time.monotonic()
+    arrivals = []
+    columns = ("reading", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with (
+        Progress(*columns, console=console) as progress,
+        (OUT / "outcomes.jsonl").open("w", encoding="utf-8") as file,
+    ):
+        task = progress.add_task("reading", total=len(images))
+        async with OCRSession("local", base_url=url) as session, session.stream(images) as outcomes:
+            async for outcome in outcomes:
+                arrivals.append(Arrival(outcome, time.monotonic() - start))
+                file.write(json.dumps(outcome_to_json(outcome), ensure_ascii=False) + "\n")
+                progress.advance(task)
+    return sorted(arrivals, key=lambda arrival: arrival.outcome.index)
+
+
+def draw_overlay(image: Image, record: Record) -> None:
+    """Draw the outline of each text over the picture, into ``<name>.overlay.png``."""
+    path = Path(str(image.source))
+    # Decoded as the service did, so that its polygons fit whatever way up the file is stored.
+    picture = Picture.fromarray(decode(path.read_bytes()))
+    pen = ImageDraw.Draw(picture)
+    width = max(1, max(picture.size) // 400)
+    for text in record.ocr.texts:
+        color = SURE if (text.prob or 0) >= SURE_FROM else UNSURE
+        pen.polygon([tuple(point) for point in text.polygon], outline=color, width=width)
+    picture.save(OUT / f"{path.name}.overlay.png")
+
+
+def show(arrivals: Sequence[Arrival]) -> None:
+    """Print the table, one row for each picture."""
+    table = Table("image", "lang", title="What stands on the pictures")
+    table.add_column("first words", no_wrap=True, overflow="ellipsis", max_width=WORDS_SHOWN)
+    table.add_column("mean prob", justify="right")
+    table.add_column("seconds", justify="right")
+    for arrival in arrivals:
+        match arrival.outcome:
+            case Success(image=image, record=record):
+                probs = [text.prob or 0.0 for text in record.ocr.texts]
+                words = escape(record.text) or "[dim](no text)[/]"
+                mean = f"{fmean(probs):.2f}" if probs else "-"
+            case Failure(image=image, error=error):
+                words, mean = f"[red]{escape(str(error))}[/]", "-"
+        table.add_row(image.id, image.lang, words, mean, f"{arrival.seconds:.1f}")
+    console.print(table)
+
+
+def main() -> int:
+    """Run the demo; return its exit code."""
+    OUT.mkdir(exist_ok=True)
+    engine = LocalEngine()
+    service = Service(engine)
+    images = find_pictures(engine.languages)
+    with serving(service) as url:
+        console.print(f"The local service listens on {url}.")
+        arrivals = anyio.run(read, images, url)
+    for arrival in arrivals:
+        if isinstance(arrival.outcome, Success):
+            draw_overlay(arrival.outcome.image, arrival.outcome.record)
+    show(arrivals)
+    read_ = sum(arrival.outcome.ok for arrival in arrivals)
+    seconds = max(arrival.seconds for arrival in arrivals)
+    console.print(
+        f"{read_} of {len(images)} pictures read in {seconds:.1f} s, {service.billed} records "
+        f"billed; outcomes.jsonl and overlays are in {OUT}/."
+    )
+    return 0 if read_ == len(images) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
