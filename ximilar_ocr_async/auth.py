@@ -49,8 +49,10 @@ class Token:
         if isinstance(given, Token):
             return given
         if given is not None:
-            found, given = cls(given), None
-            return found
+            try:
+                return cls(given)
+            finally:
+                del given  # as in __init__
         for name in ENVIRONMENT:
             if os.environ.get(name):
                 return cls(os.environ[name])

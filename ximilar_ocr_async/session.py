@@ -70,18 +70,18 @@ class OCRSession:
         timeout: float = 180.0,
         http_client: Client | None = None,
     ) -> None:
+        self._running: _Running | None = None
+        self._entered = False
         # The parameter is overwritten so that the raw token stands in no frame's locals.
         self._token = token = Token.find(token)
-        check_at_least("max_concurrency", max_concurrency, 1)
-        check_at_least("timeout", timeout, 0.001)
-        given_url = base_url or os.environ.get("XIMILAR_BASE_URL") or BASE_URL
-        self._base_url = check_base_url(given_url)
+        self._base_url = base_url or os.environ.get("XIMILAR_BASE_URL") or BASE_URL
         self._max_concurrency = max_concurrency
         self._retry = retry or RetryPolicy()
         self._timeout = timeout
         self._http_client = http_client
-        self._running: _Running | None = None
-        self._entered = False
+        check_base_url(self._base_url)
+        check_at_least("max_concurrency", max_concurrency, 1)
+        check_at_least("timeout", timeout, 0.001)
 
     async def __aenter__(self) -> Self:
         if self._entered:

@@ -16,7 +16,7 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 from attrs import define, field
 
-from ximilar_ocr_async.errors import ImageError, OptionError, SessionStateError
+from ximilar_ocr_async.errors import ImageError, OptionError, SessionClosed, SessionStateError
 from ximilar_ocr_async.exchange import Lane
 from ximilar_ocr_async.images import Image, Source, check_source
 from ximilar_ocr_async.limits import MAX_RECORDS
@@ -66,7 +66,10 @@ class Stream:
     # In order only: outcomes whose turn has not come, by index.
     _early: dict[int, Outcome] = field(init=False, factory=dict)
     _turn: int = field(init=False, default=0)
-    _source_error: Exception | None = field(init=False, default=None)
+    # Raised to the consumer after the last outcome; None once the source is exhausted.
+    _source_error: Exception | None = field(
+        init=False, factory=lambda: SessionClosed("the session closed before its images ended")
+    )
     _started: bool = field(init=False, default=False)
     _fed: anyio.Event = field(init=False, factory=anyio.Event)
     _changed: anyio.Event = field(init=False, factory=anyio.Event)
@@ -100,6 +103,8 @@ class Stream:
         return self
 
     async def __anext__(self) -> Outcome:
+        if not self._started or self._call.abandoned:
+            raise SessionStateError("a stream is iterated over inside its async with block")
         while not self._ready:
             if self._fed.is_set() and not self._held:
                 self._finish()
@@ -142,6 +147,7 @@ class Stream:
         try:
             with self._scope:
                 await self._pull()
+                self._source_error = None
         except Exception as error:  # noqa: BLE001 - whatever the user's source raises
             self._source_error = error
         finally:

@@ -56,14 +56,20 @@ class _Trace:
         return ConnectionFailed(reason) if never_sent else ReplyLost(reason)
 
 
-def check_base_url(url: str) -> str:
-    """Return *url* without a closing slash; raise `OptionError` where a token would be at risk."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
-        raise OptionError(f"base_url is {url!r}, expected https://HOST, with no user in it")
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+def check_base_url(url: str) -> None:
+    """Raise `OptionError` for a *url* that is none, or that would put the token at risk."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise OptionError(f"base_url is no URL: {error}") from None
+    if "@" in parts.netloc:
+        # Not shown: it may hold a password.
+        raise OptionError("base_url is to name no user; the token goes into a header")
+    if parts.scheme not in {"http", "https"} or not host:
+        raise OptionError(f"base_url is {url!r}, expected https://HOST")
+    if parts.scheme == "http" and not _is_loopback(host):
         raise OptionError(f"base_url is {url!r}, plain http is allowed to this machine only")
-    return url.rstrip("/")
 
 
 def _is_loopback(host: str) -> bool:
@@ -96,7 +102,7 @@ class Transport:
         timeout: float,
         client: Client | None = None,
     ) -> None:
-        self._base_url = check_base_url(base_url)
+        self._base_url = base_url.rstrip("/")
         self._token = token
         self._timeout = timeout
         self._owns_client = client is None

@@ -206,7 +206,8 @@ def _whole_failure(
 ) -> OCRError:
     text = status.text or _detail(document)
     if http_status in _OK and status.ok:
-        return ReplyError(text or "the answer has no records", request_id=status.request_id)
+        message = f"the answer has no records: {text or 'it says nothing'}"
+        return ReplyError(message, request_id=status.request_id)
     return service_error(status.code, text, request_id=status.request_id, retry_after=retry_after)
 
 
@@ -267,7 +268,8 @@ def _decode_rows(rows: list[Any], ids: Sequence[str], default: Status) -> list[R
 
 def _match(rows: list[Any], ids: Sequence[str]) -> Iterator[tuple[str, Any]]:
     """Pair rows with ids: by ``_id``; by place only when no row has one and the counts agree."""
-    named = [(row["_id"], row) for row in rows if isinstance(row, Mapping) and "_id" in row]
+    objects = [row for row in rows if isinstance(row, Mapping)]
+    named = [(row["_id"], row) for row in objects if row.get("_id") is not None]
     if not named and len(rows) == len(ids):
         yield from zip(ids, rows, strict=True)
         return
@@ -292,7 +294,7 @@ def _record_error(status: Status) -> ServiceError:
     # A record's own 401 or 403 tells of its URL, not of the account: it must not stop the others.
     transient = status.code == 429 or status.code >= 500  # noqa: PLR2004 - HTTP's own numbers
     cls = ServiceUnavailable if transient else RequestRejected
-    text = f"{status.code}: {status.text}"
+    text = f"{status.code}: {status.text or 'no reason given'}"
     return cls(text, status=status.code, request_id=status.request_id)
 
 

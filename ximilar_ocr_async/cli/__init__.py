@@ -2,6 +2,11 @@
 
 import sys
 
+EXIT_CODES = (
+    "Exit codes: 0 all went well; 1 some images failed; "
+    "2 wrong usage, no token, or no images; 130 interrupted."
+)
+
 
 def main() -> None:
     """Run the command line; the extra ``cli`` brings what it needs."""
@@ -12,10 +17,15 @@ def main() -> None:
     app = App(
         name="ximilar-ocr",
         help="Read text off images with Ximilar's OCR service.",
+        help_epilogue=EXIT_CODES,
         version=_version,
     )
-    app.command("ximilar_ocr_async.cli.read:read")
-    app.command("ximilar_ocr_async.cli.serve:serve")
+    # Said here because what is loaded when used has no docstring to show before.
+    app.command("ximilar_ocr_async.cli.read:read", help="Read the text off images.")
+    app.command(
+        "ximilar_ocr_async.cli.serve:serve",
+        help="Serve OCR on this machine: any token, and its address as XIMILAR_BASE_URL.",
+    )
     app()
 
 

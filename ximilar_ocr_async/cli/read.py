@@ -16,9 +16,20 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ximilar_ocr_async.cli.inputs import STANDARD_INPUT, expand, find_images, names_one_image
+from ximilar_ocr_async.cli.inputs import (
+    STANDARD_INPUT,
+    expand,
+    find_images,
+    names_one_image,
+    read_once,
+)
 from ximilar_ocr_async.errors import OptionError
-from ximilar_ocr_async.limits import DEFAULT_LANGUAGE, LANGUAGES, RECOMMENDED_CONCURRENCY
+from ximilar_ocr_async.limits import (
+    DEFAULT_LANGUAGE,
+    LANGUAGES,
+    RECOMMENDED_CONCURRENCY,
+    check_language,
+)
 from ximilar_ocr_async.outcomes import Outcome
 from ximilar_ocr_async.session import OCRSession
 from ximilar_ocr_async.wire import outcome_to_json
@@ -53,8 +64,6 @@ def read(
 ) -> int:
     """Read the text off images.
 
-    Exit codes: 0 all were read; 1 some failed; 2 wrong usage, or no token; 130 interrupted.
-
     Parameters
     ----------
     images
@@ -73,6 +82,8 @@ def read(
         Show neither progress nor totals. Failures are named all the same.
     """
     try:
+        # Before the output is opened, for that empties it.
+        check_language(lang)
         with ExitStack() as stack:
             url = stack.enter_context(_local_service()) if local else None
             token = "local" if local else None
@@ -91,6 +102,9 @@ def read(
     except (OptionError, OSError) as error:
         sys.stderr.write(f"ximilar-ocr: {error}\n")
         return USAGE
+    if printer.read + printer.failed == 0:
+        sys.stderr.write(f"ximilar-ocr: no images: {' '.join(images)}\n")
+        return USAGE
     if not quiet:
         sys.stderr.write(f"{printer.totals()}\n")
     return SOME_FAILED if printer.failed else ALL_READ
@@ -99,8 +113,8 @@ def read(
 async def _read(
     session: OCRSession, words: Sequence[str], lang: str, printer: "Printer", progress: Progress
 ) -> None:
-    total = None if STANDARD_INPUT in words else await anyio.to_thread.run_sync(_count, words)
-    task = progress.add_task(f"reading {LANGUAGES.get(lang, lang)}", total=total)
+    total = None if read_once(words) else await anyio.to_thread.run_sync(_count, words)
+    task = progress.add_task(f"reading {LANGUAGES[lang]}", total=total)
     async with session, session.stream(find_images(words), lang=lang) as outcomes:
         async for outcome in outcomes:
             printer.write(outcome)
@@ -177,7 +191,9 @@ class Printer:
         self._write("\n".join([*heading, *lines, *gap]))
 
     def _write(self, text: str) -> None:
-        self.file.write(f"{text}\n")
+        # Names of files that are not UTF-8 must not end the run; in JSON the result is an escape.
+        printable = text.encode(errors="backslashreplace").decode()
+        self.file.write(f"{printable}\n")
         self.file.flush()
 
     def totals(self) -> str:

@@ -8,8 +8,6 @@ USAGE = 2
 def serve(*, port: int = 8000, allow_urls: bool = False, allow_private_urls: bool = False) -> int:
     """Serve Ximilar's OCR in miniature on this machine, with the OCR engines installed here.
 
-    Any token is good. Point the client at it with XIMILAR_BASE_URL.
-
     Parameters
     ----------
     port

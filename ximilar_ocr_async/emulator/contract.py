@@ -8,8 +8,10 @@ Source: https://docs.ximilar.com/text/ocr, read in 2026-08.
 import base64
 import binascii
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
+from uuid import NAMESPACE_OID, uuid5
 
 from attrs import field, frozen
 
@@ -96,7 +98,7 @@ def refuse(code: int, text: str) -> Reply:
 
 def _tasks(request: Request) -> Reply | list[Task]:
     try:
-        document = json.loads(request.body)
+        document = json.loads(request.body, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError):
         return refuse(400, "the body is not JSON")
     records = document.get("records") if isinstance(document, dict) else None
@@ -105,17 +107,29 @@ def _tasks(request: Request) -> Reply | list[Task]:
     if not 1 <= len(records) <= MAX_RECORDS:
         return refuse(400, f"{len(records)} records, allowed are 1 to {MAX_RECORDS}")
     lang = document.get("lang", DEFAULT_LANGUAGE)
-    if lang not in LANGUAGES:
+    if not _is_language(lang):
         return refuse(400, f"lang is {lang!r}, allowed are {', '.join(LANGUAGES)}")
     wants_gpt = request.path == READ_GPT
     return [_task(record, lang, wants_gpt=wants_gpt) for record in records]
+
+
+def _finite(number: str) -> float:
+    # What JSON has no number for could be taken, but not be given back.
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"{number} is not a number of JSON")
+    return value
+
+
+def _is_language(lang: object) -> bool:
+    return isinstance(lang, str) and lang in LANGUAGES
 
 
 def _task(record: dict[str, Any], lang: str, *, wants_gpt: bool) -> Task:
     fields = {key: value for key, value in record.items() if key != "_base64"}
     lang = record.get("lang", lang)
     try:
-        if lang not in LANGUAGES:
+        if not _is_language(lang):
             raise Unreadable(400, f"lang is {lang!r}, allowed are {', '.join(LANGUAGES)}")
         if wants_gpt and record.get("prompt"):
             raise Unreadable(501, "this local service has no language model to prompt")
@@ -154,16 +168,24 @@ def compose(
     seconds: float,
 ) -> Reply:
     """Make the reply to a request whose records were read, each well or not."""
-    pairs = zip(tasks, readings, strict=True)
+    pairs = enumerate(zip(tasks, readings, strict=True))
     status = {"code": 200, "text": "OK", "request_id": request_id}
     return Reply(
         200,
         {
-            "records": [_record(task, reading, status) for task, reading in pairs],
+            "records": [
+                {"_id": _name(request_id, place), **_record(task, reading, status)}
+                for place, (task, reading) in pairs
+            ],
             "status": {**status, "proc_id": request_id},
             "statistics": {"processing time": seconds},
         },
     )
+
+
+def _name(request_id: str, place: int) -> str:
+    """Name a record that has no ``_id`` of its own, as the service does."""
+    return str(uuid5(NAMESPACE_OID, f"{request_id}/{place}"))
 
 
 def _record(task: Task, reading: Reading | Unreadable, status: dict[str, Any]) -> dict[str, Any]:

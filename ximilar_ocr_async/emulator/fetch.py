@@ -23,33 +23,37 @@ class Fetch:
 
     Args:
         allow_private: Whether loopback, private and other special addresses are allowed.
+        max_bytes: Of one image.
+        timeout: [s] for one image in all.
     """
 
     allow_private: bool = False
+    max_bytes: int = MAX_BYTES
+    timeout: float = TIMEOUT
 
     async def __call__(self, url: str) -> bytes:
         """Return what stands at *url*; raise `Unreadable` when it cannot be had."""
-        with anyio.move_on_after(TIMEOUT):
+        with anyio.move_on_after(self.timeout):
             try:
                 return await self._get(url)
             except (OSError, ValueError, httpx.HTTPError, httpx.InvalidURL) as error:
                 raise Unreadable(
                     400, f"the URL cannot be fetched: {type(error).__name__}"
                 ) from None
-        raise Unreadable(400, f"the URL did not answer within {TIMEOUT:g} s")
+        raise Unreadable(400, f"the URL did not answer within {self.timeout:g} s")
 
     async def _get(self, url: str) -> bytes:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise Unreadable(400, "the URL is not http(s)")
-        address = await self._resolve(parts.hostname, parts.port or parts.scheme)
+        address = await self._resolve(parts.hostname)
         # The address that was checked is the one that is asked: a name may change in between.
         netloc = f"[{address}]" if ":" in address else address
         pinned = urlunsplit(
             parts._replace(netloc=netloc + (f":{parts.port}" if parts.port else ""))
         )
         async with (
-            httpx.AsyncClient(trust_env=False) as client,
+            httpx.AsyncClient(trust_env=False, timeout=None) as client,
             client.stream(
                 "GET",
                 pinned,
@@ -57,24 +61,29 @@ class Fetch:
                 extensions={"sni_hostname": parts.hostname},
             ) as response,
         ):
-            return await _read(response)
+            return await _read(response, self.max_bytes)
 
-    async def _resolve(self, host: str, port: int | str) -> str:
-        found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    async def _resolve(self, host: str) -> str:
+        found = await anyio.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         addresses = [str(entry[4][0]) for entry in found]
-        for address in addresses:
-            if not self.allow_private and not ipaddress.ip_address(address).is_global:
-                raise Unreadable(403, "the URL leads to an address that is not public")
+        if not self.allow_private and not all(map(_is_public, addresses)):
+            raise Unreadable(403, "the URL leads to an address that is not public")
         return addresses[0]
 
 
-async def _read(response: httpx.Response) -> bytes:
+def _is_public(address: str) -> bool:
+    parsed = ipaddress.ip_address(address)
+    # Reserved ones hold IPv4 addresses, private ones too, in ways that count as global.
+    return parsed.is_global and not parsed.is_reserved
+
+
+async def _read(response: httpx.Response, limit: int) -> bytes:
     if not response.is_success:
         raise Unreadable(400, f"the URL answered {response.status_code}")
     pieces, size = [], 0
     async for piece in response.aiter_raw():
         size += len(piece)
-        if size > MAX_BYTES:
-            raise Unreadable(413, f"the image is over {MAX_BYTES:,} bytes")
+        if size > limit:
+            raise Unreadable(413, f"the image is over {limit:,} bytes")
         pieces.append(piece)
     return b"".join(pieces)

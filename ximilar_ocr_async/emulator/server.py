@@ -1,10 +1,11 @@
 """The local service on a loopback port: in this thread, or beside it in one of its own."""
 
+import logging
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import uvicorn
 
@@ -21,27 +22,39 @@ def bind(port: int = 0) -> tuple[socket.socket, str]:
 
 def serve(service: Service, listener: socket.socket) -> None:
     """Serve until interrupted."""
-    _server(service).run(sockets=[listener])
+    with suppress(KeyboardInterrupt):
+        _server(service).run(sockets=[listener])
 
 
 @contextmanager
 def serving(service: Service) -> Iterator[str]:
-    """Serve in a thread on a free port; yield the URL."""
+    """Serve in a thread on a free port; yield the URL.
+
+    At the end, requests that are being answered are dropped, for nobody waits for them any more.
+    """
     listener, url = bind()
-    server = _server(service)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    server = _server(service, patience=0)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
         while not server.started and thread.is_alive():
             time.sleep(0.01)
         yield url
     finally:
+        # uvicorn calls it an error that requests are dropped.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         server.should_exit = True
         thread.join()
         listener.close()
 
 
-def _server(service: Service) -> uvicorn.Server:
+def _server(service: Service, *, patience: int | None = None) -> uvicorn.Server:
     return uvicorn.Server(
-        uvicorn.Config(service.app, log_level="warning", lifespan="off", access_log=False)
+        uvicorn.Config(
+            service.app,
+            lifespan="off",
+            access_log=False,
+            log_level="warning",
+            timeout_graceful_shutdown=patience,
+        )
     )

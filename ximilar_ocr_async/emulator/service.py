@@ -1,5 +1,6 @@
 """The local service as an ASGI application: Ximilar's OCR in miniature, around any engine."""
 
+import json
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
@@ -10,7 +11,7 @@ import anyio.to_thread
 from attrs import define, field
 from starlette.applications import Starlette
 from starlette.requests import Request as HTTPRequest
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
 from ximilar_ocr_async.emulator.contract import Reply, Request, Task, accept, compose, refuse
@@ -34,11 +35,13 @@ class Service:
         engine: Reads the images.
         fetch: Fetches those given by URL; without it they are refused.
         token: The one that is allowed; any if there is none.
+        max_body: [bytes] of a request at most.
     """
 
     engine: Engine
     fetch: Fetch | None = None
     token: str | None = field(default=None, repr=False)
+    max_body: int = MAX_BODY
     # Records that were read, which the real service would bill.
     billed: int = field(init=False, default=0)
 
@@ -48,15 +51,17 @@ class Service:
         methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
         return Starlette(routes=[Route("/{path:path}", self._respond, methods=methods)])
 
-    async def _respond(self, request: HTTPRequest) -> JSONResponse:
-        body = await _body(request)
+    async def _respond(self, request: HTTPRequest) -> Response:
+        body = await _body(request, self.max_body)
         if body is None:
-            reply = refuse(413, f"the request is over {MAX_BODY:,} bytes")
+            reply = refuse(413, f"the request is over {self.max_body:,} bytes")
         else:
             authorization = request.headers.get("authorization")
             path = request.url.path
             reply = await self.answer(Request(request.method, path, authorization, body))
-        return JSONResponse(reply.document, status_code=reply.status)
+        # Not Starlette's JSON, which breaks on half of a surrogate pair where a string has one.
+        document = json.dumps(reply.document)
+        return Response(document, reply.status, media_type="application/json")
 
     async def answer(self, request: Request) -> Reply:
         """Answer one request."""
@@ -103,14 +108,14 @@ class Service:
         return await self.engine.read(image, task.lang)
 
 
-async def _body(request: HTTPRequest) -> bytes | None:
-    """Return the body, or nothing when it is over `MAX_BODY`; the rest is read all the same.
+async def _body(request: HTTPRequest, limit: int) -> bytes | None:
+    """Return the body, or nothing when it is over *limit* [bytes]; the rest is read all the same.
 
     A client that is cut off while it sends never sees the answer.
     """
     pieces, size = [], 0
     async for piece in request.stream():
         size += len(piece)
-        if size <= MAX_BODY:
+        if size <= limit:
             pieces.append(piece)
-    return b"".join(pieces) if size <= MAX_BODY else None
+    return b"".join(pieces) if size <= limit else None

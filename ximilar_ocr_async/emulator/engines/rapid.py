@@ -1,6 +1,6 @@
 """RapidOCR as a recogniser: pixels in, texts in reading order out. Owner of rapidocr."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.resources import files
 from importlib.util import find_spec
@@ -52,17 +52,35 @@ class Model(Protocol):
         ...
 
 
+def load_model() -> Model:
+    """Load RapidOCR from the files in its wheel; without their paths it might download others."""
+    folder = files("rapidocr") / "models"
+    params = {
+        "Global.log_level": "error",
+        "Global.text_score": 0.0,
+        "Global.use_cls": False,
+        "EngineConfig.onnxruntime.intra_op_num_threads": 1,
+        "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+    } | {f"{part}.model_path": str(folder / name) for part, name in MODELS.items()}
+    return cast("Model", import_module("rapidocr").RapidOCR(params=params))
+
+
 @define
 class RapidRecogniser:
     """Reads with RapidOCR. Should live as long as the application, for models load slowly.
 
     Callable from any thread. There are as many models as there were calls at the same time, each
-    with one thread of its own and up to 0.25 GB.
+    with one thread of its own; it keeps 0.2 GB, and needs up to 1 GB while it reads.
+
+    Attributes:
+        languages: What it reads; nothing where rapidocr is not installed.
+        load: Makes another model.
     """
 
     languages: frozenset[str] = field(
         factory=lambda: LANGUAGES if find_spec("rapidocr") else frozenset()
     )
+    load: Callable[[], Model] = load_model
     _idle: list[Model] = field(factory=list, init=False, repr=False)
 
     def __call__(self, pixels: Pixels, lang: str) -> tuple[Text, ...]:  # noqa: ARG002
@@ -79,10 +97,10 @@ class RapidRecogniser:
         texts = self._read(pixels)
         if not texts or _mean_prob(texts) >= DOUBTFUL_PROB:
             return _sure(texts)
-        height, width = pixels.shape[:2]
         turned = self._read(np.ascontiguousarray(pixels[::-1, ::-1]))
         if _mean_prob(turned) <= _mean_prob(texts):
             return _sure(texts)
+        height, width = pixels.shape[:2]
         return tuple(_turned(text, width, height) for text in _sure(turned))
 
     def _read(self, pixels: Pixels) -> tuple[Text, ...]:
@@ -102,23 +120,10 @@ class RapidRecogniser:
         try:
             model = self._idle.pop()
         except IndexError:
-            model = load_model()
+            model = self.load()
         found = model(pixels)
         self._idle.append(model)
         return found
-
-
-def load_model() -> Model:
-    """Load RapidOCR from the files in its wheel; without their paths it might download others."""
-    folder = files("rapidocr") / "models"
-    params = {
-        "Global.log_level": "error",
-        "Global.text_score": 0.0,
-        "Global.use_cls": False,
-        "EngineConfig.onnxruntime.intra_op_num_threads": 1,
-        "EngineConfig.onnxruntime.inter_op_num_threads": 1,
-    } | {f"{part}.model_path": str(folder / name) for part, name in MODELS.items()}
-    return cast("Model", import_module("rapidocr").RapidOCR(params=params))
 
 
 def _padded(pixels: Pixels) -> Pixels:

@@ -25,8 +25,9 @@ LONG_SIDE = 4000
 """[px] Images are shrunk to this: a page at 300 dpi, which Tesseract is made for, has 3,500."""
 
 LAYOUT = "4"
-"""``--psm``: one column of text in any sizes, so that the cells of a row stay together. Measured on
-pictures in Korean and Russian: 55 of 58 lines read; automatic layout, which is the default, 46."""
+"""``--psm``: one column of text in any sizes, so that the cells of a row stay together. Measured in
+lines read of 116 in Korean and Russian, and words seen in ten textless pictures: 106 and 11; with
+"6", one block of text: 108 and 149; with "3", the default: 96 and 0."""
 
 LEAST_CONFIDENCE = 40.0
 """[of 100] Measured: below it were 30 of 41 words that Tesseract saw in noise, blots and scribbles,

@@ -1,0 +1,22 @@
+"""What the tests share: both backends in virtual time, and a service to read from."""
+
+from typing import Any
+
+import pytest
+
+from tests.virtual_time import virtual
+from tests.world import World
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    """Run each test on asyncio and on trio, in virtual time."""
+    return virtual(request.param)
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    """Give a service in process, whose engine takes a second for a reading."""
+    for name in ("XIMILAR_API_TOKEN", "XIMILAR_API_KEY", "XIMILAR_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    return World()

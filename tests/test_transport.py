@@ -1,0 +1,257 @@
+"""The transport on real sockets: how far a request came decides what its failure means."""
+
+import json
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anyio
+import httpx
+import httpx2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.faulty_server import Connection, faulty_server
+from ximilar_ocr_async import (
+    ConnectionFailed,
+    Image,
+    OCRSession,
+    OptionError,
+    ReplyLost,
+    RequestRejected,
+    RetryPolicy,
+)
+from ximilar_ocr_async.transport import check_base_url
+
+pytestmark = pytest.mark.anyio
+ONCE = RetryPolicy(attempts=1)
+URL = "https://images.example/1.jpg"
+
+# When a body breaks off, httpx 0.28 leaves its own async generators to the collector, of which
+# trio warns. Nothing of ours is left open by it.
+httpx_abandons_generators = pytest.mark.filterwarnings(
+    "ignore:Async generator:ResourceWarning",
+    "ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning",
+)
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    """Run on the real clock: sockets do not know of another."""
+    return request.param
+
+
+def reply_to(body: bytes) -> bytes:
+    """Return the service's answer to a request."""
+    rows = [
+        {"_id": row["_id"], "_ocr": {"full_text": row.get("_url", "from bytes")}}
+        for row in json.loads(body)["records"]
+    ]
+    return json.dumps({"records": rows, "status": {"code": 200}}).encode()
+
+
+async def behave_well(connection: Connection) -> None:
+    """Answer every request."""
+    while True:
+        await connection.answer(reply_to(await connection.read_request()))
+
+
+async def failure_of(url: str, **options: Any) -> Any:
+    """Read one image once; return its failure."""
+    async with OCRSession("t", base_url=url, retry=ONCE, **options) as session:
+        (outcome,) = await session.read_all([URL])
+    assert not outcome.ok
+    return outcome
+
+
+async def test_connections_are_used_again() -> None:
+    """Requests that follow each other share a connection."""
+    async with faulty_server(behave_well) as server:
+        async with OCRSession("t", base_url=server.url + "/") as session:
+            for _ in range(3):
+                assert (await session.read(URL)).text == URL
+    assert server.connections == 1
+
+
+async def test_a_refused_connection_was_not_billed() -> None:
+    """Where nobody listens, nothing was sent."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    outcome = await failure_of(f"http://127.0.0.1:{port}")
+    assert isinstance(outcome.error, ConnectionFailed)
+    assert not outcome.maybe_billed
+
+
+@httpx_abandons_generators
+async def test_a_line_cut_while_sending_was_not_billed() -> None:
+    """Before the last byte of the body has left, the service cannot have understood it."""
+
+    async def cut(connection: Connection) -> None:
+        await connection.stream.receive()
+        await connection.reset()
+
+    image = b"\x89PNG\r\n\x1a\n" + bytes(30_000_000)
+    async with faulty_server(cut) as server:
+        async with OCRSession("t", base_url=server.url, retry=ONCE) as session:
+            (outcome,) = await session.read_all([image])
+    assert isinstance(outcome.error, ConnectionFailed)  # type: ignore[union-attr]
+    assert not outcome.maybe_billed
+
+
+async def _close(connection: Connection) -> None:
+    await connection.stream.aclose()
+
+
+async def _half_an_answer(connection: Connection) -> None:
+    await connection.stream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+
+
+async def _garbage(connection: Connection) -> None:
+    await connection.stream.send(b"\x00\x01\x02 what is this\r\n\r\n")
+
+
+async def _broken_gzip(connection: Connection) -> None:
+    await connection.answer(b"not gzip", more="Content-Encoding: gzip\r\n")
+
+
+@httpx_abandons_generators
+@pytest.mark.parametrize(
+    "end", [_close, Connection.reset, _half_an_answer, _garbage, _broken_gzip]
+)
+async def test_a_reply_lost_after_sending_is_maybe_billed(end: Any) -> None:
+    """Once the whole body has left, a missing answer leaves open what was billed."""
+
+    async def behave(connection: Connection) -> None:
+        await connection.read_request()
+        await end(connection)
+
+    async with faulty_server(behave) as server:
+        outcome = await failure_of(server.url)
+    assert isinstance(outcome.error, ReplyLost)
+    assert outcome.maybe_billed
+    assert outcome.error.__cause__ is outcome.error.__context__ is None
+
+
+async def test_an_answer_that_trickles_in_for_ever_is_given_up() -> None:
+    """The timeout bounds the whole request, not the time between two bytes."""
+
+    async def trickle(connection: Connection) -> None:
+        await connection.read_request()
+        await connection.stream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        while True:
+            await connection.stream.send(b" ")
+            await anyio.sleep(0.01)
+
+    async with faulty_server(trickle) as server:
+        outcome = await failure_of(server.url, timeout=0.3)
+    assert isinstance(outcome.error, ReplyLost)
+
+
+async def test_redirects_are_not_followed() -> None:
+    """The token and the images go to the address that was given, and to no other."""
+
+    async def redirect(connection: Connection) -> None:
+        await connection.read_request()
+        await connection.answer(b"", status="307 Moved", more=f"Location: {server.url}/x\r\n")
+
+    async with faulty_server(redirect) as server:
+        outcome = await failure_of(server.url)
+    assert isinstance(outcome.error, RequestRejected)
+    assert outcome.error.status == 307
+    assert server.connections == 1
+
+
+async def test_large_bodies_arrive_whole() -> None:
+    """What is streamed in pieces is, byte for byte, the JSON of the records."""
+    image = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4000
+    seen: list[Any] = []
+
+    async def keep(connection: Connection) -> None:
+        body = await connection.read_request()
+        seen.append(json.loads(body))
+        await connection.answer(reply_to(body))
+
+    async with faulty_server(keep) as server:
+        async with OCRSession("t", base_url=server.url) as session:
+            record = await session.read(Image(image, extra={"page": "ß"}))
+    (row,) = seen[0]["records"]
+    assert len(row["_base64"]) == (len(image) + 2) // 3 * 4
+    assert row["page"] == "ß"
+    assert record.text == "from bytes"
+
+
+@pytest.fixture(params=[httpx.AsyncClient, httpx2.AsyncClient], ids=["httpx", "httpx2"])
+async def client(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
+    """Give a client of the caller's own, of either library."""
+    async with request.param() as client:
+        yield client
+
+
+async def test_an_injected_client_is_used_and_left_open(client: Any) -> None:
+    """A client of the caller's own works, of httpx or httpx2, and outlives the session."""
+    async with faulty_server(behave_well) as server:
+        for _ in range(2):
+            async with OCRSession("t", base_url=server.url, http_client=client) as session:
+                outcomes = await session.read_all([URL] * 25)
+            assert all(outcome.ok for outcome in outcomes)
+    assert not client.is_closed
+
+
+async def test_an_injected_client_tells_how_far_a_request_came(client: Any) -> None:
+    """What failed before and after sending is told apart with either library."""
+
+    async def drop(connection: Connection) -> None:
+        await connection.read_request()
+
+    async with faulty_server(drop) as server:
+        lost = await failure_of(server.url, http_client=client)
+    refused = await failure_of(server.url, http_client=client)
+    assert isinstance(lost.error, ReplyLost)
+    assert isinstance(refused.error, ConnectionFailed)
+
+
+async def test_many_slots_go_without_idle_connections() -> None:
+    """Above 32 slots connections are not kept, which the pool handles badly; all still works."""
+    async with faulty_server(behave_well) as server:
+        async with OCRSession("t", base_url=server.url, max_concurrency=40) as session:
+            outcomes = await session.read_all([URL] * 500)
+    assert all(outcome.ok for outcome in outcomes)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "api.ximilar.com",
+        "ftp://api.ximilar.com",
+        "https://",
+        "https://user:password@api.ximilar.com",
+        "http://api.ximilar.com",
+        "http://10.0.0.1",
+        "http://localhost.example.com",
+        "http://[::1",
+    ],
+)
+def test_base_urls_that_endanger_the_token_are_refused(url: str) -> None:
+    """The address is https, or plain http to this machine, and names no user."""
+    with pytest.raises(OptionError, match="base_url is"):
+        check_base_url(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://api.ximilar.com", "http://localhost:8000", "http://127.0.0.1", "http://[::1]:80/x"],
+)
+def test_base_urls_may_be_https_or_loopback(url: str) -> None:
+    """These addresses are taken."""
+    check_base_url(url)
+
+
+@given(st.text())
+def test_any_text_as_a_base_url_is_taken_or_refused(url: str) -> None:
+    """No text breaks the check."""
+    try:
+        check_base_url(url)
+    except OptionError as error:
+        assert "base_url is" in str(error)
