@@ -12,8 +12,21 @@ from enum import Enum, auto
 from attrs import frozen
 from tenacity import AsyncRetrying, RetryCallState, wait_random_exponential
 
-from ximilar_ocr_async import errors
-from ximilar_ocr_async.errors import OCRError
+from ximilar_ocr_async.errors import (
+    AuthError,
+    ConnectionFailed,
+    ImageError,
+    OCRError,
+    OptionError,
+    RateLimited,
+    ReplyError,
+    ReplyLost,
+    RequestRejected,
+    ServiceError,
+    ServiceUnavailable,
+    SessionClosed,
+    SessionStateError,
+)
 from ximilar_ocr_async.limits import check_at_least
 
 MAX_RETRY_AFTER = 120.0
@@ -34,19 +47,19 @@ class Verdict(Enum):
 
 
 VERDICTS: Mapping[type[OCRError], Verdict] = {
-    errors.OCRError: Verdict.FAIL,
-    errors.OptionError: Verdict.FAIL,
-    errors.ImageError: Verdict.FAIL,
-    errors.SessionStateError: Verdict.FAIL,
-    errors.SessionClosed: Verdict.FAIL,
-    errors.ConnectionFailed: Verdict.RESEND,
-    errors.ReplyLost: Verdict.RESEND_MAYBE_BILLED,
-    errors.ReplyError: Verdict.RESEND_MAYBE_BILLED,
-    errors.ServiceError: Verdict.FAIL,
-    errors.AuthError: Verdict.STOP,
-    errors.RateLimited: Verdict.RESEND,
-    errors.RequestRejected: Verdict.FAIL,
-    errors.ServiceUnavailable: Verdict.RESEND,
+    OCRError: Verdict.FAIL,
+    OptionError: Verdict.FAIL,
+    ImageError: Verdict.FAIL,
+    SessionStateError: Verdict.FAIL,
+    SessionClosed: Verdict.FAIL,
+    ConnectionFailed: Verdict.RESEND,
+    ReplyLost: Verdict.RESEND_MAYBE_BILLED,
+    ReplyError: Verdict.RESEND_MAYBE_BILLED,
+    ServiceError: Verdict.FAIL,
+    AuthError: Verdict.STOP,
+    RateLimited: Verdict.RESEND,
+    RequestRejected: Verdict.FAIL,
+    ServiceUnavailable: Verdict.RESEND,
 }
 """The verdict on each class of error; a test demands that none is missing."""
 

@@ -1,0 +1,136 @@
+"""The folder listing is the architecture, and it stays so."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import ximilar_ocr_async
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "ximilar_ocr_async"
+NAME = PACKAGE.name
+
+LAYERS = [
+    {"errors"},
+    {"limits", "auth"},
+    {"images", "models"},
+    {"outcomes"},
+    {"wire", "retry"},
+    {"transport"},
+    {"exchange"},
+    {"scheduler"},
+    {"stream"},
+    {"session"},
+    {""},
+    {"emulator"},
+    {"cli"},
+]
+"""From the lowest; "" is what the package itself exports."""
+
+OWNERS = {
+    "attrs": None,
+    "anyio": None,
+    "cattrs": {"wire"},
+    "tenacity": {"retry"},
+    "httpx": {"transport", "emulator.fetch"},
+    "PIL": {"emulator.pictures"},
+    "numpy": {"emulator.pictures", "emulator.engines.rapid"},
+    "rapidocr": {"emulator.engines.rapid"},
+    "starlette": {"emulator.service"},
+    "uvicorn": {"emulator.server"},
+    "cyclopts": {"cli", "cli.read"},
+    "rich": {"cli.read"},
+}
+"""Who may import a library of others; None is everybody."""
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    """Yield each module of the package by its dotted name below it."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        dotted = ".".join(part for part in parts if part != "__init__")
+        yield dotted, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(tree: ast.Module) -> Iterator[str]:
+    """Yield the dotted name of everything imported anywhere in a module."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield str(node.module)
+
+
+def layer(dotted: str) -> int:
+    """Return how high a module of the package stands."""
+    first = dotted.split(".")[0]
+    return next(height for height, names in enumerate(LAYERS) if first in names)
+
+
+def test_lower_layers_never_import_higher_ones() -> None:
+    """A module imports from below, or from its own subpackage."""
+    for dotted, tree in modules():
+        for name in imports(tree):
+            if name.split(".")[0] == NAME:
+                other = name.removeprefix(NAME).lstrip(".")
+                same = other.split(".")[0] == dotted.split(".")[0]
+                assert same or layer(other) < layer(dotted), f"{dotted} imports {other}"
+
+
+def test_each_library_has_its_owner() -> None:
+    """A library of others is imported by the module that owns it, so that it can be exchanged."""
+    for dotted, tree in modules():
+        for name in imports(tree):
+            library = name.split(".")[0]
+            if library in sys.stdlib_module_names or library == NAME:
+                continue
+            owners = OWNERS[library]
+            assert owners is None or dotted in owners, f"{dotted} imports {library}"
+
+
+def test_no_module_is_bound_to_asyncio() -> None:
+    """The package runs on any backend of anyio."""
+    for dotted, tree in modules():
+        assert "asyncio" not in {name.split(".")[0] for name in imports(tree)}, dotted
+
+
+def test_modules_and_functions_stay_short() -> None:
+    """No module is over 400 lines, no function over 60 with its docstring."""
+    for dotted, tree in modules():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert (node.end_lineno or 0) - node.lineno < 60, f"{dotted}.{node.name}"
+        assert max((getattr(n, "end_lineno", 0) or 0) for n in ast.walk(tree)) <= 400, dotted
+
+
+def test_everything_exported_exists_and_is_sorted_out() -> None:
+    """`__all__` names what the package has, once each, and nothing private."""
+    names = ximilar_ocr_async.__all__
+    assert len(set(names)) == len(names)
+    assert all(getattr(ximilar_ocr_async, name) for name in names)
+    assert not any(name.startswith("_") for name in names)
+
+
+def test_importing_the_package_loads_no_extra() -> None:
+    """A session needs neither the command line's libraries nor the local service's."""
+    extras = ["PIL", "cv2", "cyclopts", "numpy", "onnxruntime", "rapidocr", "rich", "starlette"]
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys({!r}));"
+        "import ximilar_ocr_async; print('trio' in sys.modules or 'uvicorn' in sys.modules)"
+    ).format(extras)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("test_*.py")), ids=lambda p: p.name)
+def test_every_test_says_its_behaviour(path: Path) -> None:
+    """Each test has a docstring that ends as a sentence does."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name[:5] == "test_":
+            said = ast.get_docstring(node) or ""
+            assert said.endswith("."), f"{path.name}: {node.name}"

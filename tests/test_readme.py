@@ -1,0 +1,70 @@
+"""What the README prints runs."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ximilar_ocr_async
+from tests.world import World
+from ximilar_ocr_async import OCRError
+from ximilar_ocr_async.emulator.engines.scripted import ScriptedEngine
+from ximilar_ocr_async.emulator.server import serving
+from ximilar_ocr_async.emulator.service import Service
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_ten_lines_run_as_printed() -> None:
+    """The first block is a whole program, and reads the pictures that it names."""
+    with serving(Service(ScriptedEngine("what stands there"))) as url:
+        env = os.environ | {"XIMILAR_BASE_URL": url, "XIMILAR_API_TOKEN": "local"}
+        done = subprocess.run(
+            [sys.executable, "-c", BLOCKS[0]],
+            cwd=ROOT,
+            env=env,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            check=True,
+        )
+    pictures = [path.name for path in (ROOT / "examples/images").glob("en-*")]
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(pictures)
+    assert all(line.endswith("what stands there") for line in lines)
+    assert done.stderr == ""
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"], indirect=False)
+async def test_the_forms_of_reading_run_as_printed(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second block reads one image, several, and a stream."""
+    monkeypatch.chdir(ROOT)
+    world.engine.texts = "some text"
+    world.engine.latency = 0
+    names: dict[str, Any] = {}
+    exec(BLOCKS[1], names)  # noqa: S102 - the README's own code
+    async with world.session() as session:
+        await names["read_images"](session, b"\x89PNG\r\n\x1a\n")
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("some text 800 ((0.0, 0.0)")
+    assert printed[1] == "2 of 3"
+    assert printed[2:] == [f"{index} some text" for index in range(25)]
+
+
+def test_every_error_is_explained() -> None:
+    """The table of errors names each class that is exported."""
+    exported = [getattr(ximilar_ocr_async, name) for name in ximilar_ocr_async.__all__]
+    errors = [c for c in exported if isinstance(c, type) and issubclass(c, OCRError)]
+    base_classes = {"OCRError", "ServiceError"}
+    rows = [line for line in README.splitlines() if line.startswith("| `")]
+    for error in errors:
+        assert error.__name__ in base_classes or any(f"`{error.__name__}`" in r for r in rows)
