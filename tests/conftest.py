@@ -3,9 +3,14 @@
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.virtual_time import virtual
 from tests.world import World
+
+# A test never asserts a time, and the machine may be busy.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture(params=["asyncio", "trio"])

@@ -42,7 +42,7 @@ OWNERS = {
     "rapidocr": {"emulator.engines.rapid"},
     "starlette": {"emulator.service"},
     "uvicorn": {"emulator.server"},
-    "cyclopts": {"cli", "cli.read"},
+    "cyclopts": {"cli", "cli.read", "cli.serve"},
     "rich": {"cli.read"},
 }
 """Who may import a library of others; None is everybody."""

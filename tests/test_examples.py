@@ -77,11 +77,15 @@ def test_pictures_are_read_with_few_errors(
     if lang not in readings.languages:
         pytest.skip(f"no installed engine reads {lang}: install Tesseract and its data")
     rates = {
-        name: readings.error_rate(name) for name, picture in TRUTH.items() if picture["lang"] == lang
+        name: readings.error_rate(name)
+        for name, picture in TRUTH.items()
+        if picture["lang"] == lang
     }
     mean, worst = fmean(rates.values()), max(rates, key=lambda name: rates[name])
     with capsys.disabled():
-        print(f"\n{lang}: character error rate {mean:.3f}, worst {rates[worst]:.3f} ({worst})", end="")
+        print(
+            f"\n{lang}: character error rate {mean:.3f}, worst {rates[worst]:.3f} ({worst})", end=""
+        )
     assert mean <= HIGHEST_MEAN[lang]
 
 

@@ -97,7 +97,9 @@ async def test_a_prompt_goes_to_the_language_model(world: World) -> None:
     async with world.session() as session:
         await session.read_all(images)
         await session.read_all(images, prompt="all")
-    sent = {(p, r.get("prompt")) for p, b in zip(world.paths, world.batches, strict=True) for r in b}
+    sent = {
+        (p, r.get("prompt")) for p, b in zip(world.paths, world.batches, strict=True) for r in b
+    }
     assert sent == {
         ("/ocr/v2/read", None),
         ("/ocr/v2/read_gpt", "mine"),
@@ -365,7 +367,7 @@ async def test_one_image_is_not_taken_for_many(world: World, images: Any) -> Non
 @pytest.mark.parametrize(
     "options, words",
     [
-        ({"max_concurrency": 0}, "max_concurrency is 0, the least is 1"),
+        ({"max_concurrency": 0}, "max_concurrency is 0, expected a whole number, the least is 1"),
         ({"max_concurrency": True}, "max_concurrency is True"),
         ({"timeout": 0}, "timeout is 0"),
         ({"timeout": float("nan")}, "timeout is nan"),

@@ -59,7 +59,7 @@ async def test_ordered_outcomes_come_in_the_order_of_the_images(world: World) ->
         assert texts([outcome async for outcome in outcomes]) == urls(70)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     langs=st.lists(st.sampled_from(["en", "ja", "ru"]), max_size=120),
     limit=st.integers(1, 6),
@@ -87,7 +87,7 @@ async def test_every_image_gets_exactly_one_outcome(
     assert world.service.billed == sum(outcome.ok for outcome in outcomes)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(count=st.integers(0, 200), limit=st.integers(1, 6))
 async def test_batches_are_as_few_as_can_be(count: int, limit: int) -> None:
     """Images of one language go in full batches, but for the last."""
@@ -100,7 +100,7 @@ async def test_batches_are_as_few_as_can_be(count: int, limit: int) -> None:
 # ---- bounds
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(limit=st.integers(1, 5), taken=st.integers(0, 80), is_async=st.booleans())
 async def test_the_source_is_pulled_only_as_far_as_there_is_room(
     limit: int, taken: int, is_async: bool

@@ -116,9 +116,7 @@ async def _broken_gzip(connection: Connection) -> None:
 
 
 @httpx_abandons_generators
-@pytest.mark.parametrize(
-    "end", [_close, Connection.reset, _half_an_answer, _garbage, _broken_gzip]
-)
+@pytest.mark.parametrize("end", [_close, Connection.reset, _half_an_answer, _garbage, _broken_gzip])
 async def test_a_reply_lost_after_sending_is_maybe_billed(end: Any) -> None:
     """Once the whole body has left, a missing answer leaves open what was billed."""
 

@@ -45,14 +45,20 @@ def _check_lang(_: "Image", __: "Attribute[str | None]", value: str | None) -> N
 
 
 def _check_extra(_: "Image", __: "Attribute[Mapping[str, Any]]", value: Mapping[str, Any]) -> None:
+    if not isinstance(value, Mapping):
+        raise OptionError(f"extra is a {type(value).__name__}, expected a mapping")
     if taken := _OWN_KEYS & value.keys():
         raise OptionError(f"extra has {', '.join(sorted(taken))}, which the client sets itself")
 
 
 def _name(source: object) -> str:
-    if isinstance(source, bytes):
-        return f"<{len(source):,} bytes>"
-    return repr(source)
+    match source:
+        case bytes():
+            return f"<{len(source):,} bytes>"
+        case str() | os.PathLike():
+            return repr(source)
+        case _:
+            return f"<{type(source).__name__}>"
 
 
 @frozen
@@ -96,19 +102,27 @@ def check_source(image: Image) -> None:
 def _is_url(text: str) -> bool:
     try:
         url = urlsplit(text)
-        return url.scheme in {"http", "https"} and bool(url.hostname) and text.isprintable()
+        has_host = bool(url.hostname) and url.port != 0
     except ValueError:
         return False
+    is_clean = text.isprintable() and text == text.strip()
+    return url.scheme in {"http", "https"} and has_host and is_clean
 
 
 def load(image: Image) -> bytes:
     """Return the encoded bytes of an image given by file or bytes; blocks on the disk.
 
     Raises:
-        ImageError: It cannot be read, is empty, or is of no format that the service takes.
+        ImageError: It cannot be read, is empty, or is of no format that the service takes; or it
+            is a URL, which the service fetches.
     """
-    source = image.source
-    data = source if isinstance(source, bytes) else _read(source)
+    match image.source:
+        case str():
+            raise ImageError(f"{image.name} is a URL, and not loaded here")
+        case bytes() as data:
+            pass
+        case path:
+            data = _read(path)
     if not data:
         raise ImageError(f"{image.name} is empty")
     format_ = sniff(data[:_HEAD])
@@ -119,7 +133,7 @@ def load(image: Image) -> bytes:
     return data
 
 
-def _read(path: Source) -> bytes:
+def _read(path: "os.PathLike[str]") -> bytes:
     try:
         # Asked first because opening a pipe would wait for its writer.
         if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - takes any os.PathLike

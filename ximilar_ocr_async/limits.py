@@ -4,6 +4,8 @@ Sources: *docs* is https://docs.ximilar.com/text/ocr, read in 2026-08; *quicksta
 https://docs.ximilar.com/quickstart, read in 2026-08; *vendor's client* is ximilar-client 1.39.0.
 """
 
+from math import isfinite
+
 from ximilar_ocr_async.errors import OptionError
 
 BASE_URL = "https://api.ximilar.com"
@@ -42,12 +44,21 @@ KEEPALIVE_EXPIRY = 2.0
 
 def check_language(lang: str) -> str:
     """Return *lang*; raise `OptionError` when the service does not know it."""
-    if lang not in LANGUAGES:
+    if not isinstance(lang, str) or lang not in LANGUAGES:
         raise OptionError(f"lang is {lang!r}, allowed are {', '.join(LANGUAGES)}")
     return lang
 
 
 def check_at_least(name: str, value: float, least: float) -> None:
-    """Raise `OptionError` when *value* is no number or below *least*."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
-        raise OptionError(f"{name} is {value!r}, the least is {least}")
+    """Raise `OptionError` when *value* is below *least*, or no number of its kind.
+
+    Args:
+        name: Of the option.
+        value: A whole number if *least* is one, else any finite one.
+        least: The lowest that is allowed.
+    """
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    is_fine = whole or (isinstance(least, float) and isinstance(value, float) and isfinite(value))
+    if not is_fine or value < least:
+        kind = "whole number" if isinstance(least, int) else "number"
+        raise OptionError(f"{name} is {value!r}, expected a {kind}, the least is {least}")

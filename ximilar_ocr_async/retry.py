@@ -91,8 +91,8 @@ class RetryPolicy:
 
     def __attrs_post_init__(self) -> None:
         check_at_least("attempts", self.attempts, 1)
-        check_at_least("base", self.base, 0)
-        check_at_least("cap", self.cap, 0)
+        check_at_least("base", self.base, 0.0)
+        check_at_least("cap", self.cap, 0.0)
         check_at_least("resend_maybe_billed", self.resend_maybe_billed, 0)
 
     def resend_after(self, error: OCRError, *, attempts: int, maybe_billed: int) -> float | None:

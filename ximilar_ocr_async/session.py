@@ -72,13 +72,16 @@ class OCRSession:
     ) -> None:
         self._running: _Running | None = None
         self._entered = False
-        # The parameter is overwritten so that the raw token stands in no frame's locals.
-        self._token = token = Token.find(token)
         self._base_url = base_url or os.environ.get("XIMILAR_BASE_URL") or BASE_URL
         self._max_concurrency = max_concurrency
         self._retry = retry or RetryPolicy()
         self._timeout = timeout
         self._http_client = http_client
+        try:
+            self._token = Token.find(token)
+        finally:
+            # The raw token must not stand in the locals of a traceback.
+            del token
         check_base_url(self._base_url)
         check_at_least("max_concurrency", max_concurrency, 1)
         check_at_least("timeout", timeout, 0.001)

@@ -9,6 +9,7 @@ import base64
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 from attrs import evolve, fields
@@ -31,7 +32,6 @@ from ximilar_ocr_async.models import GPT, OCR, Record, Status, Text
 from ximilar_ocr_async.outcomes import Outcome
 
 _log = logging.getLogger(__name__)
-_OK = range(200, 300)
 _SNIPPET = 120
 """[characters] of an answer that is no JSON, for the error's message."""
 
@@ -130,7 +130,14 @@ def _structure_str(value: Any, _: Any) -> str:
     raise TypeError(f"expected a string, got {type(value).__name__}")
 
 
+def _structure_finite(value: Any, _: Any) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
+        return float(value)
+    raise TypeError("expected a finite number")
+
+
 _converter.register_structure_hook(str, _structure_str)
+_converter.register_structure_hook(float, _structure_finite)
 for _class in (Text, OCR, GPT, Status, Record):
     _converter.register_structure_hook(_class, _structure_hook(_class))
     _converter.register_unstructure_hook(_class, _unstructure_hook(_class))
@@ -140,8 +147,10 @@ def _status(value: Any, default: Status) -> Status:
     """Read a status of any type the service uses: object, number or string."""
     match value:
         case Mapping():
-            return _converter.structure({"code": default.code, **value}, Status)
-        case int():
+            inherited = {"code": default.code, "request_id": default.request_id}
+            given = {k: v for k, v in value.items() if k not in inherited or v is not None}
+            return _converter.structure(inherited | given, Status)
+        case int() if not isinstance(value, bool):
             return Status(code=value)
         case str() if value.isdecimal():
             return Status(code=int(value))
@@ -165,47 +174,44 @@ def decode(
     Returns:
         (n) for each id its record, or what went wrong with it.
     """
+    http = Status(code=http_status)
     try:
-        document = _parse(body)
-        status = _document_status(document, Status(code=http_status))
-        rows = document.get("records") if isinstance(document, Mapping) else None
-    except _Unintelligible as error:
-        status, rows, document = Status(code=http_status, text=str(error)), None, None
-    if http_status in _OK and isinstance(rows, list) and (rows or status.ok):
-        return _decode_rows(rows, ids, status)
-    return [_whole_failure(http_status, status, document, retry_after) for _ in ids]
-
-
-class _Unintelligible(Exception):
-    pass
-
-
-def _parse(body: bytes) -> Any:
-    try:
-        return json.loads(body, parse_constant=lambda _: None)
+        document = json.loads(body, parse_constant=lambda _: None)
     except (ValueError, RecursionError):
-        text = body[:_SNIPPET].decode("ascii", "replace").strip()
-        shown = " ".join(text.split()) if text else "nothing"
-        raise _Unintelligible(f"the answer is not JSON: {shown}") from None
+        document, status = None, evolve(http, text=f"the answer is not JSON: {_snippet(body)}")
+    else:
+        status = _document_status(document, http)
+    rows = document.get("records") if isinstance(document, Mapping) else None
+    if http.ok and isinstance(rows, list) and (status.ok or _have_verdicts(rows)):
+        return _decode_rows(rows, ids, status)
+    return [_whole_failure(http, status, document, retry_after) for _ in ids]
 
 
-def _document_status(document: Any, default: Status) -> Status:
+def _snippet(body: bytes) -> str:
+    text = body[:_SNIPPET].decode("ascii", "replace")
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split()) or "nothing"
+
+
+def _document_status(document: Any, http: Status) -> Status:
     value = document.get("status") if isinstance(document, Mapping) else None
     try:
-        status = _status(value, default)
-    except Exception as error:  # noqa: BLE001 - cattrs raises groups of many types
-        raise _Unintelligible(_address(error, "$.status")) from None
-    if status.ok and not default.ok:
-        # A failing HTTP status is believed over a body that claims success.
-        return evolve(status, code=default.code)
-    return status
+        status = _status(value, http)
+    except Exception:  # noqa: BLE001 - cattrs raises groups of many types
+        # Records that were paid for are not given up for a status that makes no sense.
+        return http
+    # A failing HTTP status is believed over a body that claims success.
+    return evolve(status, code=http.code) if status.ok and not http.ok else status
+
+
+def _have_verdicts(rows: list[Any]) -> bool:
+    return any(isinstance(row, Mapping) and "_status" in row for row in rows)
 
 
 def _whole_failure(
-    http_status: int, status: Status, document: Any, retry_after: float | None
+    http: Status, status: Status, document: Any, retry_after: float | None
 ) -> OCRError:
     text = status.text or _detail(document)
-    if http_status in _OK and status.ok:
+    if http.ok and status.ok:
         message = f"the answer has no records: {text or 'it says nothing'}"
         return ReplyError(message, request_id=status.request_id)
     return service_error(status.code, text, request_id=status.request_id, retry_after=retry_after)
@@ -216,9 +222,9 @@ def _detail(document: Any) -> str:
     match document:
         case {"detail": str(text)} | [str(text), *_]:
             return text
-        case dict() if document:
-            name, value = next(iter(document.items()))
-            return f"{name}: {value}"[:_SNIPPET]
+        case Mapping():
+            lists = ((k, v) for k, v in document.items() if isinstance(v, list) and v)
+            return next((f"{name}: {words[0]}"[:_SNIPPET] for name, words in lists), "")
         case _:
             return ""
 
@@ -282,10 +288,13 @@ def _match(rows: list[Any], ids: Sequence[str]) -> Iterator[tuple[str, Any]]:
 
 def _decode_row(row: Any, address: str, default: Status) -> Record | OCRError:
     try:
-        status = _status(row.get("_status") if isinstance(row, Mapping) else None, default)
+        if not isinstance(row, Mapping):
+            raise TypeError(f"expected an object, got {type(row).__name__}")
+        status = _status(row.get("_status"), default)
         if not status.ok:
             return _record_error(status)
-        return _converter.structure({**row, "_status": _converter.unstructure(status)}, Record)
+        rest = {key: value for key, value in row.items() if key != "_status"}
+        return evolve(_converter.structure(rest, Record), status=status)
     except Exception as error:  # noqa: BLE001 - cattrs raises groups of many types
         return ReplyError(_address(error, address), request_id=default.request_id)
 

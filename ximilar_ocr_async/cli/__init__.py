@@ -26,7 +26,7 @@ def main() -> None:
         "ximilar_ocr_async.cli.serve:serve",
         help="Serve OCR on this machine: any token, and its address as XIMILAR_BASE_URL.",
     )
-    app()
+    app(sys.argv[1:])
 
 
 def _version() -> str:

@@ -93,32 +93,37 @@ def read(
                 format or ("jsonl" if output else "text"),
                 headings=not names_one_image(images),
             )
-            progress = stack.enter_context(_progress(quiet=quiet))
-            anyio.run(_read, session, images, lang, printer, progress)
+            return anyio.run(_read, session, images, lang, printer, quiet)
+    except (OptionError, OSError) as error:
+        sys.stderr.write(f"ximilar-ocr: {error}\n")
+        return USAGE
+
+
+async def _read(
+    session: OCRSession,
+    words: Sequence[str],
+    lang: str,
+    printer: "Printer",
+    quiet: bool,  # noqa: FBT001 - anyio.run passes arguments by place
+) -> int:
+    """Write outcomes as they come; return the exit code."""
+    total = None if read_once(words) else await anyio.to_thread.run_sync(_count, words)
+    try:
+        with _progress(quiet=quiet) as progress:
+            task = progress.add_task(f"reading {LANGUAGES[lang]}", total=total)
+            async with session, session.stream(find_images(words), lang=lang) as outcomes:
+                async for outcome in outcomes:
+                    printer.write(outcome)
+                    progress.advance(task)
     except BrokenPipeError:
         # The reader of a pipe has seen enough; what Python would flush at exit has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return SOME_FAILED
-    except (OptionError, OSError) as error:
-        sys.stderr.write(f"ximilar-ocr: {error}\n")
-        return USAGE
     if printer.read + printer.failed == 0:
-        sys.stderr.write(f"ximilar-ocr: no images: {' '.join(images)}\n")
-        return USAGE
+        raise OptionError(f"no images: {' '.join(words)}")
     if not quiet:
         sys.stderr.write(f"{printer.totals()}\n")
     return SOME_FAILED if printer.failed else ALL_READ
-
-
-async def _read(
-    session: OCRSession, words: Sequence[str], lang: str, printer: "Printer", progress: Progress
-) -> None:
-    total = None if read_once(words) else await anyio.to_thread.run_sync(_count, words)
-    task = progress.add_task(f"reading {LANGUAGES[lang]}", total=total)
-    async with session, session.stream(find_images(words), lang=lang) as outcomes:
-        async for outcome in outcomes:
-            printer.write(outcome)
-            progress.advance(task)
 
 
 def _count(words: Sequence[str]) -> int:

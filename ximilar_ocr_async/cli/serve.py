@@ -29,7 +29,7 @@ def serve(*, port: int = 8000, allow_urls: bool = False, allow_private_urls: boo
         extra = "pip install 'ximilar-ocr-async[local]'"
         sys.stderr.write(f"ximilar-ocr: serve needs {error.name}, of the extra local: {extra}\n")
         return USAGE
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         sys.stderr.write(f"ximilar-ocr: port {port} cannot be had: {error}\n")
         return USAGE
     fetch = Fetch(allow_private=allow_private_urls) if allow_urls or allow_private_urls else None

@@ -53,7 +53,7 @@ class Fetch:
             parts._replace(netloc=netloc + (f":{parts.port}" if parts.port else ""))
         )
         async with (
-            httpx.AsyncClient(trust_env=False, timeout=None) as client,
+            httpx.AsyncClient(trust_env=False, timeout=None) as client,  # noqa: S113 - it has one in all
             client.stream(
                 "GET",
                 pinned,

@@ -16,6 +16,9 @@ HOST = "127.0.0.1"
 
 def bind(port: int = 0) -> tuple[socket.socket, str]:
     """Bind a loopback port, 0 being any that is free; return the socket and its URL."""
+    if port not in range(65536):
+        # Asked first because create_server would leave its socket open.
+        raise OSError("a port is 0 to 65535")
     listener = socket.create_server((HOST, port))
     return listener, f"http://{HOST}:{listener.getsockname()[1]}"
 

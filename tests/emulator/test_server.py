@@ -1,0 +1,133 @@
+"""The server: the service on a loopback port, gone when it is no longer wanted."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import anyio
+import httpx
+import pytest
+from attrs import define, field
+
+from ximilar_ocr_async.emulator.contract import DETAILS, READ
+from ximilar_ocr_async.emulator.engines import Reading
+from ximilar_ocr_async.emulator.engines.scripted import ScriptedEngine
+from ximilar_ocr_async.emulator.server import HOST, bind, serve, serving
+from ximilar_ocr_async.emulator.service import Service
+
+TOKEN = {"Authorization": "Token abc"}
+ONE_IMAGE = {"records": [{"_base64": "aGVsbG8="}]}
+
+
+@define
+class EndlessEngine:
+    """Never comes to an end with an image, and says when it has begun."""
+
+    begun: threading.Event = field(factory=threading.Event)
+
+    async def read(self, image: bytes, lang: str) -> Reading:
+        """Read for ever."""
+        self.begun.set()
+        await anyio.sleep_forever()
+        raise AssertionError((image, lang))
+
+
+def port_of(url: str) -> int:
+    """Return the port in *url*."""
+    port = urlsplit(url).port
+    assert port is not None
+    return port
+
+
+def test_the_service_answers_over_a_socket() -> None:
+    """A client reads an image and its account over HTTP."""
+    with serving(Service(ScriptedEngine("hello"))) as url, httpx.Client(headers=TOKEN) as http:
+        read = http.post(url + READ, json=ONE_IMAGE)
+        assert read.json()["records"][0]["_ocr"]["full_text"] == "hello"
+        assert http.get(url + DETAILS).json()["credits_counter"] == 5
+
+
+def test_the_service_is_gone_afterwards() -> None:
+    """When the block is left, connections are refused and the port can be had again."""
+    with serving(Service(ScriptedEngine())) as url:
+        assert httpx.get(url + DETAILS, headers=TOKEN).status_code == 200
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url)
+    listener, again = bind(port_of(url))
+    listener.close()
+    assert again == url
+
+
+def test_the_service_is_gone_after_an_error_too() -> None:
+    """An error in the block comes out of it, and nothing is left behind."""
+    before = threading.active_count()
+    with pytest.raises(LookupError), serving(Service(ScriptedEngine())) as url:
+        raise LookupError
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url)
+    assert threading.active_count() == before
+
+
+def test_nobody_waits_for_a_request_when_the_block_is_left() -> None:
+    """A request that is still being answered is dropped, however long it would take."""
+    engine = EndlessEngine()
+    with ThreadPoolExecutor() as pool:
+        with serving(Service(engine)) as url:
+            asked = pool.submit(httpx.post, url + READ, json=ONE_IMAGE, headers=TOKEN, timeout=None)
+            engine.begun.wait()
+        error = asked.exception()
+        assert isinstance(error, httpx.HTTPError) or asked.result().status_code == 500
+
+
+def test_services_live_side_by_side() -> None:
+    """Two services at once have different ports and answer each for itself."""
+    services = Service(ScriptedEngine("one")), Service(ScriptedEngine("two"))
+    with serving(services[0]) as first, serving(services[1]) as second:
+        assert first != second
+        answers = [httpx.post(url + READ, json=ONE_IMAGE, headers=TOKEN) for url in (first, second)]
+    texts = [answer.json()["records"][0]["_ocr"]["full_text"] for answer in answers]
+    assert texts == ["one", "two"]
+
+
+def test_only_loopback_is_bound() -> None:
+    """A port is bound on 127.0.0.1, whose URL is given."""
+    listener, url = bind()
+    with listener:
+        assert listener.getsockname() == (HOST, port_of(url))
+        assert url == f"http://127.0.0.1:{port_of(url)}"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has 127.0.0.2 as it comes")
+def test_other_addresses_of_the_machine_are_not_served() -> None:
+    """The machine's other addresses refuse connections on the port."""
+    with serving(Service(ScriptedEngine())) as url, pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", port_of(url)))
+
+
+def test_a_busy_port_cannot_be_had() -> None:
+    """A port that somebody listens on is an error at once."""
+    listener, url = bind()
+    with listener, pytest.raises(OSError, match="in use"):
+        bind(port_of(url))
+
+
+def test_serving_in_this_thread_ends_with_an_interrupt() -> None:
+    """The service answers until SIGINT, which ends it without an error."""
+    listener, url = bind()
+
+    def ask_and_interrupt() -> int:
+        try:
+            return httpx.get(url + DETAILS, headers=TOKEN, timeout=60).status_code
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(ask_and_interrupt)
+        serve(Service(ScriptedEngine()), listener)
+        assert asked.result() == 200
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url)

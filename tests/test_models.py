@@ -1,0 +1,34 @@
+"""The models are values: they compare by what they say, and can stand in sets."""
+
+import pytest
+
+from ximilar_ocr_async.models import GPT, OCR, Record, Status, Text
+
+
+@pytest.mark.parametrize(
+    "code, ok", [(199, False), (200, True), (206, True), (299, True), (300, False), (-1, False)]
+)
+def test_a_status_is_ok_from_200_to_299(code: int, ok: bool) -> None:  # noqa: FBT001
+    """Every code of HTTP's success class means success, and no other does."""
+    assert Status(code=code).ok is ok
+
+
+def test_the_text_of_a_record_is_its_full_text() -> None:
+    """A record's text is what the service joined, and nothing where it read nothing."""
+    assert Record(ocr=OCR(full_text="BASIC Mew")).text == "BASIC Mew"
+    assert Record().text == ""
+
+
+def test_records_with_unhashable_extras_stand_in_sets() -> None:
+    """A record hashes although its extras cannot, and differs by them all the same."""
+    gpt = GPT(json_result={"a": []}, extra={"b": {}})
+    one = Record(ocr=OCR((Text("x", ((1, 2),), extra={"c": []}),)), gpt=gpt, extra={"d": [1]})
+    two = Record(ocr=one.ocr, gpt=gpt, extra={"d": [2]})
+    assert len({one, two}) == 2
+    assert hash(one) == hash(two)
+
+
+def test_no_two_values_share_their_extras() -> None:
+    """Each value has an extra of its own, so that one cannot write into another's."""
+    assert Record().extra is not Record().extra
+    assert Status().extra is not Status().extra
