@@ -44,7 +44,9 @@ def encoders(images: list[bytes]) -> dict[str, Callable[[], Any]]:
     """Return ways to make a request body of *images*."""
 
     def records() -> list[dict[str, str]]:
-        return [{"_id": str(i), "_base64": base64.b64encode(x).decode()} for i, x in enumerate(images)]
+        return [
+            {"_id": str(i), "_base64": base64.b64encode(x).decode()} for i, x in enumerate(images)
+        ]
 
     def spliced() -> Any:
         each = [encode_record(str(i), Image(x), x) for i, x in enumerate(images)]

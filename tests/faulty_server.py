@@ -1,7 +1,9 @@
 """A server on a real socket that answers as a test tells it to, down to the byte."""
 
+import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 from anyio.abc import SocketAttribute, SocketStream
@@ -36,9 +38,6 @@ class Connection:
 
     async def reset(self) -> None:
         """Cut the line without a goodbye."""
-        import socket  # noqa: PLC0415 - the one place that needs it
-        import struct  # noqa: PLC0415
-
         raw = self.stream.extra(SocketAttribute.raw_socket)
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         await self.stream.aclose()
@@ -62,10 +61,9 @@ async def faulty_server(behave: Behaviour) -> AsyncIterator[FaultyServer]:
     async def handle(stream: SocketStream) -> None:
         server.connections += 1
         async with stream:
-            try:
+            # The client may go away at any moment, as clients do.
+            with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
                 await behave(Connection(stream))
-            except (anyio.EndOfStream, anyio.BrokenResourceError):
-                pass  # the client went away, as clients do
 
     async with listener, anyio.create_task_group() as group:
         group.start_soon(listener.serve, handle)

@@ -68,7 +68,7 @@ def imports(tree: ast.Module) -> Iterator[str]:
 
 def layer(dotted: str) -> int:
     """Return how high a module of the package stands."""
-    first = dotted.split(".")[0]
+    first = dotted.split(".", maxsplit=1)[0]
     return next(height for height, names in enumerate(LAYERS) if first in names)
 
 
@@ -120,9 +120,9 @@ def test_importing_the_package_loads_no_extra() -> None:
     """A session needs neither the command line's libraries nor the local service's."""
     extras = ["PIL", "cv2", "cyclopts", "numpy", "onnxruntime", "rapidocr", "rich", "starlette"]
     code = (
-        "import sys; sys.modules.update(dict.fromkeys({!r}));"
+        f"import sys; sys.modules.update(dict.fromkeys({extras!r}));"
         "import ximilar_ocr_async; print('trio' in sys.modules or 'uvicorn' in sys.modules)"
-    ).format(extras)
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 

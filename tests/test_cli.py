@@ -417,7 +417,7 @@ def test_the_version_is_shown(cli: CLI) -> None:
 def run(*words: str, before: str = "", after: str = "", **options: Any) -> Ran:
     """Run a command in a process of its own, with Python code around it."""
     code = f"import sys\n{before}\nfrom ximilar_ocr_async.cli import main\ntry:\n    main()\n"
-    done = subprocess.run(  # noqa: S603 - our own words
+    done = subprocess.run(
         [sys.executable, "-c", f"{code}finally:\n    pass\n    {after}", *words],
         capture_output=True,
         text=True,
@@ -488,7 +488,7 @@ def test_a_busy_port_is_told(cli: CLI) -> None:
 @contextmanager
 def start(*words: str, **options: Any) -> Iterator[Any]:
     """Run a command in a process of its own while the block is run; kill it if that fails."""
-    with subprocess.Popen(  # noqa: S603 - our own words
+    with subprocess.Popen(
         [*PROGRAM, *words],
         stdout=subprocess.PIPE,
         stderr=options.pop("stderr", subprocess.PIPE),

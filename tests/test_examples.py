@@ -1,7 +1,6 @@
 """The example pictures are read through the local service, over real HTTP, with real OCR."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
 
@@ -47,7 +46,7 @@ class Readings:
 
 
 @pytest.fixture(scope="module")
-def readings() -> Iterator[Readings]:
+def readings() -> Readings:
     """Read every picture once."""
     engine = LocalEngine()
     images = [
@@ -60,7 +59,7 @@ def readings() -> Iterator[Readings]:
 
     with serving(Service(engine)) as url:
         outcomes = anyio.run(read, url)
-    yield Readings(dict(zip(TRUTH, outcomes, strict=True)), engine.languages)
+    return Readings(dict(zip(TRUTH, outcomes, strict=True)), engine.languages)
 
 
 def test_the_truth_names_every_picture() -> None:
@@ -83,9 +82,8 @@ def test_pictures_are_read_with_few_errors(
     }
     mean, worst = fmean(rates.values()), max(rates, key=lambda name: rates[name])
     with capsys.disabled():
-        print(
-            f"\n{lang}: character error rate {mean:.3f}, worst {rates[worst]:.3f} ({worst})", end=""
-        )
+        told = f"{lang}: character error rate {mean:.3f}, worst {rates[worst]:.3f} ({worst})"
+        print(f"\n{told}", end="")  # noqa: T201 - the report that the README quotes
     assert mean <= HIGHEST_MEAN[lang]
 
 

@@ -44,7 +44,7 @@ def test_numbers_from_the_least_on_pass(least: int, above: int, more: float) -> 
     "value", [0, -1, 0.999, math.inf, -math.inf, math.nan, True, "3", None, [3], 3j]
 )
 def test_what_is_too_small_or_no_number_is_refused(value: Any, least: float, kind: str) -> None:
-    """A value under the least, an infinite one or no number is an error that says what is allowed."""
+    """Too little, infinity and what is no number are errors that say what is allowed."""
     with pytest.raises(OptionError) as caught:
         check_at_least("patience", value, least)
     assert str(caught.value) == f"patience is {value!r}, expected a {kind}, the least is {least}"

@@ -8,7 +8,7 @@ from ximilar_ocr_async.models import GPT, OCR, Record, Status, Text
 @pytest.mark.parametrize(
     "code, ok", [(199, False), (200, True), (206, True), (299, True), (300, False), (-1, False)]
 )
-def test_a_status_is_ok_from_200_to_299(code: int, ok: bool) -> None:  # noqa: FBT001
+def test_a_status_is_ok_from_200_to_299(code: int, ok: bool) -> None:
     """Every code of HTTP's success class means success, and no other does."""
     assert Status(code=code).ok is ok
 

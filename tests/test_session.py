@@ -11,7 +11,7 @@ import anyio
 import httpx
 import pytest
 
-from tests.world import World, failing, texts, urls
+from tests.world import World, error_of, failing, texts, urls
 from ximilar_ocr_async import (
     AuthError,
     ConnectionFailed,
@@ -93,7 +93,7 @@ async def test_bytes_are_sent_as_base64_and_read(world: World) -> None:
 
 async def test_a_prompt_goes_to_the_language_model(world: World) -> None:
     """A prompt, of the call or of the image, switches the endpoint for these images alone."""
-    images = [Image("https://x.example/1", prompt="mine"), "https://x.example/2"]
+    images = [Image("https://x.example/1", prompt="mine"), Image("https://x.example/2")]
     async with world.session() as session:
         await session.read_all(images)
         await session.read_all(images, prompt="all")
@@ -158,7 +158,7 @@ async def test_lasting_trouble_ends_in_its_error(
     world.troubles = [trouble] * 9
     async with world.session(retry=RetryPolicy(attempts=4)) as session:
         (outcome,) = await session.read_all(urls(1))
-    assert isinstance(outcome.error, error)
+    assert isinstance(error_of(outcome), error)
     assert outcome.attempts == 4
     assert not outcome.maybe_billed
 
@@ -205,10 +205,8 @@ async def test_a_slot_is_free_while_its_batch_pauses(world: World) -> None:
     """Other work goes on in the slot of a batch that waits for its next attempt."""
     world.troubles = [failing(503, headers={"Retry-After": "50"})]
     async with world.session(max_concurrency=1) as session:
-        outcomes = []
         async with session.stream(urls(30)) as stream:
-            async for outcome in stream:
-                outcomes.append(outcome)
+            outcomes = [outcome async for outcome in stream]
     assert [outcome.index for outcome in outcomes[-10:]] == list(range(10))
     assert world.times == pytest.approx([0, 1, 2, 51])
 
@@ -230,7 +228,7 @@ async def test_lost_replies_are_resent_as_often_as_allowed(
     world.troubles = [httpx.ReadError("reset")] * 9
     async with world.session(retry=RetryPolicy(resend_maybe_billed=resends)) as session:
         (outcome,) = await session.read_all(urls(1))
-    assert isinstance(outcome.error, ReplyLost)
+    assert isinstance(error_of(outcome), ReplyLost)
     assert outcome.maybe_billed
     assert len(world.sizes) == requests
 
@@ -240,8 +238,8 @@ async def test_a_request_that_takes_too_long_is_given_up(world: World) -> None:
     world.engine.latency = 1000.0
     async with world.session(timeout=5, retry=RetryPolicy(attempts=1)) as session:
         (outcome,) = await session.read_all(urls(1))
-    assert isinstance(outcome.error, ReplyLost)
-    assert "5 s" in str(outcome.error)
+    assert isinstance(error_of(outcome), ReplyLost)
+    assert "5 s" in str(error_of(outcome))
     assert outcome.maybe_billed
 
 
@@ -270,7 +268,7 @@ async def test_a_record_that_is_refused_fails_alone(world: World) -> None:
     async with world.session() as session:
         outcomes = await session.read_all(urls(10))
     assert [outcome.ok for outcome in outcomes] == [True] * 3 + [False] + [True] * 6
-    assert isinstance(outcomes[3].error, RequestRejected)
+    assert isinstance(error_of(outcomes[3]), RequestRejected)
     assert world.sizes == [10]
 
 
@@ -280,7 +278,7 @@ async def test_a_record_missing_from_the_reply_fails_clearly(world: World) -> No
     async with world.session(retry=RetryPolicy(resend_maybe_billed=0)) as session:
         outcomes = await session.read_all(urls(4))
     assert [outcome.ok for outcome in outcomes] == [False, True, True, True]
-    assert isinstance(outcomes[0].error, ReplyError)
+    assert isinstance(error_of(outcomes[0]), ReplyError)
     assert outcomes[0].maybe_billed
 
 
@@ -299,7 +297,7 @@ async def test_a_refused_token_stops_the_call_at_once(world: World, code: int) -
     async with world.session() as session:
         outcomes = await session.read_all(urls(200))
         assert len(world.sizes) == 3
-        assert all(isinstance(outcome.error, AuthError) for outcome in outcomes)
+        assert all(isinstance(error_of(outcome), AuthError) for outcome in outcomes)
         assert [outcome.attempts for outcome in outcomes] == [1] * 30 + [0] * 170
         assert (await session.read("https://x.example/1")).text == "https://x.example/1"
 
@@ -309,7 +307,7 @@ async def test_what_pauses_is_not_sent_after_a_stop(world: World) -> None:
     world.troubles = [failing(503, headers={"Retry-After": "30"}), failing(401, "no")]
     async with world.session(max_concurrency=1) as session:
         outcomes = await session.read_all(urls(20))
-    assert all(isinstance(outcome.error, AuthError) for outcome in outcomes)
+    assert all(isinstance(error_of(outcome), AuthError) for outcome in outcomes)
     assert len(world.sizes) == 2
 
 
@@ -380,8 +378,9 @@ def test_options_out_of_range_are_errors_at_once(options: dict[str, Any], words:
         OCRSession("token", **options)
 
 
-def test_a_session_without_a_token_says_where_to_get_one(world: World) -> None:
-    """No token is an error at once."""
+@pytest.mark.usefixtures("world")
+def test_a_session_without_a_token_says_where_to_get_one() -> None:
+    """No token, given or in the environment, is an error at once."""
     with pytest.raises(OptionError, match=r"XIMILAR_API_TOKEN.*app\.ximilar\.com"):
         OCRSession()
 
@@ -450,7 +449,7 @@ async def test_closing_tells_of_images_that_were_not_pulled(world: World) -> Non
 
 
 async def test_the_bodys_own_error_comes_out_as_it_is(world: World) -> None:
-    """An error of the program's in the block is raised alone, in no group, work under way or not."""
+    """An error of the program's own in the block is raised alone, in no group."""
     with pytest.raises(ZeroDivisionError) as caught:
         async with world.session() as session, session.stream(urls(100)) as outcomes:
             await anext(outcomes)
@@ -528,11 +527,10 @@ async def test_the_token_goes_to_the_service_and_nowhere_else(
     assert headers.pop("authorization") == "Token token-of-a-test"
     assert headers["user-agent"].startswith("ximilar-ocr-async/")
     for outcome in outcomes:
-        error = traceback.TracebackException.from_exception(
-            outcome.error,  # type: ignore[union-attr]
-            capture_locals=True,
+        error = error_of(outcome)
+        shown.extend(
+            traceback.TracebackException.from_exception(error, capture_locals=True).format()
         )
-        shown.extend(error.format())
     assert "token-of-a-test" not in "".join([*shown, *headers.values()])
 
 

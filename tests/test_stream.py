@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.world import World, failing, texts, urls
-from ximilar_ocr_async import Image, OCRSession, SessionStateError
+from ximilar_ocr_async import Image, OCRSession, Outcome, SessionStateError
 
 pytestmark = pytest.mark.anyio
 
@@ -71,7 +71,7 @@ async def test_every_image_gets_exactly_one_outcome(
 ) -> None:
     """Whatever the mix, the limit and the trouble: one outcome each, bounded requests, own text."""
     world = World()
-    world.troubles = [code and failing(code) for code in troubles]
+    world.troubles = [failing(code) if code else None for code in troubles]
     images = [Image(url, lang=lang) for url, lang in zip(urls(len(langs)), langs, strict=True)]
     async with world.session(max_concurrency=limit) as session:
         async with session.stream(images, ordered=ordered) as stream:
@@ -255,7 +255,7 @@ async def test_a_request_that_nobody_waits_for_is_cancelled(world: World) -> Non
 
 async def test_a_timed_out_wait_for_an_outcome_loses_none(world: World) -> None:
     """Giving up on one `anext` leaves the outcome for the next."""
-    outcomes = []
+    outcomes: list[Outcome] = []
     async with world.session() as session, session.stream(urls(20)) as stream:
         while len(outcomes) < 20:
             with anyio.move_on_after(0.3):

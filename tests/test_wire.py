@@ -489,7 +489,7 @@ def test_rows_are_never_guessed_at(
     caplog: pytest.LogCaptureFixture,
     rows: list[Any],
     read: str,
-    warned: bool,  # noqa: FBT001
+    warned: bool,
 ) -> None:
     """Rows that are missing, doubled, unknown or too many leave no record with another's text."""
     with caplog.at_level(logging.WARNING):

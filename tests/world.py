@@ -8,7 +8,7 @@ import anyio
 import httpx
 from attrs import define, field
 
-from ximilar_ocr_async import OCRSession
+from ximilar_ocr_async import OCRError, OCRSession, Outcome
 from ximilar_ocr_async.emulator.engines.scripted import ScriptedEngine
 from ximilar_ocr_async.emulator.service import Service
 
@@ -104,6 +104,12 @@ def urls(count: int) -> list[str]:
 def failing(code: int, text: str = "trouble", headers: dict[str, str] | None = None) -> Any:
     """Return an answer with a failing status."""
     return httpx.Response(code, json={"status": {"code": code, "text": text}}, headers=headers)
+
+
+def error_of(outcome: Outcome) -> OCRError:
+    """Return why an image was not read."""
+    assert not outcome.ok
+    return outcome.error
 
 
 def texts(outcomes: Iterable[Any]) -> list[str]:

@@ -327,7 +327,7 @@ def test_a_prompt_is_any_other_key_to_read() -> None:
     own=st.dictionaries(st.text().filter(lambda key: not key.startswith("_")), JSON_VALUES),
     fails=st.booleans(),
 )
-def test_unknown_keys_come_back(own: dict[str, Any], fails: bool) -> None:  # noqa: FBT001
+def test_unknown_keys_come_back(own: dict[str, Any], fails: bool) -> None:
     """What a record holds comes back with it, read or not; its image never does."""
     own.pop("lang", None)
     record = {**own, "_id": "mine", "_base64": "aGVsbG8="}
