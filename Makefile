@@ -1,6 +1,8 @@
 # The few commands of the project. Each sets up what it needs in .venv, and nothing outside.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --no-cache-dir
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test lint types images clean
 
@@ -8,7 +10,9 @@ demo: .venv/demo
 	$(BIN)/python examples/demo.py
 
 test: .venv/dev
+	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
 lint: .venv/dev
@@ -26,12 +30,12 @@ clean:
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(PIP) --upgrade pip
 
 .venv/demo: .venv/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[all]'
+	$(PIP) --editable '.[all]'
 	touch $@
 
 .venv/dev: .venv/demo
-	$(BIN)/python -m pip install --quiet --group dev
+	$(PIP) --group dev
 	touch $@

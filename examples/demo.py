@@ -96,8 +96,12 @@ def draw_overlay(image: Image, record: Record) -> None:
 
 def show(arrivals: Sequence[Arrival]) -> None:
     """Print the table, one row for each picture."""
-    table = Table("image", "lang", title="What stands on the pictures")
-    table.add_column("first words", no_wrap=True, overflow="ellipsis", max_width=WORDS_SHOWN)
+    table = Table(title="What stands on the pictures")
+    table.add_column(
+        "image", no_wrap=True, min_width=max(len(str(a.outcome.image.id)) for a in arrivals)
+    )
+    table.add_column("lang")
+    table.add_column("first words", no_wrap=True, max_width=WORDS_SHOWN)
     table.add_column("mean prob", justify="right")
     table.add_column("seconds", justify="right")
     for arrival in arrivals:

@@ -149,6 +149,26 @@ async def test_a_body_that_is_too_large_is_read_to_its_end() -> None:
     assert len(sent) == 50
 
 
+async def test_a_client_that_hangs_up_is_no_error() -> None:
+    """A client that leaves while it sends ends its request and nothing else."""
+    service = Service(ScriptedEngine())
+    pieces = [
+        {"type": "http.request", "body": b"{", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return pieces.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": READ, "headers": [], "query_string": b""}
+    await service.app(scope, receive, send)
+    assert (sent[0]["status"], service.billed) == (400, 0)
+
+
 async def test_a_large_body_is_read_like_a_small_one() -> None:
     """A body too large for the event loop is parsed in a thread, and answered the same."""
     image = b"x" * INLINE

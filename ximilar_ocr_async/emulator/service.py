@@ -10,6 +10,7 @@ import anyio
 import anyio.to_thread
 from attrs import define, field
 from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response
 from starlette.routing import Route
@@ -52,7 +53,10 @@ class Service:
         return Starlette(routes=[Route("/{path:path}", self._respond, methods=methods)])
 
     async def _respond(self, request: HTTPRequest) -> Response:
-        body = await _body(request, self.max_body)
+        try:
+            body = await _body(request, self.max_body)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody hears it
         if body is None:
             reply = refuse(413, f"the request is over {self.max_body:,} bytes")
         else:
