@@ -269,3 +269,25 @@ def test_an_image_is_a_value() -> None:
     """Images hash whatever their extra, and travel between processes."""
     image = Image(Path("a.png"), id="a", extra={"meta": []})
     assert pickle.loads(pickle.dumps({image})) == {image}  # noqa: S301
+
+
+def test_a_url_is_never_opened_as_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loading a str is an error even where a file of that name lies."""
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ImageError, match="not loaded here"):
+        load(Image("a.png"))
+
+
+def test_a_stranger_shows_its_kind_only() -> None:
+    """What is no source at all does not spill its contents into a message."""
+    stranger: Any = bytearray(8_000_000)
+    assert Image(stranger).name == "<bytearray>"
+    assert len(repr(Image(stranger))) < 100
+
+
+def test_extra_is_a_mapping() -> None:
+    """Extra keys that are none are refused by kind."""
+    none: Any = None
+    with pytest.raises(OptionError, match="extra is a NoneType"):
+        Image("https://x.example", extra=none)

@@ -2,8 +2,10 @@
 
 import io
 import math
+import os
 import random
 import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -485,3 +487,12 @@ async def test_scripted_counts() -> None:
             for _ in range(readings):
                 tasks.start_soon(engine.read, b"", "en")
     assert (engine.calls, engine.peak) == (3, 2)
+
+
+def test_loading_a_model_leaves_no_trace_in_the_home_directory(tmp_path: Path) -> None:
+    """The engine's runtime neither marks the machine nor reports to its maker."""
+    code = "from ximilar_ocr_async.emulator.engines.rapid import load_model; load_model()"
+    # Its own sign of a test run would silence the runtime too, so little is handed down.
+    env = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    subprocess.run([sys.executable, "-c", code], env=env, check=True)
+    assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,6 @@
 """RapidOCR as a recogniser: pixels in, texts in reading order out. Owner of rapidocr."""
 
+import os
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.resources import files
@@ -54,6 +55,9 @@ class Model(Protocol):
 
 def load_model() -> Model:
     """Load RapidOCR from the files in its wheel; without their paths it might download others."""
+    # Else onnxruntime marks the machine with an id in the home directory and reports to its maker;
+    # its own function to switch that off comes too late. Source: microsoft/onnxruntime#27379.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     folder = files("rapidocr") / "models"
     params = {
         "Global.log_level": "error",
