@@ -29,8 +29,6 @@ from ximilar_ocr_async.wire import outcome_to_json
 
 HERE = Path(__file__).parent
 OUT = Path("out")
-WORDS_SHOWN = 46
-"""[columns of the terminal]"""
 SURE, UNSURE = (0, 140, 80), (210, 50, 30)
 SURE_FROM = 0.9
 """Mean probability from which an outline is drawn as sure."""
@@ -96,14 +94,13 @@ def draw_overlay(image: Image, record: Record) -> None:
 
 def show(arrivals: Sequence[Arrival]) -> None:
     """Print the table, one row for each picture."""
-    table = Table(title="What stands on the pictures")
-    table.add_column(
-        "image", no_wrap=True, min_width=max(len(str(a.outcome.image.id)) for a in arrivals)
-    )
+    table = Table(title="What stands on the pictures", expand=True)
+    table.add_column("image", no_wrap=True)
     table.add_column("lang")
-    table.add_column("first words", no_wrap=True, max_width=WORDS_SHOWN)
-    table.add_column("mean prob", justify="right")
-    table.add_column("seconds", justify="right")
+    # Takes what width the others leave, whatever the terminal.
+    table.add_column("first words", no_wrap=True, ratio=1)
+    table.add_column("mean prob", justify="right", no_wrap=True)
+    table.add_column("seconds", justify="right", no_wrap=True)
     for arrival in arrivals:
         match arrival.outcome:
             case Success(image=image, record=record):
