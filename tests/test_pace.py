@@ -1,5 +1,7 @@
 """Requests are spaced exactly."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ def test_no_two_requests_are_closer_than_the_interval(gaps: list[float], interva
         now += pace.wait(now)
         pace.begin(now)
         begun.append(now)
-    assert all(b - a >= interval - 1e-9 for a, b in zip(begun, begun[1:], strict=False))
+    assert all(b - a >= interval - 1e-9 for a, b in pairwise(begun))
 
 
 def test_a_request_after_a_rest_need_not_wait() -> None:

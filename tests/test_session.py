@@ -204,7 +204,7 @@ async def test_retry_after_as_a_date_is_honoured(world: World) -> None:
 
 async def test_a_slot_is_free_while_its_batch_pauses(world: World) -> None:
     """Other work goes on in the slot of a batch that waits for its next attempt."""
-    world.troubles = [failing(503, headers={"Retry-After": "50"})]
+    world.troubles = [failing(500, headers={"Retry-After": "50"})]
     async with world.session(max_concurrency=1) as session:
         async with session.stream(urls(30)) as stream:
             outcomes = [outcome async for outcome in stream]
@@ -414,7 +414,7 @@ async def test_a_session_is_used_inside_its_block_only(world: World) -> None:
 
 async def test_closing_fails_what_is_not_done(world: World) -> None:
     """Calls of other tasks end with the session, each image that was pulled with an outcome."""
-    world.troubles = [failing(503, headers={"Retry-After": "100"})]
+    world.troubles = [failing(500, headers={"Retry-After": "100"})]
     outcomes: list[Any] = []
 
     async def read_all() -> None:
@@ -491,7 +491,7 @@ async def test_forgetting_to_leave_warns(world: World) -> None:
     session = await world.session().__aenter__()
     running = session._running
     assert running is not None
-    with pytest.warns(ResourceWarning, match="was never closed"):
+    with pytest.warns(ResourceWarning, match="was never closed"):  # noqa: PT031 - two steps
         del session
         gc.collect()
     await running.leave(None)

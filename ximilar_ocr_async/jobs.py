@@ -62,6 +62,8 @@ class Batch:
     jobs: list[Job]
     began: float = field(factory=anyio.current_time)
     scope: anyio.CancelScope = field(factory=anyio.CancelScope)
+    # Whether its slot stays taken while it pauses.
+    holds_slot: bool = False
 
     @property
     def is_wanted(self) -> bool:

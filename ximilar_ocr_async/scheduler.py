@@ -34,7 +34,7 @@ class Scheduler:
     """Keeps as many attempts in flight as the limit allows. Lives as long as its session.
 
     Invariants: every job submitted gets exactly one outcome, unless its call was abandoned; an
-    attempt holds a slot, a pause before another attempt does not.
+    attempt holds a slot; a pause before another attempt does only after a sign of overload.
     """
 
     attempt: Callable[[Lane, Sequence[Job]], Awaitable[Results]]
@@ -144,9 +144,13 @@ class Scheduler:
             self._work = anyio.Event()
             # Calls of the same turn of the loop get to share a request.
             await anyio.lowlevel.checkpoint()
-            while self.turns and len(self.in_flight) < self.limit.slots:
+            while self.turns and self._slots_in_use < self.limit.slots:
                 await anyio.sleep(self.pace.wait(anyio.current_time()))
                 self._begin()
+
+    @property
+    def _slots_in_use(self) -> int:
+        return len(self.in_flight) + sum(batch.holds_slot for batch in self._pausing)
 
     def _begin(self) -> None:
         # While the pace was kept, jobs may have been withdrawn.
@@ -159,17 +163,18 @@ class Scheduler:
     # ---- one batch, in a task of its own that never raises
 
     async def _run(self, batch: Batch) -> None:
-        begun = self.limit.begin()
         results = await self._attempt(batch)
         self._work.set()
         self._tell(batch, results)
-        self._learn(results, begun)
+        is_overloaded = self._learn(batch, results)
         pauses = {job: self._conclude(job, results.get(job.id)) for job in batch.jobs}
         for job in reversed(batch.jobs):
             if job.id not in results:
                 self._queue(job, first=True)
         batch.jobs = [job for job, pause in pauses.items() if pause is not None]
         if batch.jobs:
+            # Told that it asks too much, it must not ask for something else in the same slot.
+            batch.holds_slot = is_overloaded
             await self._pause(batch, pauses[batch.jobs[0]] or 0.0)
 
     async def _attempt(self, batch: Batch) -> Results:
@@ -194,16 +199,18 @@ class Scheduler:
             told = (lane.endpoint, lane.lang, len(results), read, seconds)
             _log.debug("%s %s, %d records, %d read in %.3f s", *told)
 
-    def _learn(self, results: Results, begun: int) -> None:
-        """Let the limit know how an attempt went."""
-        before = self.limit.slots
+    def _learn(self, batch: Batch, results: Results) -> bool:
+        """Let the limit know how an attempt went; return whether it met a sign of overload."""
+        before, now = self.limit.slots, anyio.current_time()
         errors = [error for error in results.values() if isinstance(error, OCRError)]
-        if any(map(is_overload, errors)):
-            self.limit.overload(begun)
+        is_overloaded = any(map(is_overload, errors))
+        if is_overloaded:
+            self.limit.overload(began=batch.began, now=now)
         elif len(errors) < len(results):
-            self.limit.succeed(in_flight=len(self.in_flight) + 1)
+            self.limit.succeed(now - batch.began, in_flight=len(self.in_flight) + 1)
         if self.limit.slots != before:
             _log.info("limit %d -> %d", before, self.limit.slots)
+        return is_overloaded
 
     def _conclude(self, job: Job, result: Record | OCRError | None) -> float | None:
         """Count the attempt; end the job, or return how long [s] to wait before another."""
@@ -236,10 +243,11 @@ class Scheduler:
             self._stop(job.lane.endpoint, error)
 
     async def _pause(self, batch: Batch, seconds: float) -> None:
-        """Wait without a slot, then put what is left of *batch* before all that is queued."""
+        """Wait, then put what is left of *batch* before all that is queued."""
         self._pausing.add(batch)
         await anyio.sleep(seconds)
         self._pausing.discard(batch)
+        self._work.set()
         for job in reversed(batch.jobs):
             job.pausing += seconds
             self.counts.retried += 1
