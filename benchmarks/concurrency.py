@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from itertools import count, islice
 from pathlib import Path
@@ -77,7 +77,7 @@ def urls(number: int | None = None) -> Iterator[str]:
     return (f"https://images.example/{n}.jpg" for n in islice(count(), number))
 
 
-async def together(number: int, work: Callable[[], Awaitable[Any]]) -> None:
+async def together(number: int, work: Callable[[], Coroutine[Any, Any, Any]]) -> None:
     """Run *work* so many times side by side."""
     async with anyio.create_task_group() as group:
         for _ in range(number):
@@ -119,7 +119,8 @@ async def wait_behind_a_stream(service: Service) -> list[Row]:
     """Single reads while a long stream runs; and how far ahead of the requests it pulls."""
     latency, slots = 0.2, 8
     service.set(latency=latency)
-    waits, ahead, pulled = [], 0, 0
+    waits: list[float] = []
+    ahead = pulled = 0
 
     def source() -> Iterator[str]:
         nonlocal ahead, pulled
@@ -278,9 +279,13 @@ async def memory(images: int) -> None:
     async with OCRSession("bench", max_concurrency=8, http_client=client) as session:
         async with session.stream(urls(images)) as outcomes:
             await _consume(outcomes)
-    # Not getrusage: its peak is handed down by the parent process.
+    print(peak())
+
+
+def peak() -> int:
+    """Return the peak memory of this process [KiB]; getrusage's is handed down by the parent."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
-    print(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
 
 
 def main() -> int:
