@@ -22,6 +22,7 @@ LAYERS = [
     {"wire", "retry"},
     {"transport"},
     {"exchange"},
+    {"jobs", "limit", "pace", "turns", "stats"},
     {"scheduler"},
     {"stream"},
     {"session"},

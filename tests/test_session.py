@@ -1,6 +1,7 @@
 """The session keeps its promises, in virtual time on asyncio and trio."""
 
 import asyncio
+import gc
 import logging
 import traceback
 from datetime import UTC, datetime, timedelta
@@ -81,7 +82,7 @@ async def test_single_reads_share_requests_when_slots_are_taken(world: World) ->
     async with world.session(max_concurrency=1) as session, anyio.create_task_group() as group:
         for url in urls(12):
             group.start_soon(session.read, url)
-    assert world.sizes == [1, 10, 1]
+    assert world.sizes == [10, 2]
 
 
 async def test_bytes_are_sent_as_base64_and_read(world: World) -> None:
@@ -203,7 +204,7 @@ async def test_retry_after_as_a_date_is_honoured(world: World) -> None:
 
 async def test_a_slot_is_free_while_its_batch_pauses(world: World) -> None:
     """Other work goes on in the slot of a batch that waits for its next attempt."""
-    world.troubles = [failing(503, headers={"Retry-After": "50"})]
+    world.troubles = [failing(500, headers={"Retry-After": "50"})]
     async with world.session(max_concurrency=1) as session:
         async with session.stream(urls(30)) as stream:
             outcomes = [outcome async for outcome in stream]
@@ -413,14 +414,14 @@ async def test_a_session_is_used_inside_its_block_only(world: World) -> None:
 
 async def test_closing_fails_what_is_not_done(world: World) -> None:
     """Calls of other tasks end with the session, each image that was pulled with an outcome."""
-    world.troubles = [failing(503, headers={"Retry-After": "100"})]
+    world.troubles = [failing(500, headers={"Retry-After": "100"})]
     outcomes: list[Any] = []
 
     async def read_all() -> None:
         outcomes.extend(await session.read_all(urls(29)))
 
     async with anyio.create_task_group() as group:
-        async with world.session(max_concurrency=2) as session:
+        async with world.session(max_concurrency=2, drain=0) as session:
             group.start_soon(read_all)
             await anyio.sleep(1.5)
     errors = [outcome.error for outcome in outcomes if not outcome.ok]
@@ -429,6 +430,71 @@ async def test_closing_fails_what_is_not_done(world: World) -> None:
     assert len(outcomes) == 29
     assert sum(outcome.ok for outcome in outcomes[:20]) == 10
     assert [o.maybe_billed for o in outcomes] == [False] * 20 + [True] * 9
+
+
+async def test_closing_lets_what_is_under_way_finish(world: World) -> None:
+    """Requests in flight end well within the drain, the rest fails, and every image has its say."""
+    outcomes: list[Any] = []
+
+    async def read_all() -> None:
+        outcomes.extend(await session.read_all(urls(100)))
+
+    async with anyio.create_task_group() as group:
+        async with world.session(max_concurrency=2) as session:
+            group.start_soon(read_all)
+            await anyio.sleep(0.5)
+        assert anyio.current_time() == pytest.approx(1)
+    assert [outcome.ok for outcome in outcomes] == [True] * 20 + [False] * 80
+    assert {type(error_of(outcome)) for outcome in outcomes[20:]} == {SessionClosed}
+    assert not any(outcome.maybe_billed for outcome in outcomes)
+
+
+async def test_a_drain_that_takes_too_long_ends(world: World) -> None:
+    """Requests that do not finish in time fail, and may be billed."""
+    world.engine.latency = 100
+    outcomes: list[Any] = []
+
+    async def read_all() -> None:
+        outcomes.extend(await session.read_all(urls(10)))
+
+    async with anyio.create_task_group() as group:
+        async with world.session(drain=3) as session:
+            group.start_soon(read_all)
+            await anyio.sleep(1)
+        assert anyio.current_time() == pytest.approx(4)
+    assert all(outcome.maybe_billed and not outcome.ok for outcome in outcomes)
+
+
+async def test_a_drain_can_be_cancelled(world: World) -> None:
+    """A scope around the session cuts its drain short, and nothing stays behind."""
+    world.engine.latency = 100
+    async with anyio.create_task_group() as group:
+        with anyio.move_on_after(3) as scope:
+            async with world.session(drain=60) as session:
+                group.start_soon(session.read_all, urls(10))
+                await anyio.sleep(1)
+        assert scope.cancelled_caught
+        assert anyio.current_time() == pytest.approx(3)
+    assert world.in_flight == 0
+
+
+async def test_leaving_twice_is_fine(world: World) -> None:
+    """Closing by hand inside the block leaves nothing to do at its end."""
+    async with world.session() as session:
+        await session.read("https://x.example/1")
+        await session.aclose()
+        await session.aclose()
+
+
+async def test_forgetting_to_leave_warns(world: World) -> None:
+    """A session that is dropped while it is open says so."""
+    session = await world.session().__aenter__()
+    running = session._running
+    assert running is not None
+    with pytest.warns(ResourceWarning, match="was never closed"):  # noqa: PT031 - two steps
+        del session
+        gc.collect()
+    await running.leave(None)
 
 
 async def test_closing_tells_of_images_that_were_not_pulled(world: World) -> None:
@@ -442,7 +508,7 @@ async def test_closing_tells_of_images_that_were_not_pulled(world: World) -> Non
                     outcomes.append(outcome)  # noqa: PERF401 - kept although the loop raises
 
     async with anyio.create_task_group() as group:
-        async with world.session(max_concurrency=2) as session:
+        async with world.session(max_concurrency=2, drain=0) as session:
             group.start_soon(consume)
             await anyio.sleep(0.5)
     assert sorted(outcome.index for outcome in outcomes) == list(range(30))
@@ -507,7 +573,7 @@ async def test_repr_tells_the_state(world: World) -> None:
     session = world.session(max_concurrency=7)
     assert "not entered" in repr(session)
     async with session:
-        assert "open, https://api.ximilar.com, max_concurrency=7" in repr(session)
+        assert "open, https://api.ximilar.com, 0 of 7 slots in use" in repr(session)
     assert "closed" in repr(session)
 
 

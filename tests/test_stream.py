@@ -305,5 +305,5 @@ async def test_a_million_images_are_never_held(world: World) -> None:
 
 def _held(session: OCRSession) -> int:
     scheduler = session._running.scheduler  # type: ignore[union-attr]
-    batches = [*scheduler._in_flight, *scheduler._pausing]
-    return sum(len(b.jobs) for b in batches) + sum(map(len, scheduler._queues.values()))
+    batches = [*scheduler.in_flight, *scheduler._pausing]
+    return sum(len(batch.jobs) for batch in batches) + len(scheduler.turns)

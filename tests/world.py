@@ -42,6 +42,9 @@ class World(httpx.AsyncBaseTransport):
     paths: list[str] = field(factory=list)
     headers: list[httpx.Headers] = field(factory=list)
     times: list[float] = field(factory=list)
+    # Requests in flight that the service takes; it refuses more at once.
+    capacity: int = 1000
+    refused: int = 0
     in_flight: int = 0
     peak: int = 0
     finished: int = 0
@@ -82,6 +85,9 @@ class World(httpx.AsyncBaseTransport):
             self.in_flight -= 1
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
+        if self.in_flight > self.capacity:
+            self.refused += 1
+            return failing(429)  # type: ignore[no-any-return]
         trouble = self.troubles.pop(0) if self.troubles else None
         if isinstance(trouble, Exception):
             await anyio.sleep(self.engine.latency)

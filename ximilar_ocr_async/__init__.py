@@ -6,6 +6,7 @@ Start with `OCRSession`.
 from ximilar_ocr_async.errors import (
     AuthError,
     ConnectionFailed,
+    DeadlineExceeded,
     ImageError,
     OCRError,
     OptionError,
@@ -13,6 +14,7 @@ from ximilar_ocr_async.errors import (
     ReplyError,
     ReplyLost,
     RequestRejected,
+    RequestTimeout,
     ServiceError,
     ServiceUnavailable,
     SessionClosed,
@@ -23,12 +25,14 @@ from ximilar_ocr_async.models import GPT, OCR, Record, Status, Text
 from ximilar_ocr_async.outcomes import Failure, Outcome, Success
 from ximilar_ocr_async.retry import RetryPolicy
 from ximilar_ocr_async.session import OCRSession
+from ximilar_ocr_async.stats import Stats
 
 __all__ = [
     "GPT",
     "OCR",
     "AuthError",
     "ConnectionFailed",
+    "DeadlineExceeded",
     "Failure",
     "Image",
     "ImageError",
@@ -41,11 +45,13 @@ __all__ = [
     "ReplyError",
     "ReplyLost",
     "RequestRejected",
+    "RequestTimeout",
     "RetryPolicy",
     "ServiceError",
     "ServiceUnavailable",
     "SessionClosed",
     "SessionStateError",
+    "Stats",
     "Status",
     "Success",
     "Text",

@@ -7,8 +7,10 @@
     ├── ImageError                   the program: this image cannot be sent; nothing was
     ├── SessionStateError            the program: the session is not open
     │   └── SessionClosed            the session closed before the image had its turn
+    ├── DeadlineExceeded             the program: its deadline passed first
     ├── ConnectionFailed             the network: the service was not reached; nothing was billed
     ├── ReplyLost                    the network: sent, but no whole answer came; maybe billed
+    │   └── RequestTimeout           the service: it took longer than the timeout; maybe billed
     ├── ReplyError                   the service: its answer makes no sense; maybe billed
     └── ServiceError                 the service answered with a failing status
         ├── AuthError                the account: the token or the plan does not allow this
@@ -57,12 +59,20 @@ class SessionClosed(SessionStateError):
     """The session closed before this image was read. Read it in a new session."""
 
 
+class DeadlineExceeded(OCRError):
+    """The call's deadline passed before this image was read. The message says where time went."""
+
+
 class ConnectionFailed(OCRError):
     """The request did not reach the service, so nothing was billed. Check network and address."""
 
 
 class ReplyLost(OCRError):
     """The request was sent and no whole answer came back. It may have been billed."""
+
+
+class RequestTimeout(ReplyLost):
+    """The request took longer than the timeout. Raise ``timeout``, or send less at once."""
 
 
 class ReplyError(OCRError):

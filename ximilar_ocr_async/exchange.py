@@ -8,7 +8,7 @@ import anyio.to_thread
 from attrs import evolve, field, frozen
 
 from ximilar_ocr_async.errors import ImageError, OCRError
-from ximilar_ocr_async.images import Image, load
+from ximilar_ocr_async.images import Image, load, size
 from ximilar_ocr_async.models import Record
 from ximilar_ocr_async.transport import Transport
 from ximilar_ocr_async.wire import decode, encode_batch, encode_record
@@ -41,12 +41,17 @@ class Exchange:
     """Loads, encodes, sends, decodes. Lives as long as its session."""
 
     transport: Transport
+    # [bytes] of images, as base64, that one request may hold; a larger image goes alone.
+    max_bytes: int
     _threads: anyio.CapacityLimiter = field(
         init=False, factory=lambda: anyio.CapacityLimiter(LOADING_THREADS)
     )
 
     async def __call__(self, lane: Lane, batch: Sequence[Outgoing]) -> dict[str, Record | OCRError]:
-        """Return by id what became of each image of *batch*; raise nothing but cancellation."""
+        """Return by id what became of each image of *batch*; raise nothing but cancellation.
+
+        Images that do not fit into the request are left out.
+        """
         encoded = await self._encode(batch)
         failed = {i: e for i, e in encoded.items() if isinstance(e, ImageError)}
         records = {i: e for i, e in encoded.items() if not isinstance(e, ImageError)}
@@ -56,9 +61,9 @@ class Exchange:
 
     async def _encode(self, batch: Sequence[Outgoing]) -> dict[str, tuple[bytes, ...] | ImageError]:
         if _is_small(batch):
-            return _encode(batch)
+            return _encode(batch, self.max_bytes)
         return await anyio.to_thread.run_sync(
-            _encode, batch, abandon_on_cancel=True, limiter=self._threads
+            _encode, batch, self.max_bytes, abandon_on_cancel=True, limiter=self._threads
         )
 
     async def _send(
@@ -82,8 +87,16 @@ def _is_small(batch: Sequence[Outgoing]) -> bool:
     return sum(len(source) for source in sources if isinstance(source, bytes)) <= INLINE
 
 
-def _encode(batch: Sequence[Outgoing]) -> dict[str, tuple[bytes, ...] | ImageError]:
-    return {outgoing.id: _encode_one(outgoing) for outgoing in batch}
+def _encode(batch: Sequence[Outgoing], max_bytes: int) -> dict[str, tuple[bytes, ...] | ImageError]:
+    """Encode images in their order, until the next would make the request too large."""
+    encoded: dict[str, tuple[bytes, ...] | ImageError] = {}
+    total = 0
+    for outgoing in batch:
+        total += size(outgoing.image) * 4 // 3
+        if encoded and total > max_bytes:
+            break
+        encoded[outgoing.id] = _encode_one(outgoing)
+    return encoded
 
 
 def _encode_one(outgoing: Outgoing) -> tuple[bytes, ...] | ImageError:

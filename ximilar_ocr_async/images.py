@@ -109,6 +109,20 @@ def _is_url(text: str) -> bool:
     return url.scheme in {"http", "https"} and has_host and is_clean
 
 
+def size(image: Image) -> int:
+    """Return how many bytes an image has before it is loaded; 0 if that cannot be told."""
+    match image.source:
+        case bytes() as data:
+            return len(data)
+        case str():
+            return 0
+        case path:
+            try:
+                return os.stat(path).st_size  # noqa: PTH116 - takes any os.PathLike
+            except (OSError, ValueError):
+                return 0
+
+
 def load(image: Image) -> bytes:
     """Return the encoded bytes of an image given by file or bytes; blocks on the disk.
 

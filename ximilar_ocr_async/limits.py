@@ -32,6 +32,9 @@ IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "HEIC", "BMP", "TIFF", "GIF")
 RECOMMENDED_CONCURRENCY = 3
 """Requests in flight that the vendor recommends. Source: vendor's client, ``max_workers=3``."""
 
+MAX_BATCH_BYTES = 32 * 1024 * 1024
+"""[bytes] of encoded images in one request. Source: judgement; the service's limit is not known."""
+
 CONNECT_TIMEOUT = 10.0
 """[s] Source: judgement; the service is one TCP and one TLS handshake away."""
 

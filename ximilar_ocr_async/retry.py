@@ -15,6 +15,7 @@ from tenacity import AsyncRetrying, RetryCallState, wait_random_exponential
 from ximilar_ocr_async.errors import (
     AuthError,
     ConnectionFailed,
+    DeadlineExceeded,
     ImageError,
     OCRError,
     OptionError,
@@ -22,6 +23,7 @@ from ximilar_ocr_async.errors import (
     ReplyError,
     ReplyLost,
     RequestRejected,
+    RequestTimeout,
     ServiceError,
     ServiceUnavailable,
     SessionClosed,
@@ -52,8 +54,10 @@ VERDICTS: Mapping[type[OCRError], Verdict] = {
     ImageError: Verdict.FAIL,
     SessionStateError: Verdict.FAIL,
     SessionClosed: Verdict.FAIL,
+    DeadlineExceeded: Verdict.FAIL,
     ConnectionFailed: Verdict.RESEND,
     ReplyLost: Verdict.RESEND_MAYBE_BILLED,
+    RequestTimeout: Verdict.RESEND_MAYBE_BILLED,
     ReplyError: Verdict.RESEND_MAYBE_BILLED,
     ServiceError: Verdict.FAIL,
     AuthError: Verdict.STOP,
@@ -67,6 +71,15 @@ VERDICTS: Mapping[type[OCRError], Verdict] = {
 def judge(error: OCRError) -> Verdict:
     """Return the verdict on *error*; a class of the caller's own is judged as its base."""
     return next(VERDICTS[cls] for cls in type(error).__mro__ if cls in VERDICTS)
+
+
+OVERLOADED = frozenset({429, 503})
+"""Statuses by which a service says that it is asked too much [RFC 6585, 4; RFC 9110, 15.6.4]."""
+
+
+def is_overload(error: OCRError) -> bool:
+    """Whether *error* is a sign that the service is asked too much."""
+    return error.status in OVERLOADED or isinstance(error, RequestTimeout)
 
 
 @frozen(kw_only=True)

@@ -4,75 +4,52 @@ State changes are synchronous, so there is nothing to lock; only an attempt and 
 """
 
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeAlias
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 from attrs import define, field
 
-from ximilar_ocr_async.errors import ImageError, OCRError, SessionClosed
+from ximilar_ocr_async.errors import DeadlineExceeded, ImageError, OCRError, SessionClosed
 from ximilar_ocr_async.exchange import Lane
-from ximilar_ocr_async.images import Image
+from ximilar_ocr_async.jobs import Batch, Call, Counts, Job
+from ximilar_ocr_async.limit import Limit
 from ximilar_ocr_async.limits import MAX_RECORDS
 from ximilar_ocr_async.models import Record
 from ximilar_ocr_async.outcomes import Failure, Outcome, Success
-from ximilar_ocr_async.retry import RetryPolicy, Verdict, judge
+from ximilar_ocr_async.pace import Pace
+from ximilar_ocr_async.retry import RetryPolicy, Verdict, is_overload, judge
+from ximilar_ocr_async.turns import Turns
 
 _log = logging.getLogger(__name__)
 
-
-@define(eq=False)
-class Call:
-    """One call of the user's: where its outcomes go."""
-
-    deliver: Callable[[Outcome], None]
-    # Nobody waits for its outcomes any more.
-    abandoned: bool = False
-    # By endpoint: why nothing more of this call is sent there.
-    stopped: dict[str, OCRError] = field(factory=dict)
-
-
-@define(eq=False)
-class Job:
-    """One image on its way to its outcome."""
-
-    id: str
-    index: int
-    image: Image
-    prompt: str | None
-    lane: Lane
-    call: Call
-    attempts: int = 0
-    # Attempts that may have been billed and brought no result.
-    maybe_billed: int = 0
-    done: bool = False
-
-
-@define(eq=False)
-class _Batch:
-    lane: Lane
-    jobs: list[Job]
-    scope: anyio.CancelScope = field(factory=anyio.CancelScope)
+Results: TypeAlias = dict[str, Record | OCRError]
+"""How an attempt ended, by job id. Jobs that did not fit into the request are not in it."""
 
 
 @define(eq=False)
 class Scheduler:
-    """Keeps up to *limit* attempts in flight, in tasks of *group*. Lives as long as its session.
+    """Keeps as many attempts in flight as the limit allows. Lives as long as its session.
 
     Invariants: every job submitted gets exactly one outcome, unless its call was abandoned; an
-    attempt holds a slot, a pause before another attempt does not.
+    attempt holds a slot; a pause before another attempt does only after a sign of overload.
     """
 
-    attempt: Callable[[Lane, Sequence[Job]], Awaitable[dict[str, Record | OCRError]]]
+    attempt: Callable[[Lane, Sequence[Job]], Awaitable[Results]]
     retry: RetryPolicy
-    limit: int
+    limit: Limit
+    pace: Pace
     group: TaskGroup
+    counts: Counts = field(init=False, factory=Counts)
+    turns: Turns[Job] = field(init=False, factory=Turns)
+    in_flight: set[Batch] = field(init=False, factory=set)
+    _pausing: set[Batch] = field(init=False, factory=set)
     _calls: set[Call] = field(init=False, factory=set)
-    _queues: dict[Lane, deque[Job]] = field(init=False, factory=dict)
-    _in_flight: set[_Batch] = field(init=False, factory=set)
-    _pausing: set[_Batch] = field(init=False, factory=set)
     _closed: OCRError | None = field(init=False, default=None)
+    _work: anyio.Event = field(init=False, factory=anyio.Event)
+    _idle: anyio.Event = field(init=False, factory=anyio.Event)
 
     # ---- what calls do
 
@@ -85,111 +62,196 @@ class Scheduler:
     def submit(self, jobs: Iterable[Job]) -> None:
         """Queue jobs; those that cannot be sent any more fail at once."""
         for job in jobs:
-            if self._admit(job):
-                self._queues.setdefault(job.lane, deque()).append(job)
-        self._fill()
+            self._queue(job)
+
+    def expire(self, call: Call) -> None:
+        """Fail what *call* still waits for: its deadline has passed."""
+        call.expired = True
+        self._give_up(lambda job: job.call is call)
+        for job in self._open_jobs():
+            if job.call is call:
+                self._fail_late(job)
+        self.turns.remove(lambda job: job.done)
+        self._cancel_unwanted()
 
     def withdraw(self, call: Call) -> None:
         """Forget *call*: unqueue its jobs, and cancel attempts that nobody else waits for."""
+        self._give_up(lambda job: job.call is call)
         call.abandoned = True
+        self.turns.remove(lambda job: job.call is call)
+        self._cancel_unwanted()
         self._calls.discard(call)
-        for lane, queue in list(self._queues.items()):
-            self._keep(lane, deque(job for job in queue if job.call is not call))
-        for batch in self._in_flight:
-            if all(job.call.abandoned for job in batch.jobs):
-                batch.scope.cancel()
+        if not self._calls:
+            self._idle.set()
+
+    # ---- the end
+
+    async def drain(self, seconds: float) -> None:
+        """Send nothing more, and wait up to *seconds* [s] for what is in flight to finish."""
+        self._closed = SessionClosed("the session closed before this image was read")
+        for job in [*self.turns, *(job for batch in self._pausing for job in batch.jobs)]:
+            self._fail(job, self._closed)
+        self.turns.remove(lambda _: True)
+        with anyio.move_on_after(seconds):
+            while self._calls:
+                self._idle = anyio.Event()
+                await self._idle.wait()
 
     def close(self) -> None:
         """Fail all that is not done; the caller then cancels the task group."""
         self._closed = SessionClosed("the session closed before this image was read")
-        for batch in self._in_flight:
-            for job in batch.jobs:
-                job.maybe_billed += 1
-        waiting = [*self._in_flight, *self._pausing]
-        for jobs in [*(batch.jobs for batch in waiting), *self._queues.values()]:
-            for job in jobs:
-                self._fail(job, self._closed)
-        self._queues.clear()
+        self._give_up(lambda _: True)
+        for job in self._open_jobs():
+            self._fail(job, self._closed)
+
+    def _open_jobs(self) -> list[Job]:
+        batches = [*self.in_flight, *self._pausing]
+        return [*self.turns, *(job for batch in batches for job in batch.jobs)]
+
+    def _give_up(self, is_meant: Callable[[Job], bool]) -> None:
+        """Count the attempts under way of jobs that will not wait for them: they may be billed."""
+        for batch in self.in_flight:
+            for job in filter(is_meant, batch.jobs):
+                if not job.done:
+                    job.attempts += 1
+                    job.maybe_billed += 1
+                    job.attempting += anyio.current_time() - batch.began
+                    self.counts.sent += 1
+                    self.counts.maybe_billed += 1
+
+    def _cancel_unwanted(self) -> None:
+        for batch in self.in_flight:
+            if not batch.is_wanted:
+                batch.scope.cancel()
 
     # ---- from queue to slot
 
-    def _fill(self) -> None:
-        while len(self._in_flight) < self.limit and self._queues:
-            batch = self._take()
-            self._in_flight.add(batch)
-            self.group.start_soon(self._run, batch)
-
-    def _take(self) -> _Batch:
-        """Take a batch from the lane whose turn it is; what it leaves waits for the next turn."""
-        lane = next(iter(self._queues))
-        queue = self._queues.pop(lane)
-        jobs = [queue.popleft() for _ in range(min(MAX_RECORDS, len(queue)))]
-        self._keep(lane, queue)
-        return _Batch(lane, jobs)
-
-    def _keep(self, lane: Lane, queue: deque[Job]) -> None:
-        self._queues.pop(lane, None)
-        if queue:
-            self._queues[lane] = queue
-
-    def _admit(self, job: Job) -> bool:
+    def _queue(self, job: Job, *, first: bool = False) -> None:
+        if job.done or job.call.abandoned:
+            return
         if error := self._closed or job.call.stopped.get(job.lane.endpoint):
             self._fail(job, error)
-            return False
-        return not job.call.abandoned
+        elif job.call.expired:
+            self._fail_late(job)
+        else:
+            self.turns.put(job, first=first)
+            self._work.set()
+
+    async def run(self) -> None:
+        """Begin attempts whenever there are jobs and a slot; runs until it is cancelled."""
+        while True:
+            await self._work.wait()
+            self._work = anyio.Event()
+            # Calls of the same turn of the loop get to share a request.
+            await anyio.lowlevel.checkpoint()
+            while self.turns and self._slots_in_use < self.limit.slots:
+                await anyio.sleep(self.pace.wait(anyio.current_time()))
+                self._begin()
+
+    @property
+    def _slots_in_use(self) -> int:
+        return len(self.in_flight) + sum(batch.holds_slot for batch in self._pausing)
+
+    def _begin(self) -> None:
+        # While the pace was kept, jobs may have been withdrawn.
+        if self.turns:
+            self.pace.begin(anyio.current_time())
+            batch = Batch(self.turns.take(MAX_RECORDS))
+            self.in_flight.add(batch)
+            self.group.start_soon(self._run, batch)
 
     # ---- one batch, in a task of its own that never raises
 
-    async def _run(self, batch: _Batch) -> None:
+    async def _run(self, batch: Batch) -> None:
         results = await self._attempt(batch)
+        self._work.set()
+        self._tell(batch, results)
+        is_overloaded = self._learn(batch, results)
         pauses = {job: self._conclude(job, results.get(job.id)) for job in batch.jobs}
+        for job in reversed(batch.jobs):
+            if job.id not in results:
+                self._queue(job, first=True)
         batch.jobs = [job for job, pause in pauses.items() if pause is not None]
-        self._fill()
         if batch.jobs:
+            # Told that it asks too much, it must not ask for something else in the same slot.
+            batch.holds_slot = is_overloaded
             await self._pause(batch, pauses[batch.jobs[0]] or 0.0)
 
-    async def _attempt(self, batch: _Batch) -> dict[str, Record | OCRError]:
-        """Return by id how the attempt ended; nothing if it was cancelled as nobody waits."""
+    async def _attempt(self, batch: Batch) -> Results:
+        """Return how the attempt ended; nothing if it was cancelled as nobody waits."""
         try:
             with batch.scope:
-                return await self.attempt(batch.lane, batch.jobs)
+                return await self.attempt(batch.jobs[0].lane, batch.jobs)
         except Exception as error:  # noqa: BLE001
             # A bug of ours; raised, it would cancel the task group and with it the user's code.
             _log.exception("an attempt raised")
             return {job.id: OCRError(f"internal error: {error!r}") for job in batch.jobs}
         finally:
-            self._in_flight.discard(batch)
+            self.in_flight.discard(batch)
+            for job in batch.jobs:
+                job.attempting += anyio.current_time() - batch.began
         return {}
+
+    def _tell(self, batch: Batch, results: Results) -> None:
+        if _log.isEnabledFor(logging.DEBUG):
+            read = sum(isinstance(result, Record) for result in results.values())
+            lane, seconds = batch.jobs[0].lane, anyio.current_time() - batch.began
+            told = (lane.endpoint, lane.lang, len(results), read, seconds)
+            _log.debug("%s %s, %d records, %d read in %.3f s", *told)
+
+    def _learn(self, batch: Batch, results: Results) -> bool:
+        """Let the limit know how an attempt went; return whether it met a sign of overload."""
+        before, now = self.limit.slots, anyio.current_time()
+        errors = [error for error in results.values() if isinstance(error, OCRError)]
+        is_overloaded = any(map(is_overload, errors))
+        if is_overloaded:
+            self.limit.overload(began=batch.began, now=now)
+        elif len(errors) < len(results):
+            self.limit.succeed(now - batch.began, in_flight=len(self.in_flight) + 1)
+        if self.limit.slots != before:
+            _log.info("limit %d -> %d", before, self.limit.slots)
+        return is_overloaded
 
     def _conclude(self, job: Job, result: Record | OCRError | None) -> float | None:
         """Count the attempt; end the job, or return how long [s] to wait before another."""
-        if result is None:
+        if result is None or job.done:
             return None
         if isinstance(result, Record):
-            job.attempts += 1
             self._succeed(job, result)
             return None
         verdict = judge(result)
-        job.attempts += not isinstance(result, ImageError)
-        job.maybe_billed += verdict is Verdict.RESEND_MAYBE_BILLED
-        if verdict is Verdict.STOP:
-            self._stop(job.lane.endpoint, result)
+        self._count(job, result, verdict)
         pause = self.retry.resend_after(
             result, attempts=job.attempts, maybe_billed=job.maybe_billed
         )
-        if pause is None:
+        if pause is None or self._closed:
             self._fail(job, result)
+            return None
+        if anyio.current_time() + pause >= job.call.deadline:
+            self._fail_late(job, result)
+            return None
         return pause
 
-    async def _pause(self, batch: _Batch, seconds: float) -> None:
-        """Wait without a slot, then put what is left of *batch* before all that is queued."""
+    def _count(self, job: Job, error: OCRError, verdict: Verdict) -> None:
+        if not isinstance(error, ImageError):
+            job.attempts += 1
+            self.counts.sent += 1
+        if verdict is Verdict.RESEND_MAYBE_BILLED:
+            job.maybe_billed += 1
+            self.counts.maybe_billed += 1
+        if verdict is Verdict.STOP:
+            self._stop(job.lane.endpoint, error)
+
+    async def _pause(self, batch: Batch, seconds: float) -> None:
+        """Wait, then put what is left of *batch* before all that is queued."""
         self._pausing.add(batch)
         await anyio.sleep(seconds)
         self._pausing.discard(batch)
+        self._work.set()
         for job in reversed(batch.jobs):
-            if self._admit(job):
-                self._queues.setdefault(batch.lane, deque()).appendleft(job)
-        self._fill()
+            job.pausing += seconds
+            self.counts.retried += 1
+            self._queue(job, first=True)
 
     # ---- how jobs end
 
@@ -200,11 +262,13 @@ class Scheduler:
         """
         for call in self._calls:
             call.stopped[endpoint] = error
-        for lane in [lane for lane in self._queues if lane.endpoint == endpoint]:
-            for job in self._queues.pop(lane):
-                self._fail(job, error)
+        for job in self.turns.remove(lambda job: job.lane.endpoint == endpoint):
+            self._fail(job, error)
 
     def _succeed(self, job: Job, record: Record) -> None:
+        job.attempts += 1
+        self.counts.sent += 1
+        self.counts.billed += 1
         outcome = Success(
             index=job.index,
             image=job.image,
@@ -214,6 +278,11 @@ class Scheduler:
         )
         self._end(job, outcome)
 
+    def _fail_late(self, job: Job, error: OCRError | None = None) -> None:
+        """Fail a job that cannot be done before its deadline; *error* ended its last attempt."""
+        told = f"; the last attempt: {error}" if error else ""
+        self._fail(job, DeadlineExceeded(f"the deadline passed: {job.tell_time()}{told}"))
+
     def _fail(self, job: Job, error: OCRError) -> None:
         outcome = Failure(
             index=job.index,
@@ -222,6 +291,8 @@ class Scheduler:
             attempts=job.attempts,
             maybe_billed=job.maybe_billed > 0,
         )
+        if not job.done:
+            self.counts.failed += 1
         self._end(job, outcome)
 
     def _end(self, job: Job, outcome: Outcome) -> None:

@@ -1,6 +1,7 @@
 """The session: what a program holds to have images read. It wires the parts; they do the work."""
 
 import os
+import warnings
 from types import TracebackType
 from typing import Self
 
@@ -11,17 +12,21 @@ from attrs import frozen
 from ximilar_ocr_async.auth import Token
 from ximilar_ocr_async.errors import SessionStateError
 from ximilar_ocr_async.exchange import Exchange
+from ximilar_ocr_async.limit import Limit
 from ximilar_ocr_async.limits import (
     BASE_URL,
     DEFAULT_LANGUAGE,
+    MAX_BATCH_BYTES,
     RECOMMENDED_CONCURRENCY,
     check_at_least,
     check_language,
 )
 from ximilar_ocr_async.models import Record
 from ximilar_ocr_async.outcomes import Outcome
+from ximilar_ocr_async.pace import Pace
 from ximilar_ocr_async.retry import RetryPolicy
 from ximilar_ocr_async.scheduler import Scheduler
+from ximilar_ocr_async.stats import Stats
 from ximilar_ocr_async.stream import AnyImage, Images, Stream, check_images
 from ximilar_ocr_async.transport import Client, Transport, check_base_url
 
@@ -37,6 +42,20 @@ class _Running:
     scheduler: Scheduler
     transport: Transport
 
+    async def leave(self, exc: BaseException | None) -> bool | None:
+        """End all that runs, after *exc* in the body."""
+        self.scheduler.close()
+        try:
+            if isinstance(exc, anyio.get_cancelled_exc_class()):
+                return await self.group.__aexit__(type(exc), exc, exc.__traceback__)
+            # The body's error stays out of the group, which would wrap it in a group of its own.
+            self.group.cancel_scope.cancel()
+            await self.group.__aexit__(None, None, None)
+        finally:
+            with anyio.move_on_after(CLOSING, shield=True):
+                await self.transport.aclose()
+        return None
+
 
 class OCRSession:
     """An instance of this should live as long as your application does; enter it once.
@@ -50,9 +69,15 @@ class OCRSession:
         base_url: The service's address; else `XIMILAR_BASE_URL`, else https://api.ximilar.com.
         max_concurrency: Requests in flight at most, each of up to 10 images. The vendor
             recommends the default, 3.
+        adaptive: Whether fewer are in flight while the service says that it is asked too much.
+        max_requests_per_second: Requests begun in a second at most, evenly spaced.
+        max_batch_bytes: [bytes] of encoded images in one request; a larger image goes alone.
         retry: How often and how soon an image is sent again.
         timeout: [s] that one request may take in all. In it, connecting may take 10 s, and the
             service may be silent for 90 s.
+        deadline: [s] that a call may take in all: waiting, attempts and pauses; a call's own goes
+            before it.
+        drain: [s] that requests under way get to finish when the session is left.
         http_client: An ``httpx.AsyncClient`` or ``httpx2.AsyncClient`` to send with; it is not
             closed. It should allow *max_concurrency* connections.
 
@@ -66,25 +91,44 @@ class OCRSession:
         *,
         base_url: str | None = None,
         max_concurrency: int = RECOMMENDED_CONCURRENCY,
+        adaptive: bool = True,
+        max_requests_per_second: float | None = None,
+        max_batch_bytes: int = MAX_BATCH_BYTES,
         retry: RetryPolicy | None = None,
         timeout: float = 180.0,
+        deadline: float | None = None,
+        drain: float = 5.0,
         http_client: Client | None = None,
     ) -> None:
         self._running: _Running | None = None
         self._entered = False
         self._base_url = base_url or os.environ.get("XIMILAR_BASE_URL") or BASE_URL
         self._max_concurrency = max_concurrency
+        self._adaptive = adaptive
+        self._max_requests_per_second = max_requests_per_second
+        self._max_batch_bytes = max_batch_bytes
         self._retry = retry or RetryPolicy()
         self._timeout = timeout
+        self._deadline = deadline
+        self._drain = drain
         self._http_client = http_client
         try:
             self._token = Token.find(token)
         finally:
             # The raw token must not stand in the locals of a traceback.
             del token
+        self._check_options()
+
+    def _check_options(self) -> None:
         check_base_url(self._base_url)
-        check_at_least("max_concurrency", max_concurrency, 1)
-        check_at_least("timeout", timeout, 0.001)
+        check_at_least("max_concurrency", self._max_concurrency, 1)
+        check_at_least("max_batch_bytes", self._max_batch_bytes, 1)
+        check_at_least("timeout", self._timeout, 0.001)
+        check_at_least("drain", self._drain, 0.0)
+        if self._max_requests_per_second is not None:
+            check_at_least("max_requests_per_second", self._max_requests_per_second, 0.001)
+        if self._deadline is not None:
+            check_at_least("deadline", self._deadline, 0.0)
 
     async def __aenter__(self) -> Self:
         if self._entered:
@@ -98,7 +142,15 @@ class OCRSession:
             client=self._http_client,
         )
         group = await anyio.create_task_group().__aenter__()
-        scheduler = Scheduler(Exchange(transport), self._retry, self._max_concurrency, group)
+        rate = self._max_requests_per_second
+        scheduler = Scheduler(
+            Exchange(transport, self._max_batch_bytes),
+            self._retry,
+            Limit(self._max_concurrency, adaptive=self._adaptive),
+            Pace(1 / rate if rate else 0.0),
+            group,
+        )
+        group.start_soon(scheduler.run)
         self._running = _Running(group, scheduler, transport)
         return self
 
@@ -108,22 +160,56 @@ class OCRSession:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
-        running, self._running = self._open(), None
-        running.scheduler.close()
+        running, self._running = self._running, None
+        if running is None:
+            return None
         try:
-            if isinstance(exc, anyio.get_cancelled_exc_class()):
-                return await running.group.__aexit__(exc_type, exc, traceback)
-            # The body's error stays out of the group, which would wrap it in a group of its own.
-            running.group.cancel_scope.cancel()
-            await running.group.__aexit__(None, None, None)
-        finally:
-            with anyio.move_on_after(CLOSING, shield=True):
-                await running.transport.aclose()
-        return None
+            if not isinstance(exc, anyio.get_cancelled_exc_class()):
+                await running.scheduler.drain(self._drain)
+        except BaseException as error:
+            await running.leave(error)
+            raise
+        return await running.leave(exc)
+
+    async def aclose(self) -> None:
+        """Leave the session: as the end of its block does, in the task that entered it.
+
+        Requests under way get *drain* seconds to finish; all else fails with `SessionClosed`.
+        """
+        await self.__aexit__(None, None, None)
+
+    def __del__(self) -> None:
+        if self._running is not None:
+            message = f"{self!r} was never closed"
+            warnings.warn(message, ResourceWarning, stacklevel=1, source=self)
+
+    @property
+    def stats(self) -> Stats:
+        """What the session has done and is doing, as a snapshot."""
+        running = self._open()
+        counts = running.scheduler.counts
+        return Stats(
+            in_flight=len(running.scheduler.in_flight),
+            queued=len(running.scheduler.turns),
+            limit=running.scheduler.limit.slots,
+            requests=running.transport.requests,
+            records_sent=counts.sent,
+            records_billed=counts.billed,
+            records_maybe_billed=counts.maybe_billed,
+            records_retried=counts.retried,
+            records_failed=counts.failed,
+            bytes_sent=running.transport.bytes_sent,
+        )
 
     def __repr__(self) -> str:
-        state = "open" if self._running else "closed" if self._entered else "not entered"
-        return f"<OCRSession {state}, {self._base_url}, max_concurrency={self._max_concurrency}>"
+        if self._running is None:
+            state = "closed" if self._entered else "not entered"
+            return f"<OCRSession {state}, {self._base_url}>"
+        stats = self.stats
+        return (
+            f"<OCRSession open, {self._base_url}, {stats.in_flight} of {stats.limit} slots in use,"
+            f" {stats.queued} queued, {stats.records_billed} read, {stats.records_failed} failed>"
+        )
 
     def _open(self) -> _Running:
         if self._running is None:
@@ -138,6 +224,7 @@ class OCRSession:
         lang: str = DEFAULT_LANGUAGE,
         prompt: str | None = None,
         ordered: bool = False,
+        deadline: float | None = None,
     ) -> Stream:
         """Read images as they come from an iterable or async iterable, pulled as needed.
 
@@ -149,6 +236,8 @@ class OCRSession:
             lang: Language of their text; an image's own goes before it.
             prompt: Question for the language model; an image's own goes before it.
             ordered: Whether outcomes come in the order of the images, not as they finish.
+            deadline: [s] that the call may take in all. What is not read by then fails with
+                `DeadlineExceeded`; an attempt that could only begin later is not waited for.
 
         Returns:
             The stream; its outcomes are one for each image.
@@ -159,33 +248,48 @@ class OCRSession:
         """
         running = self._open()
         check_images(images)
+        if deadline is not None:
+            check_at_least("deadline", deadline, 0.0)
         return Stream(
             images,
             check_language(lang),
             prompt,
             ordered,
+            self._deadline if deadline is None else deadline,
             running.scheduler,
             running.group,
         )
 
     async def read_all(
-        self, images: Images, *, lang: str = DEFAULT_LANGUAGE, prompt: str | None = None
+        self,
+        images: Images,
+        *,
+        lang: str = DEFAULT_LANGUAGE,
+        prompt: str | None = None,
+        deadline: float | None = None,
     ) -> list[Outcome]:
         """Read images; return (n) outcomes in their order, a `Failure` where one went wrong.
 
         Raises as `stream` does, and what the iterable itself raises.
         """
-        async with self.stream(images, lang=lang, prompt=prompt, ordered=True) as outcomes:
+        async with self.stream(
+            images, lang=lang, prompt=prompt, ordered=True, deadline=deadline
+        ) as outcomes:
             return [outcome async for outcome in outcomes]
 
     async def read(
-        self, image: AnyImage, *, lang: str = DEFAULT_LANGUAGE, prompt: str | None = None
+        self,
+        image: AnyImage,
+        *,
+        lang: str = DEFAULT_LANGUAGE,
+        prompt: str | None = None,
+        deadline: float | None = None,
     ) -> Record:
         """Read one image; return its record.
 
         Raises:
             OCRError: It was not read.
         """
-        async with self.stream([image], lang=lang, prompt=prompt) as outcomes:
+        async with self.stream([image], lang=lang, prompt=prompt, deadline=deadline) as outcomes:
             outcome = await anext(outcomes)
         return outcome.unwrap()

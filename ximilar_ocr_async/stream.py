@@ -19,9 +19,10 @@ from attrs import define, field
 from ximilar_ocr_async.errors import ImageError, OptionError, SessionClosed, SessionStateError
 from ximilar_ocr_async.exchange import Lane
 from ximilar_ocr_async.images import Image, Source, check_source
+from ximilar_ocr_async.jobs import Call, Job
 from ximilar_ocr_async.limits import MAX_RECORDS
 from ximilar_ocr_async.outcomes import Failure, Outcome
-from ximilar_ocr_async.scheduler import Call, Job, Scheduler
+from ximilar_ocr_async.scheduler import Scheduler
 
 AnyImage: TypeAlias = Image | Source
 Images: TypeAlias = Iterable[AnyImage] | AsyncIterable[AnyImage]
@@ -52,10 +53,12 @@ class Stream:
     _lang: str
     _prompt: str | None
     _ordered: bool
+    _deadline: float | None
     _scheduler: Scheduler
     _group: TaskGroup
 
     _call: Call = field(init=False)
+    _clock: anyio.CancelScope = field(init=False, factory=anyio.CancelScope)
     _scope: anyio.CancelScope = field(init=False, factory=anyio.CancelScope)
     # Pulled and not yet submitted.
     _block: list[Job] = field(init=False, factory=list)
@@ -85,6 +88,9 @@ class Stream:
             raise SessionStateError("a stream is entered once; make another")
         self._started = True
         self._scheduler.open(self._call)
+        if self._deadline is not None:
+            self._call.deadline = anyio.current_time() + self._deadline
+            self._group.start_soon(self._expire)
         self._group.start_soon(self._feed)
         return self
 
@@ -94,8 +100,9 @@ class Stream:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._scheduler.withdraw(self._call)
+        self._clock.cancel()
         self._scope.cancel()
+        self._scheduler.withdraw(self._call)
         with anyio.move_on_after(LEAVE, shield=True):
             await self._fed.wait()
 
@@ -120,6 +127,12 @@ class Stream:
             raise error
         raise StopAsyncIteration
 
+    async def _expire(self) -> None:
+        with self._clock:
+            await anyio.sleep_until(self._call.deadline)
+            self._flush()
+            self._scheduler.expire(self._call)
+
     # ---- the scheduler's end
 
     def _receive(self, outcome: Outcome) -> None:
@@ -141,7 +154,7 @@ class Stream:
 
     @property
     def _window(self) -> int:
-        return (self._scheduler.limit + 1) * MAX_RECORDS
+        return (self._scheduler.limit.ceiling + 1) * MAX_RECORDS
 
     async def _feed(self) -> None:
         try:

@@ -16,7 +16,13 @@ import httpx
 from attrs import define, field, frozen
 
 from ximilar_ocr_async.auth import Token
-from ximilar_ocr_async.errors import ConnectionFailed, OCRError, OptionError, ReplyLost
+from ximilar_ocr_async.errors import (
+    ConnectionFailed,
+    OCRError,
+    OptionError,
+    ReplyLost,
+    RequestTimeout,
+)
 from ximilar_ocr_async.limits import CONNECT_TIMEOUT, KEEPALIVE_EXPIRY, READ_TIMEOUT
 from ximilar_ocr_async.retry import parse_retry_after
 
@@ -53,7 +59,13 @@ class _Trace:
     def failure(self, reason: str, *, error: str = "") -> OCRError:
         """Return the error for a request that got no answer."""
         never_sent = not self.sent if self.seen else error in _NEVER_SENT
-        return ConnectionFailed(reason) if never_sent else ReplyLost(reason)
+        if never_sent:
+            return ConnectionFailed(reason)
+        return RequestTimeout(reason) if error == "ReadTimeout" else ReplyLost(reason)
+
+    def timeout(self, seconds: float) -> OCRError:
+        """Return the error for a request that was cut off after *seconds* [s]."""
+        return self.failure(f"no whole answer within {seconds:g} s", error="ReadTimeout")
 
 
 def check_base_url(url: str) -> None:
@@ -105,6 +117,8 @@ class Transport:
         self._base_url = base_url.rstrip("/")
         self._token = token
         self._timeout = timeout
+        self.requests = 0
+        self.bytes_sent = 0
         self._owns_client = client is None
         self._client: Client = client or _make_client(connections)
         self._headers = {
@@ -121,6 +135,8 @@ class Transport:
         """
         trace = _Trace()
         failure = None
+        self.requests += 1
+        self.bytes_sent += sum(map(len, body))
         with anyio.move_on_after(self._timeout):
             try:
                 return await self._exchange(path, body, trace)
@@ -128,7 +144,7 @@ class Transport:
                 kind = type(error).__name__
                 failure = trace.failure(f"{kind}: {error}".rstrip(": "), error=kind)
         # Raised out here so that it holds no request, and with it no body and no token.
-        raise failure or trace.failure(f"no whole answer within {self._timeout:g} s")
+        raise failure or trace.timeout(self._timeout)
 
     async def _exchange(self, path: str, body: Sequence[bytes], trace: _Trace) -> Answer:
         size = sum(map(len, body))

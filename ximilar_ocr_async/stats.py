@@ -1,0 +1,32 @@
+"""What a session has done and is doing, as numbers."""
+
+from attrs import frozen
+
+
+@frozen(kw_only=True)
+class Stats:
+    """A snapshot.
+
+    Attributes:
+        in_flight: Requests under way.
+        queued: Images that wait for a slot.
+        limit: Requests that may be under way now.
+        requests: Requests begun.
+        records_sent: Records in them.
+        records_billed: Records that were read.
+        records_maybe_billed: Records whose reply was lost, once for each time.
+        records_retried: Records sent again.
+        records_failed: Images that ended as a failure.
+        bytes_sent: Of request bodies.
+    """
+
+    in_flight: int
+    queued: int
+    limit: int
+    requests: int
+    records_sent: int
+    records_billed: int
+    records_maybe_billed: int
+    records_retried: int
+    records_failed: int
+    bytes_sent: int
