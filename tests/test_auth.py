@@ -4,6 +4,7 @@ import copy
 import pickle
 import traceback
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -67,6 +68,14 @@ def test_an_empty_token_is_refused(empty: str) -> None:
     """A token of nothing is an error, and is not made up for from the environment."""
     with pytest.raises(OptionError, match="or is empty"):
         Token.find(empty)
+
+
+@pytest.mark.parametrize("value", [b"secret-of-a-test", 7, ["secret-of-a-test"]])
+def test_what_is_no_text_is_no_token(value: Any) -> None:
+    """A token of another type is an error that tells the type and not the value."""
+    with pytest.raises(OptionError, match=type(value).__name__) as caught:
+        Token.find(value)
+    assert "secret-of-a-test" not in _everything_shown(caught.value)
 
 
 @pytest.mark.parametrize(

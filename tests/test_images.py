@@ -291,3 +291,19 @@ def test_extra_is_a_mapping() -> None:
     none: Any = None
     with pytest.raises(OptionError, match="extra is a NoneType"):
         Image("https://x.example", extra=none)
+
+
+def test_a_prompt_is_text() -> None:
+    """A prompt of another type is refused by kind."""
+    prompt: Any = b"what is it?"
+    with pytest.raises(OptionError, match="prompt is a bytes"):
+        Image("https://x.example", prompt=prompt)
+
+
+def test_a_file_too_large_to_be_a_picture_is_not_read(tmp_path: Path) -> None:
+    """A sparse file of a terabyte fails by its size, before anything is read."""
+    path = tmp_path / "huge.jpg"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(ImageError, match="1,099,511,627,776 bytes, the most are"):
+        load(Image(path))

@@ -22,12 +22,14 @@ def test_a_success_unwraps_to_its_record() -> None:
 
 
 def test_a_failure_unwraps_to_its_error() -> None:
-    """Unwrapping a failure raises its error, each time with a traceback of its own."""
+    """Unwrapping a failure raises its error, each time with a traceback and notes of its own."""
     lengths = []
     for _ in range(3):
         with pytest.raises(ReplyLost) as caught:
             FAILURE.unwrap()
-        assert caught.value is FAILURE.error
+        assert str(caught.value) == str(FAILURE.error)
+        assert vars(caught.value) == vars(FAILURE.error)
+        caught.value.add_note("seen by one caller")
         lengths.append(len(traceback.extract_tb(caught.value.__traceback__)))
     assert not FAILURE.ok
     assert lengths == lengths[:1] * 3

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
 import ximilar_ocr_async
 from tests.world import World
@@ -68,3 +69,15 @@ def test_every_error_is_explained() -> None:
     rows = [line for line in README.splitlines() if line.startswith("| `")]
     for error in errors:
         assert error.__name__ in base_classes or any(f"`{error.__name__}`" in r for r in rows)
+
+
+def test_the_backend_runs_as_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The third block is an app that reads what is uploaded to it."""
+    names: dict[str, Any] = {}
+    exec(BLOCKS[2], names)  # noqa: S102 - the README's own code
+    with serving(Service(ScriptedEngine("what stands there"))) as url:
+        monkeypatch.setenv("XIMILAR_BASE_URL", url)
+        monkeypatch.setenv("XIMILAR_API_TOKEN", "local")
+        with TestClient(names["app"]) as client:
+            answer = client.post("/read", files={"image": b"\x89PNG\r\n\x1a\n"})
+    assert answer.json() == {"text": "what stands there"}

@@ -9,6 +9,7 @@ from email.utils import format_datetime
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 
@@ -495,6 +496,44 @@ async def test_forgetting_to_leave_warns(world: World) -> None:
         del session
         gc.collect()
     await running.leave(None)
+
+
+async def test_callers_elsewhere_end_when_the_sessions_scope_is_cancelled(world: World) -> None:
+    """A scope around the session that is cancelled leaves nobody waiting in another task."""
+    world.troubles = [failing(500, headers={"Retry-After": "100"})]
+    outcomes: list[Any] = []
+
+    async def read_all() -> None:
+        outcomes.extend(await session.read_all(urls(35)))
+
+    session = world.session(max_concurrency=3)
+    async with anyio.create_task_group() as group:
+        with anyio.CancelScope() as scope:
+            async with session, anyio.create_task_group() as inner:
+                group.start_soon(read_all)
+                inner.start_soon(anyio.sleep_forever)
+                await anyio.sleep(1.5)
+                scope.cancel()
+    assert len(outcomes) == 35
+    errors = {type(error_of(outcome)) for outcome in outcomes if not outcome.ok}
+    assert errors == {SessionClosed}
+
+
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {})], indirect=False)
+async def test_a_stray_cancellation_in_an_attempt_is_a_bug_like_another(world: World) -> None:
+    """A transport that awaits a cancelled task fails its request, not the program in silence."""
+
+    async def stray() -> None:
+        task = asyncio.ensure_future(asyncio.sleep(10))
+        task.cancel()
+        await task
+
+    world.before = stray
+    async with world.session() as session:
+        with pytest.raises(OCRError, match="internal error: CancelledError"):
+            await session.read("https://x.example/1")
+        world.before = anyio.lowlevel.checkpoint
+        assert (await session.read("https://x.example/2")).text
 
 
 async def test_closing_tells_of_images_that_were_not_pulled(world: World) -> None:

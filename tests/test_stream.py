@@ -1,14 +1,17 @@
 """Streams are bounded at both ends and lose nothing, in virtual time on asyncio and trio."""
 
+import asyncio
+import gc
+import os
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, Self
 
 import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.world import World, failing, texts, urls
+from tests.world import World, error_of, failing, texts, urls
 from ximilar_ocr_async import Image, OCRSession, Outcome, SessionStateError
 
 pytestmark = pytest.mark.anyio
@@ -177,6 +180,69 @@ async def test_a_source_that_raises_is_heard_after_its_outcomes(world: World) ->
     assert texts(sorted(outcomes, key=lambda outcome: outcome.index)) == urls(15)
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit, BaseException])
+async def test_whatever_a_source_raises_is_the_consumers(
+    world: World, error: type[BaseException]
+) -> None:
+    """Not even what is no Exception kills the session: it comes out at the consumer, as it is."""
+
+    def broken() -> Iterator[str]:
+        yield "https://x.example/1"
+        raise error("of the source")
+
+    async with world.session() as session:
+        with pytest.raises(error, match="of the source"):
+            await session.read_all(broken())
+        assert (await session.read("https://x.example/2")).text
+
+
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {})], indirect=False)
+async def test_a_stray_cancellation_in_a_source_is_its_own_error(world: World) -> None:
+    """A source that awaits a cancelled task ends its call, with that error, and nothing else."""
+
+    async def stray() -> AsyncIterator[str]:
+        yield "https://x.example/1"
+        task = asyncio.ensure_future(asyncio.sleep(10))
+        task.cancel()
+        await task
+
+    async with world.session() as session:
+        with pytest.raises(asyncio.CancelledError):
+            await session.read_all(stray())
+        assert (await session.read("https://x.example/2")).text
+
+
+async def test_a_source_may_clean_up_when_it_is_left_early(world: World) -> None:
+    """An async generator's finally may await, as a database connection's does."""
+    cleaned = []
+
+    async def source() -> AsyncIterator[str]:
+        try:
+            for url in urls(1000):
+                yield url
+        finally:
+            await anyio.sleep(1)
+            cleaned.append(True)
+
+    async with world.session() as session, session.stream(source()) as outcomes:
+        await anext(outcomes)
+    assert cleaned == [True]
+
+
+async def test_an_error_in_one_images_own_class_fails_that_image(world: World) -> None:
+    """A path of the caller's own class that raises takes no other image with it."""
+
+    class Odd(os.PathLike[str]):
+        def __fspath__(self) -> str:
+            raise LookupError("no such path")
+
+    images: list[Any] = [*urls(3), Odd()]
+    async with world.session() as session:
+        outcomes = await session.read_all(images)
+    assert [outcome.ok for outcome in outcomes] == [True] * 3 + [False]
+    assert "no such path" in str(error_of(outcomes[3]))
+
+
 async def test_a_source_may_be_any_async_iterable(world: World) -> None:
     """An object with __anext__ and nothing else is enough."""
 
@@ -261,6 +327,60 @@ async def test_a_timed_out_wait_for_an_outcome_loses_none(world: World) -> None:
             with anyio.move_on_after(0.3):
                 outcomes.append(await anext(stream))
     assert sorted(texts(outcomes)) == sorted(urls(20))
+
+
+async def test_a_consumer_elsewhere_ends_with_the_block(world: World) -> None:
+    """Another task that waits for an outcome when the block is left does not wait for ever."""
+    ended: list[bool] = []
+
+    async def consume() -> None:
+        with pytest.raises(SessionStateError, match="inside"):
+            await anext(stream)
+        ended.append(True)
+
+    async with world.session() as session, anyio.create_task_group() as group:
+        async with session.stream(urls(5)) as stream:
+            group.start_soon(consume)
+            await anyio.sleep(0.5)
+    assert ended == [True]
+
+
+async def test_what_is_left_early_keeps_no_image_alive(world: World) -> None:
+    """Neither a batch in its pause nor the stream holds images once their call is gone."""
+
+    class Picture(bytes):
+        __slots__ = ()
+        alive = 0
+
+        def __new__(cls) -> Self:
+            cls.alive += 1
+            return super().__new__(cls, b"\x89PNG\r\n\x1a\n")
+
+        def __del__(self) -> None:
+            Picture.alive -= 1
+
+    world.engine.texts = "read"
+    world.troubles = [failing(500, headers={"Retry-After": "100"})]
+    async with world.session() as session:
+        with anyio.move_on_after(5):
+            await session.read(Picture())
+        await anyio.sleep(0.1)
+        gc.collect()
+        assert Picture.alive == 0
+        assert (await session.read(Picture())).text == "read"
+        assert Picture.alive == 0
+
+
+async def test_repr_is_short_whatever_it_holds(world: World) -> None:
+    """What stands in the frames of a traceback prints neither images nor jobs."""
+    async with world.session() as session:
+        images: list[Any] = [bytes(1_000_000)] * 5 + [*urls(500)]
+        async with session.stream(images) as stream:
+            await anyio.sleep(0.5)
+            assert repr(stream) == "<Stream, 40 images pulled, 40 of them not handed out>"
+            running = session._running
+            assert running is not None
+            assert len(repr(running.scheduler)) < 100
 
 
 async def test_several_consumers_share_a_stream(world: World) -> None:

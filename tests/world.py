@@ -1,10 +1,11 @@
 """A service in process that tests watch and trouble."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeAlias
 
 import anyio
+import anyio.lowlevel
 import httpx
 from attrs import define, field
 
@@ -34,6 +35,8 @@ class World(httpx.AsyncBaseTransport):
     engine: ScriptedEngine = field(factory=lambda: ScriptedEngine(_Echo(), latency=1.0))
     # Answered in turn to the first requests; None lets one through to the service.
     troubles: list[Trouble | None] = field(factory=list)
+    # Awaited before each request is looked at.
+    before: Callable[[], Awaitable[None]] = field(default=anyio.lowlevel.checkpoint)
     # Changes each answer of the service's on its way back.
     meddle: Callable[[dict[str, Any]], None] = field(default=lambda _: None)
     # (records, lang) of each request, and its path.
@@ -71,6 +74,7 @@ class World(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Answer a request, with a trouble if it is its turn."""
+        await self.before()
         body = json.loads(await request.aread())
         self.batches.append(body["records"])
         self.langs.append(body["lang"])

@@ -31,13 +31,14 @@ class Token:
     __slots__ = ("_value",)
 
     def __init__(self, value: str) -> None:
-        self._value = _PREFIX.sub("", value.strip())
+        kind = type(value).__name__
+        self._value = _PREFIX.sub("", value.strip()) if isinstance(value, str) else ""
         # The raw text must not stand in the locals of a traceback; nor in the message, because a
         # stray character is all that is wrong with it.
         del value
         if not _VISIBLE_ASCII.fullmatch(self._value):
             self._value = ""
-            raise OptionError("token has characters other than visible ASCII, or is empty")
+            raise OptionError(f"token is a {kind} that has more than visible ASCII, or is empty")
 
     @classmethod
     def find(cls, given: "str | Token | None") -> "Token":

@@ -106,6 +106,8 @@ def _encode_one(outgoing: Outgoing) -> tuple[bytes, ...] | ImageError:
         return encode_record(outgoing.id, image, data, prompt=outgoing.prompt)
     except ImageError as error:
         return error.with_traceback(None)
+    except Exception as error:  # noqa: BLE001 - a path or a mapping of the caller's own class
+        return ImageError(f"a {type(image.source).__name__} cannot be read: {error!r}")
 
 
 def _renamed(answer: Record | OCRError, name: str | None) -> Record | OCRError:

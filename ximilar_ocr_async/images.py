@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from attrs import Attribute, field, frozen
 
 from ximilar_ocr_async.errors import ImageError, OptionError
-from ximilar_ocr_async.limits import IMAGE_FORMATS, check_language
+from ximilar_ocr_async.limits import IMAGE_FORMATS, MAX_IMAGE_BYTES, check_language
 
 Source: TypeAlias = str | os.PathLike[str] | bytes
 """A URL, a file or an encoded image, told apart by type alone: a `str` never opens a file."""
@@ -42,6 +42,11 @@ _HEAD = 64
 def _check_lang(_: "Image", __: "Attribute[str | None]", value: str | None) -> None:
     if value is not None:
         check_language(value)
+
+
+def _check_prompt(_: "Image", __: "Attribute[str | None]", value: str | None) -> None:
+    if not isinstance(value, str | None):
+        raise OptionError(f"prompt is a {type(value).__name__}, expected a string")
 
 
 def _check_extra(_: "Image", __: "Attribute[Mapping[str, Any]]", value: Mapping[str, Any]) -> None:
@@ -76,7 +81,7 @@ class Image:
     source: Source = field(repr=_name)
     id: str | None = field(default=None, kw_only=True)
     lang: str | None = field(default=None, kw_only=True, validator=_check_lang)
-    prompt: str | None = field(default=None, kw_only=True)
+    prompt: str | None = field(default=None, kw_only=True, validator=_check_prompt)
     extra: Mapping[str, Any] = field(factory=dict, kw_only=True, hash=False, validator=_check_extra)
 
     @property
@@ -119,7 +124,7 @@ def size(image: Image) -> int:
         case path:
             try:
                 return os.stat(path).st_size  # noqa: PTH116 - takes any os.PathLike
-            except (OSError, ValueError):
+            except Exception:  # noqa: BLE001 - whatever is wrong with it, loading will tell
                 return 0
 
 
@@ -150,8 +155,12 @@ def load(image: Image) -> bytes:
 def _read(path: "os.PathLike[str]") -> bytes:
     try:
         # Asked first because opening a pipe would wait for its writer.
-        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - takes any os.PathLike
+        found = os.stat(path)  # noqa: PTH116 - takes any os.PathLike
+        if not stat.S_ISREG(found.st_mode):
             raise ImageError(f"{os.fspath(path)!s} is not a file")
+        if found.st_size > MAX_IMAGE_BYTES:
+            told = f"{found.st_size:,} bytes, the most are {MAX_IMAGE_BYTES:,}"
+            raise ImageError(f"{os.fspath(path)!s} has {told}")
         with open(path, "rb") as file:  # noqa: PTH123 - takes any os.PathLike
             return file.read()
     except (OSError, ValueError) as error:

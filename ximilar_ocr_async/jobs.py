@@ -11,7 +11,7 @@ from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.outcomes import Outcome
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Call:
     """One call of the user's: where its outcomes go, and until when they are wanted."""
 
@@ -19,13 +19,15 @@ class Call:
     deadline: float = float("inf")
     # The deadline has passed.
     expired: bool = False
+    # Jobs submitted and not done.
+    waiting: int = 0
     # Nobody waits for its outcomes any more.
     abandoned: bool = False
     # By endpoint: why nothing more of this call is sent there.
     stopped: dict[str, OCRError] = field(factory=dict)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Job:
     """One image on its way to its outcome."""
 
@@ -55,12 +57,13 @@ class Job:
         )
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Batch:
     """Jobs of one lane that share a request."""
 
     jobs: list[Job]
     began: float = field(factory=anyio.current_time)
+    # Of the attempt under way, or of the pause.
     scope: anyio.CancelScope = field(factory=anyio.CancelScope)
     # Whether its slot stays taken while it pauses.
     holds_slot: bool = False

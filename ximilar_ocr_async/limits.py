@@ -32,6 +32,9 @@ IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "HEIC", "BMP", "TIFF", "GIF")
 RECOMMENDED_CONCURRENCY = 3
 """Requests in flight that the vendor recommends. Source: vendor's client, ``max_workers=3``."""
 
+MAX_IMAGE_BYTES = 256 * 1024 * 1024
+"""[bytes] of one file. Source: judgement, against files that are no pictures at all."""
+
 MAX_BATCH_BYTES = 32 * 1024 * 1024
 """[bytes] of encoded images in one request. Source: judgement; the service's limit is not known."""
 

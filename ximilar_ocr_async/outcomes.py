@@ -1,5 +1,6 @@
 """What the user gets: one outcome for each image, a `Success` or a `Failure`."""
 
+from copy import copy
 from typing import Literal, NoReturn, TypeAlias
 
 from attrs import field, frozen
@@ -54,8 +55,9 @@ class Failure:
 
     def unwrap(self) -> NoReturn:
         """Raise the error."""
-        # One error may stand in many outcomes: each raise starts its own traceback.
-        raise self.error.with_traceback(None)
+        # One error may stand in the outcomes of many callers, who must not see each other's
+        # tracebacks and notes.
+        raise copy(self.error)
 
 
 Outcome: TypeAlias = Success | Failure

@@ -29,7 +29,13 @@ Results: TypeAlias = dict[str, Record | OCRError]
 """How an attempt ended, by job id. Jobs that did not fit into the request are not in it."""
 
 
-@define(eq=False)
+def is_from_outside(error: BaseException) -> bool:
+    """Whether *error* cancels the current task, and is no stray of something awaited in it."""
+    is_cancellation = isinstance(error, anyio.get_cancelled_exc_class())
+    return is_cancellation and anyio.current_effective_deadline() == float("-inf")
+
+
+@define(eq=False, repr=False)
 class Scheduler:
     """Keeps as many attempts in flight as the limit allows. Lives as long as its session.
 
@@ -56,12 +62,13 @@ class Scheduler:
     def open(self, call: Call) -> None:
         """Let *call* submit jobs; raise `SessionClosed` when it is too late."""
         if self._closed:
-            raise self._closed
+            raise SessionClosed("the session is closed")
         self._calls.add(call)
 
     def submit(self, jobs: Iterable[Job]) -> None:
         """Queue jobs; those that cannot be sent any more fail at once."""
         for job in jobs:
+            job.call.waiting += 1
             self._queue(job)
 
     def expire(self, call: Call) -> None:
@@ -76,10 +83,12 @@ class Scheduler:
 
     def withdraw(self, call: Call) -> None:
         """Forget *call*: unqueue its jobs, and cancel attempts that nobody else waits for."""
-        self._give_up(lambda job: job.call is call)
+        if call.waiting:
+            self._give_up(lambda job: job.call is call)
+            call.abandoned = True
+            self.turns.remove(lambda job: job.call is call)
+            self._cancel_unwanted()
         call.abandoned = True
-        self.turns.remove(lambda job: job.call is call)
-        self._cancel_unwanted()
         self._calls.discard(call)
         if not self._calls:
             self._idle.set()
@@ -120,7 +129,7 @@ class Scheduler:
                     self.counts.maybe_billed += 1
 
     def _cancel_unwanted(self) -> None:
-        for batch in self.in_flight:
+        for batch in [*self.in_flight, *self._pausing]:
             if not batch.is_wanted:
                 batch.scope.cancel()
 
@@ -139,14 +148,19 @@ class Scheduler:
 
     async def run(self) -> None:
         """Begin attempts whenever there are jobs and a slot; runs until it is cancelled."""
-        while True:
-            await self._work.wait()
-            self._work = anyio.Event()
-            # Calls of the same turn of the loop get to share a request.
-            await anyio.lowlevel.checkpoint()
-            while self.turns and self._slots_in_use < self.limit.slots:
-                await anyio.sleep(self.pace.wait(anyio.current_time()))
-                self._begin()
+        try:
+            while True:
+                await self._work.wait()
+                self._work = anyio.Event()
+                # Calls of the same turn of the loop get to share a request.
+                await anyio.lowlevel.checkpoint()
+                while self.turns and self._slots_in_use < self.limit.slots:
+                    await anyio.sleep(self.pace.wait(anyio.current_time()))
+                    self._begin()
+        finally:
+            # The task group may be cancelled before its session is left: callers in other tasks
+            # must not wait for what nobody does any more.
+            self.close()
 
     @property
     def _slots_in_use(self) -> int:
@@ -167,23 +181,27 @@ class Scheduler:
         self._work.set()
         self._tell(batch, results)
         is_overloaded = self._learn(batch, results)
-        pauses = {job: self._conclude(job, results.get(job.id)) for job in batch.jobs}
+        concluded = {job: self._conclude(job, results.get(job.id)) for job in batch.jobs}
         for job in reversed(batch.jobs):
             if job.id not in results:
                 self._queue(job, first=True)
-        batch.jobs = [job for job, pause in pauses.items() if pause is not None]
-        if batch.jobs:
+        pauses = {job: pause for job, pause in concluded.items() if pause is not None}
+        batch.jobs = list(pauses)
+        if pauses:
             # Told that it asks too much, it must not ask for something else in the same slot.
             batch.holds_slot = is_overloaded
-            await self._pause(batch, pauses[batch.jobs[0]] or 0.0)
+            await self._pause(batch, next(iter(pauses.values())))
 
     async def _attempt(self, batch: Batch) -> Results:
         """Return how the attempt ended; nothing if it was cancelled as nobody waits."""
         try:
             with batch.scope:
                 return await self.attempt(batch.jobs[0].lane, batch.jobs)
-        except Exception as error:  # noqa: BLE001
-            # A bug of ours; raised, it would cancel the task group and with it the user's code.
+        except BaseException as error:
+            if is_from_outside(error):
+                self.close()
+                raise
+            # A bug; raised, it would cancel the task group and with it the user's code.
             _log.exception("an attempt raised")
             return {job.id: OCRError(f"internal error: {error!r}") for job in batch.jobs}
         finally:
@@ -245,7 +263,9 @@ class Scheduler:
     async def _pause(self, batch: Batch, seconds: float) -> None:
         """Wait, then put what is left of *batch* before all that is queued."""
         self._pausing.add(batch)
-        await anyio.sleep(seconds)
+        batch.scope = anyio.CancelScope()
+        with batch.scope:
+            await anyio.sleep(seconds)
         self._pausing.discard(batch)
         self._work.set()
         for job in reversed(batch.jobs):
@@ -299,4 +319,5 @@ class Scheduler:
         # An answer may come in the very turn of the loop in which the session closes.
         if not job.done and not job.call.abandoned:
             job.done = True
+            job.call.waiting -= 1
             job.call.deliver(outcome)

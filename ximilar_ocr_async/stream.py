@@ -6,7 +6,8 @@ Both ends are bounded by one count: images pulled whose outcomes were not yet ha
 import os
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
+from inspect import isasyncgen
 from types import TracebackType
 from typing import Self, TypeAlias
 from uuid import uuid4
@@ -22,7 +23,7 @@ from ximilar_ocr_async.images import Image, Source, check_source
 from ximilar_ocr_async.jobs import Call, Job
 from ximilar_ocr_async.limits import MAX_RECORDS
 from ximilar_ocr_async.outcomes import Failure, Outcome
-from ximilar_ocr_async.scheduler import Scheduler
+from ximilar_ocr_async.scheduler import Scheduler, is_from_outside
 
 AnyImage: TypeAlias = Image | Source
 Images: TypeAlias = Iterable[AnyImage] | AsyncIterable[AnyImage]
@@ -36,13 +37,13 @@ LEAVE = 5.0
 
 def check_images(images: object) -> None:
     """Raise `OptionError` when *images* is one image or nothing that can be iterated over."""
-    one = isinstance(images, str | bytes | os.PathLike | Image)
+    one = isinstance(images, str | bytes | bytearray | memoryview | os.PathLike | Image)
     if one or not isinstance(images, Iterable | AsyncIterable):
         kind = type(images).__name__
         raise OptionError(f"images is a {kind}, expected an (async) iterable of images")
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Stream:
     """Outcomes as they come. Lives as long as its ``async with`` block; iterate inside it.
 
@@ -70,7 +71,7 @@ class Stream:
     _early: dict[int, Outcome] = field(init=False, factory=dict)
     _turn: int = field(init=False, default=0)
     # Raised to the consumer after the last outcome; None once the source is exhausted.
-    _source_error: Exception | None = field(
+    _source_error: BaseException | None = field(
         init=False, factory=lambda: SessionClosed("the session closed before its images ended")
     )
     _started: bool = field(init=False, default=False)
@@ -105,21 +106,33 @@ class Stream:
         self._scheduler.withdraw(self._call)
         with anyio.move_on_after(LEAVE, shield=True):
             await self._fed.wait()
+        # Images are not kept until a stream that somebody still holds is collected.
+        self._images = ()
+        self._ready.clear()
+        self._early.clear()
+        self._notify()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Outcome:
-        if not self._started or self._call.abandoned:
-            raise SessionStateError("a stream is iterated over inside its async with block")
+        self._check_inside()
         while not self._ready:
             if self._fed.is_set() and not self._held:
                 self._finish()
             await self._changed.wait()
+            self._check_inside()
         self._held -= 1
         if self._held <= self._window - MAX_RECORDS:
             self._room.set()
         return self._ready.popleft()
+
+    def __repr__(self) -> str:
+        return f"<Stream, {self._pulled} images pulled, {self._held} of them not handed out>"
+
+    def _check_inside(self) -> None:
+        if not self._started or self._call.abandoned:
+            raise SessionStateError("a stream is iterated over inside its async with block")
 
     def _finish(self) -> None:
         if self._source_error is not None:
@@ -161,7 +174,10 @@ class Stream:
             with self._scope:
                 await self._pull()
                 self._source_error = None
-        except Exception as error:  # noqa: BLE001 - whatever the user's source raises
+        except BaseException as error:
+            # Whatever the source raises is the consumer's to hear, as long as there is one.
+            if is_from_outside(error) or self._call.abandoned:
+                raise
             self._source_error = error
         finally:
             self._flush()
@@ -173,7 +189,7 @@ class Stream:
             async for image in images:
                 self._accept(image)
                 if self._held == self._window:
-                    # Submitted at once, so that batches of several languages are full too.
+                    # Submitted together, so that batches of several languages have more in them.
                     self._flush()
                     self._room = anyio.Event()
                     await self._room.wait()
@@ -209,15 +225,17 @@ class Stream:
 
 
 async def _each(images: Images) -> AsyncGenerator[AnyImage]:
-    """Iterate over either kind of iterable, and close it if it was left early."""
+    """Iterate over either kind of iterable; close an async generator that was left early."""
     if isinstance(images, AsyncIterable):
         iterator = aiter(images)
         try:
             async for image in iterator:
                 yield image
         finally:
-            if hasattr(iterator, "aclose"):
-                await iterator.aclose()
+            if isasyncgen(iterator):
+                # Else its own cleanup would be cancelled at its first await.
+                with anyio.move_on_after(LEAVE, shield=True), suppress(RuntimeError):
+                    await iterator.aclose()
     else:
         for image in images:
             yield image

@@ -33,7 +33,8 @@ KEEPALIVE_CONNECTIONS = 32
 """Beyond this many, httpx's pool spends more on idle connections than a handshake costs: 8 ms of
 CPU a request against 1 ms at 64 connections, httpx 0.28.1."""
 
-_NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
+_NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "RuntimeError"})
+"""Classes of failures of which nothing was seen to begin; a closed client raises RuntimeError."""
 
 
 @frozen

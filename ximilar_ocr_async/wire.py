@@ -223,8 +223,10 @@ def _detail(document: Any) -> str:
         case {"detail": str(text)} | [str(text), *_]:
             return text
         case Mapping():
-            lists = ((k, v) for k, v in document.items() if isinstance(v, list) and v)
-            return next((f"{name}: {words[0]}"[:_SNIPPET] for name, words in lists), "")
+            lists = ((k, v[0]) for k, v in document.items() if isinstance(v, list) and v)
+            return next(
+                (f"{k}: {word}"[:_SNIPPET] for k, word in lists if isinstance(word, str)), ""
+            )
         case _:
             return ""
 
