@@ -113,11 +113,11 @@ async def test_the_limit_finds_an_unknown_capacity(world: World) -> None:
     """Where the service refuses above 20 in flight, most of it is used and few are refused."""
     world.capacity = 20
     async with world.session(max_concurrency=64, retry=RetryPolicy(attempts=99)) as session:
-        outcomes = await session.read_all(urls(12_000))
+        outcomes = await session.read_all(urls(6_000))
         assert session.stats.limit <= 22
     assert all(outcome.ok for outcome in outcomes)
     requests = len(world.sizes)
-    best = 12_000 / 10 / 20
+    best = 6_000 / 10 / 20
     assert best / anyio.current_time() >= 0.8
     assert world.refused / requests < 0.1
 

@@ -10,7 +10,7 @@ from anyio.abc import TaskGroup
 from attrs import frozen
 
 from ximilar_ocr_async.auth import Token
-from ximilar_ocr_async.errors import SessionClosed, SessionStateError
+from ximilar_ocr_async.errors import SessionStateError
 from ximilar_ocr_async.exchange import Exchange
 from ximilar_ocr_async.limit import Limit
 from ximilar_ocr_async.limits import (
@@ -47,13 +47,11 @@ class _Running:
         self.scheduler.close()
         try:
             if isinstance(exc, anyio.get_cancelled_exc_class()):
-                if not await self.group.__aexit__(type(exc), exc, exc.__traceback__):
-                    return
-                # Swallowed as the group's own: something cancelled a task of the session's.
-                raise SessionClosed("the session was cancelled from within")
-            # The body's error stays out of the group, which would wrap it in a group of its own.
-            self.group.cancel_scope.cancel()
-            await self.group.__aexit__(None, None, None)
+                await self.group.__aexit__(type(exc), exc, exc.__traceback__)
+            else:
+                # The body's error stays out of the group, which would wrap it in one of its own.
+                self.group.cancel_scope.cancel()
+                await self.group.__aexit__(None, None, None)
         finally:
             with anyio.move_on_after(CLOSING, shield=True):
                 await self.transport.aclose()
@@ -169,9 +167,10 @@ class OCRSession:
             if not isinstance(exc, anyio.get_cancelled_exc_class()):
                 await running.scheduler.drain(self._drain)
         except BaseException as error:
-            await running.leave(error)
+            exc = error
             raise
-        await running.leave(exc)
+        finally:
+            await running.leave(exc)
 
     async def aclose(self) -> None:
         """Leave the session: as the end of its block does, in the task that entered it.

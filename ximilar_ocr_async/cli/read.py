@@ -115,12 +115,12 @@ async def _read(
                 async for outcome in outcomes:
                     printer.write(outcome)
                     progress.advance(task)
+                if printer.read + printer.failed == 0:
+                    raise OptionError(f"no images: {' '.join(words)}")
     except BrokenPipeError:
         # The reader of a pipe has seen enough; what Python would flush at exit has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return SOME_FAILED
-    if printer.read + printer.failed == 0:
-        raise OptionError(f"no images: {' '.join(words)}")
     if not quiet:
         sys.stderr.write(f"{printer.totals()}\n")
     return SOME_FAILED if printer.failed else ALL_READ
