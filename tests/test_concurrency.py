@@ -130,6 +130,7 @@ async def test_limit_changes_are_logged(world: World, caplog: pytest.LogCaptureF
             await session.read_all(urls(10))
     told = [(record.levelname, record.message) for record in caplog.records]
     assert ("INFO", "limit 4 -> 3") in told
+    assert [vars(r)["after"] for r in caplog.records if r.message == "limit 4 -> 3"] == [3]
     assert [level for level, text in told if text.startswith("read en, 10 records")] == [
         "DEBUG"
     ] * 2

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import traceback
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -477,6 +478,18 @@ async def test_a_drain_can_be_cancelled(world: World) -> None:
         assert scope.cancelled_caught
         assert anyio.current_time() == pytest.approx(3)
     assert world.in_flight == 0
+
+
+@pytest.fixture
+async def session_of_a_fixture(world: World) -> AsyncIterator[OCRSession]:
+    """Hold a session around a test, as users' fixtures do."""
+    async with world.session() as session:
+        yield session
+
+
+async def test_a_session_may_live_in_a_fixture(session_of_a_fixture: OCRSession) -> None:
+    """What pytest enters and leaves around a test is as good as a block."""
+    assert (await session_of_a_fixture.read("https://x.example/1")).text
 
 
 async def test_leaving_twice_is_fine(world: World) -> None:

@@ -130,6 +130,14 @@ async def test_a_slow_source_does_not_keep_a_ready_image_waiting(world: World) -
     assert world.times == pytest.approx([10.02, 20.02, 30])
 
 
+async def test_how_long_an_image_waits_for_company_can_be_set(world: World) -> None:
+    """With a longer linger, images that come further apart share a request."""
+    source = Source(3, pause=1)
+    async with world.session(linger=5) as session:
+        await session.read_all(source.each())
+    assert world.sizes == [3]
+
+
 async def test_images_that_come_close_together_share_a_request(world: World) -> None:
     """What comes within 20 ms goes together."""
     source = Source(8, pause=0.006)

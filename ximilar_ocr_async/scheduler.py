@@ -212,10 +212,15 @@ class Scheduler:
 
     def _tell(self, batch: Batch, results: Results) -> None:
         if _log.isEnabledFor(logging.DEBUG):
-            read = sum(isinstance(result, Record) for result in results.values())
-            lane, seconds = batch.jobs[0].lane, anyio.current_time() - batch.began
-            told = (lane.endpoint, lane.lang, len(results), read, seconds)
-            _log.debug("%s %s, %d records, %d read in %.3f s", *told)
+            told = {
+                "endpoint": batch.jobs[0].lane.endpoint,
+                "lang": batch.jobs[0].lane.lang,
+                "records": len(results),
+                "read": sum(isinstance(result, Record) for result in results.values()),
+                "seconds": anyio.current_time() - batch.began,
+            }
+            words = "%(endpoint)s %(lang)s, %(records)d records, %(read)d read in %(seconds).3f s"
+            _log.debug(words, told, extra=told)
 
     def _learn(self, batch: Batch, results: Results) -> bool:
         """Let the limit know how an attempt went; return whether it met a sign of overload."""
@@ -227,7 +232,8 @@ class Scheduler:
         elif len(errors) < len(results):
             self.limit.succeed(now - batch.began, in_flight=len(self.in_flight) + 1)
         if self.limit.slots != before:
-            _log.info("limit %d -> %d", before, self.limit.slots)
+            told = {"before": before, "after": self.limit.slots}
+            _log.info("limit %(before)d -> %(after)d", told, extra=told)
         return is_overloaded
 
     def _conclude(self, job: Job, result: Record | OCRError | None) -> float | None:

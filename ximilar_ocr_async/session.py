@@ -71,6 +71,7 @@ class OCRSession:
             recommends the default, 3.
         adaptive: Whether fewer are in flight while the service says that it is asked too much.
         max_requests_per_second: Requests begun in a second at most, evenly spaced.
+        linger: [s] that an image of a slow source waits for company in its batch, at most.
         max_batch_bytes: [bytes] of encoded images in one request; a larger image goes alone.
         retry: How often and how soon an image is sent again.
         timeout: [s] that one request may take in all. In it, connecting may take 10 s, and the
@@ -93,6 +94,7 @@ class OCRSession:
         max_concurrency: int = RECOMMENDED_CONCURRENCY,
         adaptive: bool = True,
         max_requests_per_second: float | None = None,
+        linger: float = 0.02,
         max_batch_bytes: int = MAX_BATCH_BYTES,
         retry: RetryPolicy | None = None,
         timeout: float = 180.0,
@@ -106,6 +108,7 @@ class OCRSession:
         self._max_concurrency = max_concurrency
         self._adaptive = adaptive
         self._max_requests_per_second = max_requests_per_second
+        self._linger = linger
         self._max_batch_bytes = max_batch_bytes
         self._retry = retry or RetryPolicy()
         self._timeout = timeout
@@ -125,6 +128,7 @@ class OCRSession:
         check_at_least("max_batch_bytes", self._max_batch_bytes, 1)
         check_at_least("timeout", self._timeout, 0.001)
         check_at_least("drain", self._drain, 0.0)
+        check_at_least("linger", self._linger, 0.0)
         if self._max_requests_per_second is not None:
             check_at_least("max_requests_per_second", self._max_requests_per_second, 0.001)
         if self._deadline is not None:
@@ -257,6 +261,7 @@ class OCRSession:
             prompt,
             ordered,
             self._deadline if deadline is None else deadline,
+            self._linger,
             running.scheduler,
             running.group,
         )

@@ -28,9 +28,6 @@ from ximilar_ocr_async.scheduler import Scheduler, is_from_outside
 AnyImage: TypeAlias = Image | Source
 Images: TypeAlias = Iterable[AnyImage] | AsyncIterable[AnyImage]
 
-LINGER = 0.02
-"""[s] that an image of a slow source waits for company in its batch, at most."""
-
 LEAVE = 5.0
 """[s] that a source gets to clean up when its stream is left early."""
 
@@ -55,6 +52,7 @@ class Stream:
     _prompt: str | None
     _ordered: bool
     _deadline: float | None
+    _linger: float
     _scheduler: Scheduler
     _group: TaskGroup
 
@@ -205,7 +203,7 @@ class Stream:
             return
         if not self._block:
             self._block = []
-            self._group.start_soon(self._linger, self._block)
+            self._group.start_soon(self._flush_later, self._block)
         self._block.append(self._make_job(index, image))
 
     def _make_job(self, index: int, image: Image) -> Job:
@@ -214,8 +212,8 @@ class Stream:
         lane = Lane(endpoint, image.lang or self._lang)
         return Job(uuid4().hex, index, image, prompt, lane, self._call)
 
-    async def _linger(self, block: list[Job]) -> None:
-        await anyio.sleep(LINGER)
+    async def _flush_later(self, block: list[Job]) -> None:
+        await anyio.sleep(self._linger)
         if self._block is block:
             self._flush()
 
