@@ -8,6 +8,8 @@ from pathlib import Path
 
 import anyio
 
+from ximilar_ocr_async.errors import OptionError
+
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".heic", ".bmp", ".tif", ".tiff", ".gif"}
 )
@@ -30,15 +32,25 @@ def read_once(words: Sequence[str]) -> bool:
 
 
 async def find_images(words: Sequence[str]) -> AsyncGenerator[str | Path]:
-    """Yield each image that *words* name; of standard input, line by line as they come."""
+    """Yield each image that *words* name; raise `OptionError` after the last if there is none."""
+    found = False
     for word in words:
-        if word == STANDARD_INPUT:
-            async for line in anyio.wrap_file(sys.stdin.buffer):
-                for image in expand(_decode(line)):
-                    yield image
-        else:
-            for image in expand(word):
+        async for image in _images_of(word):
+            found = True
+            yield image
+    if not found:
+        raise OptionError(f"no images: {' '.join(words)}")
+
+
+async def _images_of(word: str) -> AsyncGenerator[str | Path]:
+    """Yield what one word names; of standard input, line by line as they come."""
+    if word == STANDARD_INPUT:
+        async for line in anyio.wrap_file(sys.stdin.buffer):
+            for image in expand(_decode(line)):
                 yield image
+    else:
+        for image in expand(word):
+            yield image
 
 
 def expand(word: str) -> Iterator[str | Path]:

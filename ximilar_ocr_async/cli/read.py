@@ -115,8 +115,6 @@ async def _read(
                 async for outcome in outcomes:
                     printer.write(outcome)
                     progress.advance(task)
-                if printer.read + printer.failed == 0:
-                    raise OptionError(f"no images: {' '.join(words)}")
     except BrokenPipeError:
         # The reader of a pipe has seen enough; what Python would flush at exit has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
