@@ -497,7 +497,9 @@ async def test_leaving_twice_is_fine(world: World) -> None:
     async with world.session() as session:
         await session.read("https://x.example/1")
         await session.aclose()
+        assert "closed" in repr(session)
         await session.aclose()
+    assert world.in_flight == 0
 
 
 async def test_forgetting_to_leave_warns(world: World) -> None:
