@@ -221,9 +221,12 @@ async def changing_capacity(service: Service) -> list[Row]:
 
 
 def _trips_to(rate: float, answered: list[float], latency: float) -> float:
-    """Return after how many round trips there were *rate* answers in one, over three of them."""
+    """Return after how many round trips there were *rate* answers in one, over three of them.
+
+    The first round trip does not count: it brings what was accepted before the change.
+    """
     first = answered[0]
-    for trip in count():
+    for trip in count(1):
         begin = first + trip * latency
         window = [moment for moment in answered if begin <= moment < begin + 3 * latency]
         if len(window) >= rate * 3:
