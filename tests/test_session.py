@@ -513,6 +513,14 @@ async def test_forgetting_to_leave_warns(world: World) -> None:
     await running.leave(None)
 
 
+def test_a_misspelt_option_is_pythons_own_error() -> None:
+    """A session that could not be made is collected in silence: it was never open."""
+    options: dict[str, Any] = {"concurrency": 3}
+    with pytest.raises(TypeError, match="concurrency"):
+        OCRSession("token-of-a-test", **options)
+    gc.collect()
+
+
 async def test_callers_elsewhere_end_when_the_sessions_scope_is_cancelled(world: World) -> None:
     """A scope around the session that is cancelled leaves nobody waiting in another task."""
     world.troubles = [failing(500, headers={"Retry-After": "100"})]

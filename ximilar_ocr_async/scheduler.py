@@ -83,12 +83,11 @@ class Scheduler:
 
     def withdraw(self, call: Call) -> None:
         """Forget *call*: unqueue its jobs, and cancel attempts that nobody else waits for."""
+        call.abandoned = True
         if call.waiting:
             self._give_up(lambda job: job.call is call)
-            call.abandoned = True
             self.turns.remove(lambda job: job.call is call)
             self._cancel_unwanted()
-        call.abandoned = True
         self._calls.discard(call)
         if not self._calls:
             self._idle.set()

@@ -86,6 +86,9 @@ class OCRSession:
         OptionError: There is no token, or an option is outside its allowed values.
     """
 
+    # On the class, because __del__ asks for it even where __init__ was called wrongly.
+    _running: _Running | None = None
+
     def __init__(
         self,
         token: str | Token | None = None,
@@ -102,7 +105,6 @@ class OCRSession:
         drain: float = 5.0,
         http_client: Client | None = None,
     ) -> None:
-        self._running: _Running | None = None
         self._entered = False
         self._base_url = base_url or os.environ.get("XIMILAR_BASE_URL") or BASE_URL
         self._max_concurrency = max_concurrency
