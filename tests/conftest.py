@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from tests.virtual_time import virtual
 from tests.world import World
+from ximilar_ocr_async.testing import virtual_time
 
 # A test never asserts a time, and the machine may be busy.
 settings.register_profile("patient", deadline=None)
@@ -16,7 +16,7 @@ settings.load_profile("patient")
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     """Run each test on asyncio and on trio, in virtual time."""
-    return virtual(request.param)
+    return virtual_time(request.param)
 
 
 @pytest.fixture

@@ -1,71 +1,240 @@
-"""A server on a real socket that answers as a test tells it to, down to the byte."""
+"""A server on a real socket that answers as a test tells it to, down to the byte, and keeps books."""
 
+import json
 import socket
+import ssl
 import struct
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Any, Literal, TypeAlias
 
 import anyio
-from anyio.abc import SocketAttribute, SocketStream
+from anyio.abc import ByteStream, SocketAttribute, SocketListener, SocketStream
+from anyio.streams.tls import TLSStream
 from attrs import define, field
 
-Behaviour = Callable[["Connection"], Awaitable[None]]
+Behaviour: TypeAlias = Callable[["Connection"], Awaitable[None]]
+Row: TypeAlias = dict[str, Any]
+Way: TypeAlias = Literal["open", "refused", "blackhole"]
+"""What becomes of those who connect: "refused" is a bound port on which nobody listens, and
+"blackhole" one whose queue is full, so that the kernel drops every packet."""
+
+GONE = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
+"""How it shows that the client went away, as clients do at any moment; failed handshakes too."""
 
 
-@define
+@define(eq=False)
+class FaultyServer:
+    """Where it listens, what it saw, and what it bills."""
+
+    url: str
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    # Connections in all, those open now, and the most at once.
+    connections: int = 0
+    open: int = 0
+    most_open: int = 0
+    # Requests that came whole; those of which a byte came and that are not over; the most at once.
+    requests: int = 0
+    in_flight: int = 0
+    most_in_flight: int = 0
+    # How often each image was paid for, by its name.
+    bills: Counter[str] = field(factory=Counter)
+    # From then on every request is answered well.
+    is_healed: bool = False
+    _open_way: Callable[[], None] = field(init=False, default=lambda: None, repr=False)
+    _needed: int = field(init=False, default=0)
+    _met: anyio.Event = field(init=False, factory=anyio.Event, repr=False)
+
+    def heal(self) -> None:
+        """Answer every request well from now on, and let everybody connect."""
+        self.is_healed = True
+        self._open_way()
+
+    def gather(self, requests: int) -> None:
+        """Hold answers back once, until so many *requests* are in flight side by side."""
+        self._needed, self._met = requests, anyio.Event()
+
+    async def meet(self) -> None:
+        """Wait for the others that were asked for."""
+        if self.in_flight >= self._needed:
+            self._needed = 0
+            self._met.set()
+        await self._met.wait()
+
+
+@define(eq=False, repr=False)
 class Connection:
     """One connection of a client's."""
 
-    stream: SocketStream
+    raw: SocketStream
+    server: FaultyServer
+    # Counted from 1.
+    number: int
+    stream: ByteStream = field(init=False)
     received: bytes = b""
+    _is_busy: bool = field(init=False, default=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.stream = self.raw
+
+    async def secure(self) -> None:
+        """Shake hands, if the server speaks TLS and did not yet; no goodbye will be said in it."""
+        if self.server.tls is not None and self.stream is self.raw:
+            self.stream = await TLSStream.wrap(
+                self.raw, server_side=True, ssl_context=self.server.tls, standard_compatible=False
+            )
+
+    # ---- in
+
+    async def receive(self) -> bytes:
+        """Receive what comes next; count a request that begins with it."""
+        data = await self.stream.receive()
+        if not self._is_busy:
+            self._is_busy = True
+            self.server.in_flight += 1
+            self.server.most_in_flight = max(self.server.most_in_flight, self.server.in_flight)
+        return data
+
+    async def read_head(self) -> int:
+        """Read up to the body of the next request; return the body's size [bytes]."""
+        while b"\r\n\r\n" not in self.received:
+            self.received += await self.receive()
+        head, _, self.received = self.received.partition(b"\r\n\r\n")
+        lines = [line.lower() for line in head.split(b"\r\n")]
+        return next(int(line[15:]) for line in lines if line.startswith(b"content-length:"))
+
+    async def read_body(self, size: int) -> bytes:
+        """Read the *size* [bytes] of a body."""
+        body = bytearray(self.received)
+        while len(body) < size:
+            body += await self.receive()
+        self.received = b""
+        self.server.requests += 1
+        return bytes(body)
 
     async def read_request(self) -> bytes:
         """Read one whole request; return its body."""
-        while b"\r\n\r\n" not in self.received:
+        return await self.read_body(await self.read_head())
+
+    async def take(self) -> list[Row]:
+        """Read one whole request; return its records."""
+        await self.secure()
+        rows: list[Row] = json.loads(await self.read_request())["records"]
+        return rows
+
+    def bill(self, rows: list[Row]) -> None:
+        """Have the records paid for."""
+        self.server.bills.update(row["name"] for row in rows)
+
+    async def work(self, seconds: float) -> None:
+        """Take *seconds* [s] over a request, or less if its client goes away."""
+        with anyio.move_on_after(seconds):
             self.received += await self.stream.receive()
-        head, _, body = self.received.partition(b"\r\n\r\n")
-        lines = [line.lower() for line in head.split(b"\r\n")]
-        size = next(int(line[15:]) for line in lines if line.startswith(b"content-length:"))
-        while len(body) < size:
-            body += await self.stream.receive()
-        self.received = b""
-        return body
+
+    # ---- out
 
     async def answer(self, body: bytes, *, status: str = "200 OK", more: str = "") -> None:
         """Send one whole answer."""
         head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{more}\r\n"
+        self.finish()
         await self.stream.send(head.encode() + body)
+
+    def finish(self) -> None:
+        """Count the request as over."""
+        self.server.in_flight -= self._is_busy
+        self._is_busy = False
+
+    async def close(self) -> None:
+        """Close the line, with the goodbye of TCP but not with that of TLS."""
+        await self.raw.aclose()
 
     async def reset(self) -> None:
         """Cut the line without a goodbye."""
-        raw = self.stream.extra(SocketAttribute.raw_socket)
+        raw = self.raw.extra(SocketAttribute.raw_socket)
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        await self.stream.aclose()
+        await self.raw.aclose()
 
+    async def stall(self) -> None:
+        """Say nothing more, until the client goes away."""
+        while True:
+            await self.raw.receive()
 
-@define
-class FaultyServer:
-    """Where it listens, and how many connections came."""
-
-    url: str
-    connections: int = field(default=0)
+    async def read_nothing(self) -> None:
+        """Leave what comes to the kernel; that the client goes away will not be seen."""
+        self.server.open -= 1
+        try:
+            await anyio.sleep_forever()
+        finally:
+            self.server.open += 1
 
 
 @asynccontextmanager
-async def faulty_server(behave: Behaviour) -> AsyncIterator[FaultyServer]:
-    """Serve on a free loopback port; each connection behaves as told and is then closed."""
-    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    port = listener.extra(SocketAttribute.local_port)
-    server = FaultyServer(f"http://127.0.0.1:{port}")
+async def faulty_server(
+    behave: Behaviour,
+    *,
+    tls: ssl.SSLContext | None = None,
+    way: Way = "open",
+    window: int | None = None,
+) -> AsyncIterator[FaultyServer]:
+    """Serve on a free loopback port; each connection behaves as told and is then closed.
+
+    Args:
+        behave: What a connection does.
+        tls: To speak TLS with, where a connection's behaviour begins with ``secure()``.
+        way: What becomes of those who connect, until the server is healed.
+        window: [bytes] that the kernel receives ahead of the server, about; else its own choice.
+    """
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if window is not None:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+    listening.bind(("127.0.0.1", 0))
+    listening.setblocking(False)
+    port = listening.getsockname()[1]
+    server = FaultyServer(f"http{'' if tls is None else 's'}://127.0.0.1:{port}", tls)
+    crowd = _fill_queue(listening) if way == "blackhole" else []
 
     async def handle(stream: SocketStream) -> None:
         server.connections += 1
-        async with stream:
-            # The client may go away at any moment, as clients do.
-            with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
-                await behave(Connection(stream))
+        server.open += 1
+        server.most_open = max(server.most_open, server.open)
+        connection = Connection(stream, server, server.connections)
+        try:
+            async with stream:
+                with suppress(*GONE):
+                    await behave(connection)
+        finally:
+            connection.finish()
+            server.open -= 1
 
-    async with listener, anyio.create_task_group() as group:
-        group.start_soon(listener.serve, handle)
+    async def serve() -> None:
+        async with await SocketListener.from_socket(listening) as listener:
+            await listener.serve(handle)
+
+    async with anyio.create_task_group() as group:
+
+        def open_way() -> None:
+            server._open_way = lambda: None
+            for idler in crowd:
+                idler.close()
+            listening.listen(128)
+            group.start_soon(serve)
+
+        server._open_way = open_way
+        if way == "open":
+            open_way()
         yield server
         group.cancel_scope.cancel()
+    listening.close()
+
+
+def _fill_queue(listening: socket.socket) -> list[socket.socket]:
+    """Let so many connect that there is no room for more; return them."""
+    listening.listen(0)
+    crowd = [socket.socket() for _ in range(3)]
+    for idler in crowd:
+        idler.setblocking(False)
+        with suppress(BlockingIOError):
+            idler.connect(listening.getsockname())
+    return crowd

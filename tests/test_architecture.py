@@ -5,10 +5,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import ximilar_ocr_async
+from ximilar_ocr_async import testing
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "ximilar_ocr_async"
@@ -19,15 +21,17 @@ LAYERS = [
     {"limits", "auth"},
     {"images", "models"},
     {"outcomes"},
-    {"wire", "retry"},
+    {"wire", "retry", "body"},
     {"transport"},
     {"exchange"},
-    {"jobs", "limit", "pace", "turns", "stats"},
+    {"jobs", "limit", "pace", "outage", "budget", "turns", "stats"},
+    {"ledger", "traffic"},
     {"scheduler"},
     {"stream"},
     {"session"},
     {""},
     {"emulator"},
+    {"testing"},
     {"cli"},
 ]
 """From the lowest; "" is what the package itself exports."""
@@ -37,14 +41,16 @@ OWNERS = {
     "anyio": None,
     "cattrs": {"wire"},
     "tenacity": {"retry"},
-    "httpx": {"transport", "emulator.fetch"},
+    "httpx": {"transport", "emulator.fetch", "testing.in_process"},
     "PIL": {"emulator.pictures"},
     "numpy": {"emulator.pictures", "emulator.engines.rapid"},
     "rapidocr": {"emulator.engines.rapid"},
-    "starlette": {"emulator.service"},
+    "starlette": {"emulator.asgi"},
     "uvicorn": {"emulator.server"},
     "cyclopts": {"cli", "cli.read", "cli.serve"},
     "rich": {"cli.read"},
+    "pytest": {"testing.fixtures"},
+    "trio": {"testing.clock"},
 }
 """Who may import a library of others; None is everybody."""
 
@@ -95,9 +101,10 @@ def test_each_library_has_its_owner() -> None:
 
 
 def test_no_module_is_bound_to_asyncio() -> None:
-    """The package runs on any backend of anyio."""
+    """The package runs on any backend of anyio; only virtual time knows how each one's is made."""
     for dotted, tree in modules():
-        assert "asyncio" not in {name.split(".")[0] for name in imports(tree)}, dotted
+        is_bound = "asyncio" in {name.split(".")[0] for name in imports(tree)}
+        assert not is_bound or dotted == "testing.clock", dotted
 
 
 def test_modules_and_functions_stay_short() -> None:
@@ -109,20 +116,22 @@ def test_modules_and_functions_stay_short() -> None:
         assert max((getattr(n, "end_lineno", 0) or 0) for n in ast.walk(tree)) <= 400, dotted
 
 
-def test_everything_exported_exists_and_is_sorted_out() -> None:
+@pytest.mark.parametrize("module", [ximilar_ocr_async, testing], ids=lambda m: m.__name__)
+def test_everything_exported_exists_and_is_sorted_out(module: ModuleType) -> None:
     """`__all__` names what the package has, once each, and nothing private."""
-    names = ximilar_ocr_async.__all__
+    names = module.__all__
     assert len(set(names)) == len(names)
-    assert all(getattr(ximilar_ocr_async, name) for name in names)
+    assert all(getattr(module, name) for name in names)
     assert not any(name.startswith("_") for name in names)
 
 
-def test_importing_the_package_loads_no_extra() -> None:
-    """A session needs neither the command line's libraries nor the local service's."""
+@pytest.mark.parametrize("name", [NAME, testing.__name__])
+def test_importing_the_package_loads_no_extra(name: str) -> None:
+    """Neither sessions nor tests of them need the command line's libraries or the server's."""
     extras = ["PIL", "cv2", "cyclopts", "numpy", "onnxruntime", "rapidocr", "rich", "starlette"]
     code = (
-        f"import sys; sys.modules.update(dict.fromkeys({extras!r}));"
-        "import ximilar_ocr_async; print('trio' in sys.modules or 'uvicorn' in sys.modules)"
+        f"import sys; sys.modules.update(dict.fromkeys({extras!r})); import {name};"
+        "print(bool({'trio', 'uvicorn', 'pytest'} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -400,7 +400,7 @@ def test_help_of_commands_shows_their_options(cli: CLI) -> None:
     """Each command explains its options."""
     for command, options in (
         ("read", "--lang --concurrency --local --output --format --quiet"),
-        ("serve", "--port --allow-urls --allow-private-urls"),
+        ("serve", "--port --allow-urls --allow-private-urls --faults"),
     ):
         ran = cli(command, "--help")
         assert ran.code == 0
@@ -524,6 +524,34 @@ def test_serve_serves_until_interrupted(words: list[str], code: int) -> None:
     assert "en" in told.partition("reading ")[2]
     assert answer.json()["records"][0]["_status"]["code"] == code
     assert (process.returncode, rest) == (0, ("", ""))
+
+
+def test_serve_shows_planned_faults(tmp_path: Path) -> None:
+    """The service says which faults are on, shows them, and logs nothing of what was planned."""
+    plan = tmp_path / "plan.toml"
+    plan.write_text("lost_replies = 1.0\ncredits = 1\n")
+    with start("serve", "--port", "0", "--faults", str(plan)) as process:
+        url = process.stdout.readline().split()[2].rstrip(",")
+        told = process.stdout.readline()
+        try:
+            with pytest.raises(httpx.RemoteProtocolError):
+                httpx.get(f"{url}/account/v2/details/", timeout=60)
+        finally:
+            process.send_signal(signal.SIGINT)
+            rest = process.stdout.read(), process.stderr.read()
+    assert told == "faults: lost_replies 1.0, credits 1, seed 0\n"
+    assert (process.returncode, rest) == (0, ("", ""))
+
+
+def test_a_plan_that_is_none_is_told(cli: CLI) -> None:
+    """A file of faults that is missing or wrong exits with 2, and nothing is served."""
+    Path("plan.toml").write_text("unavailable = 2\n")
+    for name, message in (
+        ("plan.toml", "plan.toml: unavailable is 2, expected a number from 0 to 1"),
+        ("missing.toml", "missing.toml cannot be read: No such file or directory"),
+    ):
+        ran = cli("serve", "--faults", name)
+        assert (ran.code, ran.out, ran.err) == (2, "", f"ximilar-ocr: {message}\n")
 
 
 def test_an_interrupt_keeps_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:

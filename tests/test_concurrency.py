@@ -255,7 +255,7 @@ async def test_a_deadline_is_a_number_of_seconds(world: World, deadline: Any) ->
 
 async def test_stats_add_up(world: World) -> None:
     """What was sent, read, sent again and given up is counted."""
-    world.troubles = [failing(503), failing(400, "bad")]
+    world.troubles = [failing(503), failing(404, "bad")]
     async with world.session(max_concurrency=1) as session:
         before = session.stats
         outcomes = await session.read_all([*urls(20), "not a url"])

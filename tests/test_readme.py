@@ -14,6 +14,7 @@ import ximilar_ocr_async
 from tests.world import World
 from ximilar_ocr_async import OCRError
 from ximilar_ocr_async.emulator.engines.scripted import ScriptedEngine
+from ximilar_ocr_async.emulator.faults import OF_RECORDS, OF_REQUESTS, FaultPlan
 from ximilar_ocr_async.emulator.server import serving
 from ximilar_ocr_async.emulator.service import Service
 
@@ -81,3 +82,28 @@ def test_the_backend_runs_as_printed(monkeypatch: pytest.MonkeyPatch) -> None:
         with TestClient(names["app"]) as client:
             answer = client.post("/read", files={"image": b"\x89PNG\r\n\x1a\n"})
     assert answer.json() == {"text": "what stands there"}
+
+
+def test_the_test_file_runs_as_printed(tmp_path: Path) -> None:
+    """The block about testing is a whole test file, and its tests pass."""
+    [block] = [block for block in BLOCKS if "pytest_plugins" in block]
+    (tmp_path / "test_scans.py").write_text(block, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, "3 passed" in done.stdout) == (0, True), done.stdout
+
+
+def test_the_fault_plan_loads_as_printed(tmp_path: Path) -> None:
+    """The plan is one, and the table under it names every fault."""
+    path = tmp_path / "plan.toml"
+    [block] = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    path.write_text(block, encoding="utf-8")
+    assert FaultPlan.load(path).credits == 10000
+    rows = [line.partition(" | ")[0] for line in README.splitlines() if line.startswith("| `")]
+    for name in (*OF_REQUESTS, *OF_RECORDS, "poison"):
+        assert any(f"`{name}`" in row for row in rows), name

@@ -181,8 +181,8 @@ def test_the_default_policy_pays_twice_at_most() -> None:
     policy = RetryPolicy()
     assert policy.resend_after(ReplyLost(), attempts=1, maybe_billed=1) is not None
     assert policy.resend_after(ReplyLost(), attempts=2, maybe_billed=2) is None
-    assert policy.resend_after(ServiceUnavailable(), attempts=4, maybe_billed=0) is not None
-    assert policy.resend_after(ServiceUnavailable(), attempts=5, maybe_billed=0) is None
+    assert policy.resend_after(ServiceUnavailable(), attempts=6, maybe_billed=0) is not None
+    assert policy.resend_after(ServiceUnavailable(), attempts=7, maybe_billed=0) is None
 
 
 # ---- Retry-After

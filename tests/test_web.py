@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import ximilar_ocr_async
 from ximilar_ocr_async import OCRSession, RetryPolicy
+from ximilar_ocr_async.emulator import asgi
 from ximilar_ocr_async.emulator.engines.scripted import ScriptedEngine
 from ximilar_ocr_async.emulator.server import bind
 from ximilar_ocr_async.emulator.service import Service
@@ -134,7 +135,7 @@ def engine() -> ScriptedEngine:
 @pytest.fixture
 def service(engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     """Give a local service that the environment points to."""
-    with served(Service(engine, fetch=fetch).app) as service:
+    with served(asgi.app(Service(engine, fetch=fetch))) as service:
         point_to(service.url, monkeypatch)
         yield service
 

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ximilar_ocr_async import wire
 from ximilar_ocr_async.errors import (
+    AddressError,
     AuthError,
     ConnectionFailed,
     ImageError,
@@ -26,7 +28,7 @@ from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.limits import LANGUAGES
 from ximilar_ocr_async.models import GPT, OCR, Record, Status, Text
 from ximilar_ocr_async.outcomes import Failure, Success
-from ximilar_ocr_async.wire import decode, encode_batch, encode_record, outcome_to_json
+from ximilar_ocr_async.wire import encode_batch, encode_record, outcome_to_json
 
 # ---- what is drawn
 
@@ -71,6 +73,15 @@ RECORDS = st.builds(
     extra=EXTRA,
 )
 BATCHES = st.lists(RECORDS, min_size=1, max_size=10, unique_by=lambda record: record.id)
+
+
+def decode(status: int, body: bytes, ids: Sequence[str], **more: Any) -> list[Record | OCRError]:
+    """Decode an answer; where it failed as a whole, so did each of its records."""
+    try:
+        return wire.decode(status, body, ids, **more)
+    except OCRError as error:
+        return [error for _ in ids]
+
 
 # ---- what is sent
 
@@ -342,8 +353,8 @@ def test_a_failing_whole_is_believed_where_a_record_says_nothing() -> None:
 @pytest.mark.parametrize(
     "http_status, cls",
     [
-        (300, RequestRejected),
-        (302, RequestRejected),
+        (300, AddressError),
+        (302, AddressError),
         (400, RequestRejected),
         (401, AuthError),
         (402, AuthError),
@@ -378,10 +389,10 @@ def test_a_failing_request_fails_each_record(http_status: int, cls: type[OCRErro
 @pytest.mark.parametrize(
     "document, message",
     [
-        ({"detail": "not allowed to access service OCR"}, "not allowed to access service OCR"),
+        ({"detail": "no such task"}, "no such task"),
         ({"records": ["This field is required."]}, "records: This field is required."),
         (["too large"], "too large"),
-        ({"status": {"text": "credit limits"}, "detail": "unheard"}, "credit limits"),
+        ({"status": {"text": "bad lang"}, "detail": "unheard"}, "bad lang"),
         ({"status": "REFUSED"}, "REFUSED"),
     ],
 )
@@ -390,6 +401,44 @@ def test_the_words_of_a_failure_are_found(document: Any, message: str) -> None:
     [error] = decode(400, json.dumps(document).encode(), ["r"])
     assert isinstance(error, RequestRejected)
     assert str(error) == f"400: {message}"
+
+
+@pytest.mark.parametrize("code", [200, 400, 401, 402, 403, 404, 429])
+@pytest.mark.parametrize(
+    "text",
+    ["Credit limits reached", "no credits left", "Invalid token.", "not allowed to access service"],
+)
+def test_words_about_the_account_go_before_the_code(code: int, text: str) -> None:
+    """No credits, a wrong token and a plan without OCR are told by words under several codes."""
+    inner = {"code": 403 if code == 200 else code, "text": text}
+    [error] = decode(code, json.dumps({"status": inner}).encode(), ["r"])
+    assert isinstance(error, AuthError)
+
+
+@pytest.mark.parametrize("code", [500, 503])
+def test_a_failing_service_is_no_failing_account(code: int) -> None:
+    """Words about authorization do not make a crash of the service the account's fault."""
+    document = {"detail": "the authorization service is down"}
+    [error] = decode(code, json.dumps(document).encode(), ["r"])
+    assert isinstance(error, ServiceUnavailable)
+
+
+@pytest.mark.parametrize(
+    "code, text, cls",
+    [
+        (403, "Forbidden", RequestRejected),
+        (401, "Authorization required", RequestRejected),
+        (403, "credit limits reached", AuthError),
+        (429, "slow down", ServiceUnavailable),
+    ],
+)
+def test_a_record_tells_of_its_url_unless_it_tells_of_credits(
+    code: int, text: str, cls: type[OCRError]
+) -> None:
+    """The server of one image's URL may refuse it, which says nothing of the account."""
+    row = {"_id": "r", "_status": {"code": code, "text": text}}
+    [error] = decode(200, _reply(row), ["r"])
+    assert type(error) is cls
 
 
 @pytest.mark.parametrize("body", [b"{}", b"[]", b"null", b"7"])

@@ -10,6 +10,7 @@ import httpx
 from attrs import define, field
 
 from ximilar_ocr_async import OCRError, OCRSession, Outcome
+from ximilar_ocr_async.emulator.asgi import app
 from ximilar_ocr_async.emulator.engines.scripted import ScriptedEngine
 from ximilar_ocr_async.emulator.service import Service
 
@@ -35,6 +36,10 @@ class World(httpx.AsyncBaseTransport):
     engine: ScriptedEngine = field(factory=lambda: ScriptedEngine(_Echo(), latency=1.0))
     # Answered in turn to the first requests; None lets one through to the service.
     troubles: list[Trouble | None] = field(factory=list)
+    # Says what a request of these records gets, when no trouble's turn it is.
+    rule: Callable[[list[dict[str, Any]]], Trouble | None] = field(default=lambda _: None)
+    # Whether troubles come without the service's latency.
+    quick: bool = False
     # Awaited before each request is looked at.
     before: Callable[[], Awaitable[None]] = field(default=anyio.lowlevel.checkpoint)
     # Changes each answer of the service's on its way back.
@@ -58,7 +63,7 @@ class World(httpx.AsyncBaseTransport):
         return Service(self.engine, fetch=_fetch)
 
     def __attrs_post_init__(self) -> None:
-        self._inner = httpx.ASGITransport(self.service.app)
+        self._inner = httpx.ASGITransport(app(self.service))
 
     _inner: httpx.ASGITransport = field(init=False)
 
@@ -84,20 +89,21 @@ class World(httpx.AsyncBaseTransport):
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)
         try:
-            return await self._answer(request)
+            return await self._answer(request, body["records"])
         finally:
             self.in_flight -= 1
 
-    async def _answer(self, request: httpx.Request) -> httpx.Response:
+    async def _answer(
+        self, request: httpx.Request, records: list[dict[str, Any]]
+    ) -> httpx.Response:
         if self.in_flight > self.capacity:
             self.refused += 1
             return failing(429)  # type: ignore[no-any-return]
-        trouble = self.troubles.pop(0) if self.troubles else None
-        if isinstance(trouble, Exception):
-            await anyio.sleep(self.engine.latency)
-            raise trouble
+        trouble = self.troubles.pop(0) if self.troubles else self.rule(records)
         if trouble is not None:
-            await anyio.sleep(self.engine.latency)
+            await anyio.sleep(0 if self.quick else self.engine.latency)
+            if isinstance(trouble, Exception):
+                raise trouble
             return trouble
         response = await self._inner.handle_async_request(request)
         document = json.loads(await response.aread())

@@ -4,7 +4,9 @@ Start with `OCRSession`.
 """
 
 from ximilar_ocr_async.errors import (
+    AddressError,
     AuthError,
+    BudgetExceeded,
     ConnectionFailed,
     DeadlineExceeded,
     ImageError,
@@ -19,6 +21,7 @@ from ximilar_ocr_async.errors import (
     ServiceUnavailable,
     SessionClosed,
     SessionStateError,
+    UploadCut,
 )
 from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.models import GPT, OCR, Record, Status, Text
@@ -30,7 +33,9 @@ from ximilar_ocr_async.stats import Stats
 __all__ = [
     "GPT",
     "OCR",
+    "AddressError",
     "AuthError",
+    "BudgetExceeded",
     "ConnectionFailed",
     "DeadlineExceeded",
     "Failure",
@@ -55,4 +60,5 @@ __all__ = [
     "Status",
     "Success",
     "Text",
+    "UploadCut",
 ]

@@ -8,7 +8,10 @@
     ├── SessionStateError            the program: the session is not open
     │   └── SessionClosed            the session closed before the image had its turn
     ├── DeadlineExceeded             the program: its deadline passed first
+    ├── BudgetExceeded               the program: its session may send no more records
+    ├── AddressError                 the program: base_url does not lead to the service
     ├── ConnectionFailed             the network: the service was not reached; nothing was billed
+    │   └── UploadCut                the network: it broke while the request was being sent
     ├── ReplyLost                    the network: sent, but no whole answer came; maybe billed
     │   └── RequestTimeout           the service: it took longer than the timeout; maybe billed
     ├── ReplyError                   the service: its answer makes no sense; maybe billed
@@ -63,8 +66,20 @@ class DeadlineExceeded(OCRError):
     """The call's deadline passed before this image was read. The message says where time went."""
 
 
+class BudgetExceeded(OCRError):
+    """Sending this image would go over ``max_records``, so it was not sent. Raise that, or stop."""
+
+
+class AddressError(OCRError):
+    """The address does not lead to the service. Check ``base_url``, certificates and proxy."""
+
+
 class ConnectionFailed(OCRError):
     """The request did not reach the service, so nothing was billed. Check network and address."""
+
+
+class UploadCut(ConnectionFailed):
+    """The connection broke while the request was being sent. Send less at once."""
 
 
 class ReplyLost(OCRError):
@@ -88,7 +103,7 @@ class AuthError(ServiceError):
 
 
 class RateLimited(ServiceError):
-    """Too many requests (or no credits left). Lower ``max_concurrency`` or wait."""
+    """Too many requests at once. Lower ``max_concurrency``, or wait."""
 
 
 class RequestRejected(ServiceError):

@@ -1,15 +1,17 @@
 """One attempt at a batch: images in; for each of them a record or an error out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import anyio
 import anyio.to_thread
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
-from ximilar_ocr_async.errors import ImageError, OCRError
+from ximilar_ocr_async.errors import ImageError, OCRError, UploadCut
 from ximilar_ocr_async.images import Image, load, size
+from ximilar_ocr_async.limits import MAX_RECORDS
 from ximilar_ocr_async.models import Record
+from ximilar_ocr_async.retry import Verdict, judge
 from ximilar_ocr_async.transport import Transport
 from ximilar_ocr_async.wire import decode, encode_batch, encode_record
 
@@ -19,13 +21,20 @@ LOADING_THREADS = 4
 INLINE = 64 * 1024
 """[bytes] of images that are encoded on the event loop: for so few, a thread costs more."""
 
+LARGE = 8 * 1024 * 1024
+"""[bytes] of a request that may be cut off for its size, before a 413 can be read."""
+
+CUTS = 2
+"""Large requests cut off that are one too many for an accident."""
+
 
 @frozen
 class Lane:
-    """What the records of one request have in common."""
+    """What the records of one request have in common, and how many may be in it."""
 
     endpoint: str
     lang: str
+    most: int = MAX_RECORDS
 
 
 class Outgoing(Protocol):
@@ -37,27 +46,59 @@ class Outgoing(Protocol):
 
 
 @frozen
+class Ended:
+    """How an attempt ended.
+
+    Attributes:
+        results: By id; images that did not fit into the request are not in it.
+        sent: Records in the request; 0 if none was made.
+        failure: Why it failed as a whole, which then is the result of each record in it.
+    """
+
+    results: dict[str, Record | OCRError] = field(factory=dict)
+    sent: int = 0
+    failure: OCRError | None = None
+
+
+@define
 class Exchange:
     """Loads, encodes, sends, decodes. Lives as long as its session."""
 
     transport: Transport
     # [bytes] of images, as base64, that one request may hold; a larger image goes alone.
     max_bytes: int
+    _cuts: int = field(init=False, default=0)
     _threads: anyio.CapacityLimiter = field(
         init=False, factory=lambda: anyio.CapacityLimiter(LOADING_THREADS)
     )
 
-    async def __call__(self, lane: Lane, batch: Sequence[Outgoing]) -> dict[str, Record | OCRError]:
-        """Return by id what became of each image of *batch*; raise nothing but cancellation.
+    async def __call__(
+        self, lane: Lane, batch: Sequence[Outgoing], depart: Callable[[], None]
+    ) -> Ended:
+        """Attempt a batch; raise nothing but cancellation.
 
-        Images that do not fit into the request are left out.
+        Args:
+            lane: Of all its images.
+            batch: (1 to 10) images.
+            depart: Called when the request is made, and from then on may be billed.
         """
         encoded = await self._encode(batch)
-        failed = {i: e for i, e in encoded.items() if isinstance(e, ImageError)}
+        unfit: dict[str, Record | OCRError] = {
+            i: e for i, e in encoded.items() if isinstance(e, ImageError)
+        }
         records = {i: e for i, e in encoded.items() if not isinstance(e, ImageError)}
-        answers = await self._send(lane, records) if records else {}
+        if not records:
+            return Ended(unfit)
+        depart()
+        try:
+            answers = await self._send(lane, records)
+        except OCRError as error:
+            # A traceback holds its frames, these hold the body: outcomes must not.
+            failure = error.with_traceback(None)
+            return Ended(unfit | dict.fromkeys(records, failure), len(records), failure)
         names = {outgoing.id: outgoing.image.id for outgoing in batch}
-        return failed | {i: _renamed(answer, names[i]) for i, answer in answers.items()}
+        renamed = {i: _renamed(answer, names[i]) for i, answer in answers.items()}
+        return Ended(unfit | renamed, len(records))
 
     async def _encode(self, batch: Sequence[Outgoing]) -> dict[str, tuple[bytes, ...] | ImageError]:
         if _is_small(batch):
@@ -69,15 +110,22 @@ class Exchange:
     async def _send(
         self, lane: Lane, records: dict[str, tuple[bytes, ...]]
     ) -> dict[str, Record | OCRError]:
-        body = encode_batch(list(records.values()), lane.lang)
+        body, ids = encode_batch(list(records.values()), lane.lang), list(records)
         try:
             answer = await self.transport.post(f"/ocr/v2/{lane.endpoint}", body)
+            decoded = decode(answer.status, answer.body, ids, retry_after=answer.retry_after)
         except OCRError as error:
-            # A traceback holds its frames, these hold the body: outcomes must not.
-            return dict.fromkeys(records, error.with_traceback(None))
-        ids = list(records)
-        decoded = decode(answer.status, answer.body, ids, retry_after=answer.retry_after)
+            if len(ids) > 1:
+                self._learn(error, sum(map(len, body)))
+            raise
         return dict(zip(ids, decoded, strict=True))
+
+    def _learn(self, error: OCRError, size: int) -> None:
+        """Make requests smaller from now on, if one of *size* [bytes] was too large."""
+        self._cuts += isinstance(error, UploadCut) and size >= LARGE
+        if self._cuts == CUTS or judge(error, shared=True) is Verdict.SPLIT:
+            self._cuts = 0
+            self.max_bytes = min(self.max_bytes, size // 2)
 
 
 def _is_small(batch: Sequence[Outgoing]) -> bool:

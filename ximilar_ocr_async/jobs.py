@@ -10,6 +10,9 @@ from ximilar_ocr_async.exchange import Lane
 from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.outcomes import Outcome
 
+WITNESSES = 3
+"""Records sent alone that must fail alike for the service, and not the records, to be at fault."""
+
 
 @define(eq=False, repr=False)
 class Call:
@@ -17,6 +20,11 @@ class Call:
 
     deliver: Callable[[Outcome], None]
     deadline: float = float("inf")
+    # [s] of an outage that it waits for the service to come back.
+    patience: float = float("inf")
+    # Whether its attempts count in an outage too.
+    is_hurried: bool = False
+    opened: float = 0.0
     # The deadline has passed.
     expired: bool = False
     # Jobs submitted and not done.
@@ -38,13 +46,26 @@ class Job:
     lane: Lane
     call: Call
     attempts: int = 0
+    # Attempts that do not use up its patience: those in an outage, and the one before isolation.
+    excused: int = 0
     # Attempts that may have been billed and brought no result.
     maybe_billed: int = 0
+    # Whether a request that carried it was answered with 500 or 502.
+    crashed: bool = False
+    # Set when it is sent alone because its batch was refused as a whole.
+    isolation: "Isolation | None" = None
     done: bool = False
+    # Whether an attempt under way was counted as maybe billed because nobody waits for it.
+    given_up: bool = False
     # When it was made; and [s] in attempts and pauses, those that ended.
     since: float = field(factory=anyio.current_time)
     attempting: float = 0.0
     pausing: float = 0.0
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody waits for it."""
+        return not self.done and not self.call.abandoned
 
     def tell_time(self) -> str:
         """Say where the time since it was made went."""
@@ -58,28 +79,42 @@ class Job:
 
 
 @define(eq=False, repr=False)
+class Isolation:
+    """The jobs of a batch that was refused as a whole, which are now sent alone."""
+
+    jobs: list[Job] = field(factory=list)
+    # How the first attempt of each ended, by id: an error in words, or nothing.
+    _ends: dict[str, str] = field(init=False, factory=dict)
+
+    def convicts(self, job: Job, error: OCRError | None) -> bool:
+        """Count how *job* alone ended; return whether it is now plain that none can do better."""
+        if job.id in self._ends or len(self._ends) >= WITNESSES:
+            return False
+        self._ends[job.id] = str(error or "")
+        ends = self._ends.values()
+        return len(ends) == WITNESSES and len(set(ends)) == 1 and all(ends)
+
+
+@define(eq=False, repr=False)
 class Batch:
     """Jobs of one lane that share a request."""
 
     jobs: list[Job]
+    # Whether it is the one request that asks if an outage is over.
+    is_probe: bool = False
     began: float = field(factory=anyio.current_time)
+    # Whether its request was made: then giving up on it may cost.
+    is_sent: bool = False
     # Of the attempt under way, or of the pause.
     scope: anyio.CancelScope = field(factory=anyio.CancelScope)
     # Whether its slot stays taken while it pauses.
     holds_slot: bool = False
 
+    def depart(self) -> None:
+        """Count the request as made."""
+        self.is_sent = True
+
     @property
     def is_wanted(self) -> bool:
         """Whether anybody waits for any of it."""
-        return any(not job.done and not job.call.abandoned for job in self.jobs)
-
-
-@define
-class Counts:
-    """What the scheduler has done, in records."""
-
-    sent: int = 0
-    billed: int = 0
-    maybe_billed: int = 0
-    retried: int = 0
-    failed: int = 0
+        return any(job.is_wanted for job in self.jobs)

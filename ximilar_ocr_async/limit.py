@@ -38,11 +38,13 @@ class Limit:
     _ramps: bool = field(init=False, default=True)
     # [s] that an attempt takes, on the mean of late.
     _round_trip: float = field(init=False, default=0.0)
-    # When it last shrank [s].
+    # When it last shrank [s], and what it was before: slots, and whether it ramped.
     _shrank: float = field(init=False, default=float("-inf"))
+    _before: tuple[float, bool] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._value = float(min(self.ceiling, RAMP_FROM) if self.adaptive else self.ceiling)
+        self._before = (self._value, self._ramps)
 
     @property
     def slots(self) -> int:
@@ -59,6 +61,7 @@ class Limit:
         if self.adaptive and in_flight * 2 >= self.slots:
             step = 1.0 if self._ramps else 1.0 / self._value
             self._value = min(float(self.ceiling), self._value + step)
+        self._before = (self._value, self._ramps)
 
     def overload(self, *, began: float, now: float) -> None:
         """Shrink, if an attempt that *began* [s] and met a sign of overload tells anything new.
@@ -67,6 +70,11 @@ class Limit:
         """
         is_new = began >= self._shrank and now >= self._shrank + self._round_trip
         if self.adaptive and is_new:
+            self._before = (self._value, self._ramps)
             self._shrank = now
             self._ramps = False
             self._value = max(1.0, self._value * SHRINK)
+
+    def forgive(self) -> None:
+        """Undo a decrease since the last success: a service that is down was not asked too much."""
+        self._value, self._ramps = self._before

@@ -4,7 +4,7 @@ Sources: *docs* is https://docs.ximilar.com/text/ocr, read in 2026-08; *quicksta
 https://docs.ximilar.com/quickstart, read in 2026-08; *vendor's client* is ximilar-client 1.39.0.
 """
 
-from math import isfinite
+from math import inf, isfinite
 
 from ximilar_ocr_async.errors import OptionError
 
@@ -38,6 +38,9 @@ MAX_IMAGE_BYTES = 256 * 1024 * 1024
 MAX_BATCH_BYTES = 32 * 1024 * 1024
 """[bytes] of encoded images in one request. Source: judgement; the service's limit is not known."""
 
+MAX_RESPONSE_BYTES = 32 * 1024 * 1024
+"""[bytes] of an answer, decompressed. Source: judgement; 10 records of 100 texts take 0.25 MB."""
+
 CONNECT_TIMEOUT = 10.0
 """[s] Source: judgement; the service is one TCP and one TLS handshake away."""
 
@@ -68,3 +71,9 @@ def check_at_least(name: str, value: float, least: float) -> None:
     if not is_fine or value < least:
         kind = "whole number" if isinstance(least, int) else "number"
         raise OptionError(f"{name} is {value!r}, expected a {kind}, the least is {least}")
+
+
+def check_patience(patience: float) -> None:
+    """Raise `OptionError` when *patience* is no number of seconds; it may be infinite."""
+    if patience != inf:
+        check_at_least("patience", patience, 0.0)

@@ -13,7 +13,9 @@ from attrs import frozen
 from tenacity import AsyncRetrying, RetryCallState, wait_random_exponential
 
 from ximilar_ocr_async.errors import (
+    AddressError,
     AuthError,
+    BudgetExceeded,
     ConnectionFailed,
     DeadlineExceeded,
     ImageError,
@@ -28,6 +30,7 @@ from ximilar_ocr_async.errors import (
     ServiceUnavailable,
     SessionClosed,
     SessionStateError,
+    UploadCut,
 )
 from ximilar_ocr_async.limits import check_at_least
 
@@ -42,6 +45,10 @@ class Verdict(Enum):
     """Nothing came of it and nothing was billed: send the record again."""
     RESEND_MAYBE_BILLED = auto()
     """The record may have been billed: send it again as often as the policy allows that."""
+    ISOLATE = auto()
+    """One record may be at fault for all of its request: send each of them alone."""
+    SPLIT = auto()
+    """The request was too large: send its records again in smaller ones."""
     FAIL = auto()
     """Sending this record again cannot help."""
     STOP = auto()
@@ -55,7 +62,10 @@ VERDICTS: Mapping[type[OCRError], Verdict] = {
     SessionStateError: Verdict.FAIL,
     SessionClosed: Verdict.FAIL,
     DeadlineExceeded: Verdict.FAIL,
+    BudgetExceeded: Verdict.FAIL,
+    AddressError: Verdict.STOP,
     ConnectionFailed: Verdict.RESEND,
+    UploadCut: Verdict.RESEND,
     ReplyLost: Verdict.RESEND_MAYBE_BILLED,
     RequestTimeout: Verdict.RESEND_MAYBE_BILLED,
     ReplyError: Verdict.RESEND_MAYBE_BILLED,
@@ -68,18 +78,61 @@ VERDICTS: Mapping[type[OCRError], Verdict] = {
 """The verdict on each class of error; a test demands that none is missing."""
 
 
-def judge(error: OCRError) -> Verdict:
-    """Return the verdict on *error*; a class of the caller's own is judged as its base."""
+SHARED_VERDICTS: Mapping[int, Verdict] = {
+    400: Verdict.ISOLATE,
+    413: Verdict.SPLIT,
+    422: Verdict.ISOLATE,
+}
+"""The verdict on statuses that mean something else where they meet several records at once."""
+
+CRASHED = frozenset({500, 502})
+"""The service fails now and then; where it does again, a record may be what it fails on."""
+
+
+def judge(error: OCRError, *, shared: bool = False, crashed: bool = False) -> Verdict:
+    """Return the verdict on *error*; a class of the caller's own is judged as its base.
+
+    Args:
+        error: How a record's attempt ended.
+        shared: Whether it met a request of several records as a whole.
+        crashed: Whether a request that carried the record was answered with 500 or 502 before.
+    """
+    status = error.status or 0
+    if shared and isinstance(error, ServiceError):
+        if crashed and status in CRASHED:
+            return Verdict.ISOLATE
+        if status in SHARED_VERDICTS:
+            return SHARED_VERDICTS[status]
     return next(VERDICTS[cls] for cls in type(error).__mro__ if cls in VERDICTS)
 
 
 OVERLOADED = frozenset({429, 503})
 """Statuses by which a service says that it is asked too much [RFC 6585, 4; RFC 9110, 15.6.4]."""
 
+AWAY = frozenset({502, 503, 521, 522, 523})
+"""Statuses by which a gateway says that the service is not there [RFC 9110, 15.6; the last three:
+https://developers.cloudflare.com/support/troubleshooting/http-status-codes/]."""
+
 
 def is_overload(error: OCRError) -> bool:
     """Whether *error* is a sign that the service is asked too much."""
     return error.status in OVERLOADED or isinstance(error, RequestTimeout)
+
+
+def is_turned_away(error: OCRError) -> bool:
+    """Whether *error* is a sign that the service is not there; nothing was billed."""
+    is_unreached = isinstance(error, ConnectionFailed) and not isinstance(error, UploadCut)
+    return is_unreached or error.status in AWAY
+
+
+def is_suspect(error: OCRError) -> bool:
+    """Whether one record can be at fault for *error* of its whole request."""
+    return judge(error, shared=True, crashed=True) is Verdict.ISOLATE
+
+
+def is_answer(error: OCRError) -> bool:
+    """Whether the service itself has spoken, be it to fail."""
+    return isinstance(error, ServiceError | ReplyError) and not is_turned_away(error)
 
 
 @frozen(kw_only=True)
@@ -91,13 +144,15 @@ class RetryPolicy:
     Source: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
 
     Attributes:
-        attempts: Requests that may carry one record, the first among them.
-        base: [s] The longest first pause.
+        attempts: Requests that may carry one record, the first among them; those in an outage,
+            and the first of a record that is sent alone, are not counted.
+        base: [s] The longest first pause, before a record's second attempt and before the first
+            probe of an outage.
         cap: [s] The longest pause.
         resend_maybe_billed: How often a record that may have been billed is sent again; 0 never.
     """
 
-    attempts: int = 5
+    attempts: int = 7
     base: float = 1.0
     cap: float = 60.0
     resend_maybe_billed: int = 1
@@ -145,10 +200,16 @@ def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
     text = value.strip()
     if _SECONDS.fullmatch(text):
         return float(text)
+    date = parse_date(text)
+    return None if date is None else max(0.0, (date - now).total_seconds())
+
+
+def parse_date(text: str | None) -> datetime | None:
+    """Read a date in any of HTTP's three forms [RFC 9110, 5.6.7]; None if it is none."""
     try:
-        date = parsedate_to_datetime(text)
-        # The oldest of HTTP's three date forms names no zone, and means UTC.
+        date = parsedate_to_datetime(text or "")
+        # The oldest form names no zone, and means UTC.
         date = date if date.tzinfo else date.replace(tzinfo=UTC)
-        return max(0.0, (date - now).total_seconds())
+        return date.astimezone(UTC)
     except (ValueError, OverflowError):
         return None

@@ -10,23 +10,30 @@ from typing import TypeAlias
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
-from attrs import define, field
+from attrs import define, evolve, field
 
-from ximilar_ocr_async.errors import DeadlineExceeded, ImageError, OCRError, SessionClosed
-from ximilar_ocr_async.exchange import Lane
-from ximilar_ocr_async.jobs import Batch, Call, Counts, Job
-from ximilar_ocr_async.limit import Limit
+from ximilar_ocr_async.budget import RetryBudget
+from ximilar_ocr_async.errors import OCRError, SessionClosed
+from ximilar_ocr_async.exchange import Ended, Lane
+from ximilar_ocr_async.jobs import Batch, Call, Isolation, Job
+from ximilar_ocr_async.ledger import Ledger
 from ximilar_ocr_async.limits import MAX_RECORDS
 from ximilar_ocr_async.models import Record
-from ximilar_ocr_async.outcomes import Failure, Outcome, Success
-from ximilar_ocr_async.pace import Pace
-from ximilar_ocr_async.retry import RetryPolicy, Verdict, is_overload, judge
+from ximilar_ocr_async.retry import (
+    CRASHED,
+    RetryPolicy,
+    Verdict,
+    is_overload,
+    is_suspect,
+    is_turned_away,
+    judge,
+)
+from ximilar_ocr_async.traffic import Traffic
 from ximilar_ocr_async.turns import Turns
 
 _log = logging.getLogger(__name__)
 
-Results: TypeAlias = dict[str, Record | OCRError]
-"""How an attempt ended, by job id. Jobs that did not fit into the request are not in it."""
+Attempt: TypeAlias = Callable[[Lane, Sequence[Job], Callable[[], None]], Awaitable[Ended]]
 
 
 def is_from_outside(error: BaseException) -> bool:
@@ -37,22 +44,22 @@ def is_from_outside(error: BaseException) -> bool:
 
 @define(eq=False, repr=False)
 class Scheduler:
-    """Keeps as many attempts in flight as the limit allows. Lives as long as its session.
+    """Keeps as many attempts in flight as the traffic allows. Lives as long as its session.
 
     Invariants: every job submitted gets exactly one outcome, unless its call was abandoned; an
     attempt holds a slot; a pause before another attempt does only after a sign of overload.
     """
 
-    attempt: Callable[[Lane, Sequence[Job]], Awaitable[Results]]
+    attempt: Attempt
     retry: RetryPolicy
-    limit: Limit
-    pace: Pace
+    traffic: Traffic
+    ledger: Ledger
     group: TaskGroup
-    counts: Counts = field(init=False, factory=Counts)
     turns: Turns[Job] = field(init=False, factory=Turns)
     in_flight: set[Batch] = field(init=False, factory=set)
     _pausing: set[Batch] = field(init=False, factory=set)
     _calls: set[Call] = field(init=False, factory=set)
+    _budget: RetryBudget = field(init=False, factory=RetryBudget)
     _closed: OCRError | None = field(init=False, default=None)
     _work: anyio.Event = field(init=False, factory=anyio.Event)
     _idle: anyio.Event = field(init=False, factory=anyio.Event)
@@ -77,17 +84,16 @@ class Scheduler:
         self._give_up(lambda job: job.call is call)
         for job in self._open_jobs():
             if job.call is call:
-                self._fail_late(job)
-        self.turns.remove(lambda job: job.done)
-        self._cancel_unwanted()
+                self.ledger.fail_late(job)
+        self._tidy()
 
     def withdraw(self, call: Call) -> None:
         """Forget *call*: unqueue its jobs, and cancel attempts that nobody else waits for."""
-        call.abandoned = True
         if call.waiting:
             self._give_up(lambda job: job.call is call)
-            self.turns.remove(lambda job: job.call is call)
-            self._cancel_unwanted()
+            call.abandoned = True
+            self._tidy()
+        call.abandoned = True
         self._calls.discard(call)
         if not self._calls:
             self._idle.set()
@@ -98,8 +104,8 @@ class Scheduler:
         """Send nothing more, and wait up to *seconds* [s] for what is in flight to finish."""
         self._closed = SessionClosed("the session closed before this image was read")
         for job in [*self.turns, *(job for batch in self._pausing for job in batch.jobs)]:
-            self._fail(job, self._closed)
-        self.turns.remove(lambda _: True)
+            self.ledger.fail(job, self._closed)
+        self._tidy()
         with anyio.move_on_after(seconds):
             while self._calls:
                 self._idle = anyio.Event()
@@ -110,24 +116,23 @@ class Scheduler:
         self._closed = SessionClosed("the session closed before this image was read")
         self._give_up(lambda _: True)
         for job in self._open_jobs():
-            self._fail(job, self._closed)
+            self.ledger.fail(job, self._closed)
 
     def _open_jobs(self) -> list[Job]:
         batches = [*self.in_flight, *self._pausing]
         return [*self.turns, *(job for batch in batches for job in batch.jobs)]
 
     def _give_up(self, is_meant: Callable[[Job], bool]) -> None:
-        """Count the attempts under way of jobs that will not wait for them: they may be billed."""
+        """Count the attempts under way of jobs that will not wait for them."""
         for batch in self.in_flight:
             for job in filter(is_meant, batch.jobs):
-                if not job.done:
-                    job.attempts += 1
-                    job.maybe_billed += 1
-                    job.attempting += anyio.current_time() - batch.began
-                    self.counts.sent += 1
-                    self.counts.maybe_billed += 1
+                job.attempting += anyio.current_time() - batch.began
+                if batch.is_sent and job.is_wanted:
+                    self.ledger.give_up(job)
 
-    def _cancel_unwanted(self) -> None:
+    def _tidy(self) -> None:
+        """Unqueue jobs and cancel batches that nobody waits for."""
+        self.turns.remove(lambda job: not job.is_wanted)
         for batch in [*self.in_flight, *self._pausing]:
             if not batch.is_wanted:
                 batch.scope.cancel()
@@ -135,12 +140,14 @@ class Scheduler:
     # ---- from queue to slot
 
     def _queue(self, job: Job, *, first: bool = False) -> None:
-        if job.done or job.call.abandoned:
+        if not job.is_wanted:
             return
         if error := self._closed or job.call.stopped.get(job.lane.endpoint):
-            self._fail(job, error)
+            self.ledger.fail(job, error)
         elif job.call.expired:
-            self._fail_late(job)
+            self.ledger.fail_late(job)
+        elif error := self.traffic.despair(job.call, anyio.current_time()):
+            self.ledger.fail(job, error)
         else:
             self.turns.put(job, first=first)
             self._work.set()
@@ -149,121 +156,110 @@ class Scheduler:
         """Begin attempts whenever there are jobs and a slot; runs until it is cancelled."""
         try:
             while True:
-                await self._work.wait()
+                # A pause may end sooner than was known when it began.
+                with anyio.move_on_after(self._wait()):
+                    await self._work.wait()
                 self._work = anyio.Event()
                 # Calls of the same turn of the loop get to share a request.
                 await anyio.lowlevel.checkpoint()
-                while self.turns and self._slots_in_use < self.limit.slots:
-                    await anyio.sleep(self.pace.wait(anyio.current_time()))
+                while self._wait() <= 0:
                     self._begin()
         finally:
             # The task group may be cancelled before its session is left: callers in other tasks
             # must not wait for what nobody does any more.
             self.close()
 
-    @property
-    def _slots_in_use(self) -> int:
-        return len(self.in_flight) + sum(batch.holds_slot for batch in self._pausing)
+    def _wait(self) -> float:
+        """Return how long [s] until a request may begin; for ever without job or slot."""
+        # In an outage, what pauses after a sign of overload must not keep the probe from its slot.
+        held = not self.traffic.outage.is_on and sum(b.holds_slot for b in self._pausing)
+        if self.turns and len(self.in_flight) + held < self.traffic.limit.slots:
+            return self.traffic.wait(anyio.current_time())
+        return float("inf")
 
     def _begin(self) -> None:
-        # While the pace was kept, jobs may have been withdrawn.
-        if self.turns:
-            self.pace.begin(anyio.current_time())
-            batch = Batch(self.turns.take(MAX_RECORDS))
+        reserved = sum(not job.given_up for batch in self.in_flight for job in batch.jobs)
+        # A probe is of one record: it risks least, and no other can be at fault for its failure.
+        most = 1 if self.traffic.outage.is_on else MAX_RECORDS
+        jobs = self.ledger.afford(self.turns.take(most), reserved=reserved)
+        if jobs:
+            batch = Batch(jobs, is_probe=self.traffic.begin(anyio.current_time()))
             self.in_flight.add(batch)
             self.group.start_soon(self._run, batch)
 
     # ---- one batch, in a task of its own that never raises
 
     async def _run(self, batch: Batch) -> None:
-        results = await self._attempt(batch)
+        ended = await self._attempt(batch)
         self._work.set()
-        self._tell(batch, results)
-        is_overloaded = self._learn(batch, results)
-        concluded = {job: self._conclude(job, results.get(job.id)) for job in batch.jobs}
-        for job in reversed(batch.jobs):
-            if job.id not in results:
-                self._queue(job, first=True)
-        pauses = {job: pause for job, pause in concluded.items() if pause is not None}
-        batch.jobs = list(pauses)
+        self._tell(batch, ended)
+        self._learn(batch, ended)
+        isolation, pauses = Isolation(), {}
+        concluded = {job: self._conclude(job, ended, isolation) for job in batch.jobs}
+        # Put first one by one, so that the first of them comes last.
+        for job, pause in reversed(concluded.items()):
+            if pause:
+                pauses[job] = pause
+            elif pause is not None:
+                # Where an outage goes on, another may have better luck: this one may be its cause.
+                self._queue(job, first=not self.traffic.outage.is_on)
         if pauses:
+            batch.jobs = list(pauses)
             # Told that it asks too much, it must not ask for something else in the same slot.
-            batch.holds_slot = is_overloaded
-            await self._pause(batch, next(iter(pauses.values())))
+            batch.holds_slot = ended.failure is not None and is_overload(ended.failure)
+            await self._pause(batch, max(pauses.values()))
 
-    async def _attempt(self, batch: Batch) -> Results:
+    async def _attempt(self, batch: Batch) -> Ended:
         """Return how the attempt ended; nothing if it was cancelled as nobody waits."""
         try:
             with batch.scope:
-                return await self.attempt(batch.jobs[0].lane, batch.jobs)
+                return await self.attempt(batch.jobs[0].lane, batch.jobs, batch.depart)
         except BaseException as error:
             if is_from_outside(error):
                 self.close()
                 raise
             # A bug; raised, it would cancel the task group and with it the user's code.
             _log.exception("an attempt raised")
-            return {job.id: OCRError(f"internal error: {error!r}") for job in batch.jobs}
+            return Ended({job.id: OCRError(f"internal error: {error!r}") for job in batch.jobs})
         finally:
             self.in_flight.discard(batch)
             for job in batch.jobs:
                 job.attempting += anyio.current_time() - batch.began
-        return {}
+        return Ended()
 
-    def _tell(self, batch: Batch, results: Results) -> None:
+    def _tell(self, batch: Batch, ended: Ended) -> None:
         if _log.isEnabledFor(logging.DEBUG):
             told = {
                 "endpoint": batch.jobs[0].lane.endpoint,
                 "lang": batch.jobs[0].lane.lang,
-                "records": len(results),
-                "read": sum(isinstance(result, Record) for result in results.values()),
+                "records": len(ended.results),
+                "read": sum(isinstance(result, Record) for result in ended.results.values()),
                 "seconds": anyio.current_time() - batch.began,
             }
             words = "%(endpoint)s %(lang)s, %(records)d records, %(read)d read in %(seconds).3f s"
             _log.debug(words, told, extra=told)
 
-    def _learn(self, batch: Batch, results: Results) -> bool:
-        """Let the limit know how an attempt went; return whether it met a sign of overload."""
-        before, now = self.limit.slots, anyio.current_time()
-        errors = [error for error in results.values() if isinstance(error, OCRError)]
-        is_overloaded = any(map(is_overload, errors))
-        if is_overloaded:
-            self.limit.overload(began=batch.began, now=now)
-        elif len(errors) < len(results):
-            self.limit.succeed(now - batch.began, in_flight=len(self.in_flight) + 1)
-        if self.limit.slots != before:
-            told = {"before": before, "after": self.limit.slots}
-            _log.info("limit %(before)d -> %(after)d", told, extra=told)
-        return is_overloaded
+    def _learn(self, batch: Batch, ended: Ended) -> None:
+        """Let the traffic know how an attempt went, and the queue if that looks hopeless."""
+        now, in_flight = anyio.current_time(), len(self.in_flight)
+        if ended.failure is not None:
+            probe = batch.is_probe
+            self.traffic.fail(
+                ended.failure, began=batch.began, now=now, in_flight=in_flight, probe=probe
+            )
+            self._despair(now)
+        elif ended.sent:
+            self.traffic.succeed(began=batch.began, now=now, in_flight=in_flight)
+        else:
+            self.traffic.withdraw(now, probe=batch.is_probe)
 
-    def _conclude(self, job: Job, result: Record | OCRError | None) -> float | None:
-        """Count the attempt; end the job, or return how long [s] to wait before another."""
-        if result is None or job.done:
-            return None
-        if isinstance(result, Record):
-            self._succeed(job, result)
-            return None
-        verdict = judge(result)
-        self._count(job, result, verdict)
-        pause = self.retry.resend_after(
-            result, attempts=job.attempts, maybe_billed=job.maybe_billed
-        )
-        if pause is None or self._closed:
-            self._fail(job, result)
-            return None
-        if anyio.current_time() + pause >= job.call.deadline:
-            self._fail_late(job, result)
-            return None
-        return pause
-
-    def _count(self, job: Job, error: OCRError, verdict: Verdict) -> None:
-        if not isinstance(error, ImageError):
-            job.attempts += 1
-            self.counts.sent += 1
-        if verdict is Verdict.RESEND_MAYBE_BILLED:
-            job.maybe_billed += 1
-            self.counts.maybe_billed += 1
-        if verdict is Verdict.STOP:
-            self._stop(job.lane.endpoint, error)
+    def _despair(self, now: float) -> None:
+        """Fail what waits for longer than its call has patience."""
+        hopeless = {
+            call: error for call in self._calls if (error := self.traffic.despair(call, now))
+        }
+        for job in self.turns.remove(lambda job: job.call in hopeless):
+            self.ledger.fail(job, hopeless[job.call])
 
     async def _pause(self, batch: Batch, seconds: float) -> None:
         """Wait, then put what is left of *batch* before all that is queued."""
@@ -273,12 +269,83 @@ class Scheduler:
             await anyio.sleep(seconds)
         self._pausing.discard(batch)
         self._work.set()
-        for job in reversed(batch.jobs):
+        for job in batch.jobs:
             job.pausing += seconds
-            self.counts.retried += 1
             self._queue(job, first=True)
 
-    # ---- how jobs end
+    # ---- what becomes of a job
+
+    def _conclude(self, job: Job, ended: Ended, isolation: Isolation) -> float | None:
+        """Count an attempt; end the job, or return how long [s] to wait before another."""
+        result = ended.results.get(job.id)
+        if result is None:
+            return 0.0  # it did not fit into the request
+        if not job.attempts:
+            self._budget.deposit()
+        self.ledger.count(job, result)
+        if not job.is_wanted:
+            return None
+        if job.isolation is not None and ended.failure is None:
+            job.isolation.convicts(job, None)
+        if isinstance(result, Record):
+            self.ledger.succeed(job, result)
+            return None
+        pause = self._decide(job, result, ended, isolation)
+        if pause is None or self._closed:
+            self.ledger.fail(job, result)
+            return None
+        if anyio.current_time() + pause >= job.call.deadline:
+            self.ledger.fail_late(job, result)
+            return None
+        return pause
+
+    def _decide(
+        self, job: Job, error: OCRError, ended: Ended, isolation: Isolation
+    ) -> float | None:
+        """Return how long [s] to wait before another attempt; None if there is to be none."""
+        is_whole = ended.failure is error
+        is_free = is_whole and self.traffic.outage.is_on and not job.call.is_hurried
+        verdict = judge(error, shared=is_whole and ended.sent > 1, crashed=job.crashed)
+        job.crashed = job.crashed or (is_whole and error.status in CRASHED)
+        if is_free and (verdict is Verdict.RESEND or is_turned_away(error)):
+            job.excused += 1
+            return 0.0
+        match verdict:
+            case Verdict.STOP:
+                self._stop(job.lane.endpoint, error)
+                return None
+            case Verdict.ISOLATE:
+                self._isolate(job, isolation, most=1)
+                return 0.0
+            case Verdict.SPLIT:
+                self._isolate(job, None, most=ended.sent // 2)
+                return 0.0
+        if job.isolation is not None and is_suspect(error) and job.isolation.convicts(job, error):
+            self._convict(job.isolation, error)
+            return None
+        return self._resend_after(job, error)
+
+    def _resend_after(self, job: Job, error: OCRError) -> float | None:
+        pause = self.retry.resend_after(
+            error, attempts=job.attempts - job.excused, maybe_billed=job.maybe_billed
+        )
+        return pause if pause is not None and self._budget.withdraw() else None
+
+    def _isolate(self, job: Job, isolation: Isolation | None, *, most: int) -> None:
+        """Have *job* sent with *most* - 1 others at most, at no cost of its patience."""
+        job.excused += 1
+        job.lane = evolve(job.lane, most=most)
+        if isolation is not None:
+            job.isolation = isolation
+            isolation.jobs.append(job)
+
+    def _convict(self, isolation: Isolation, error: OCRError) -> None:
+        """Fail what is left of a batch that was refused for no record's fault."""
+        in_flight = {job.id for batch in self.in_flight for job in batch.jobs}
+        for job in isolation.jobs:
+            if job.id not in in_flight:
+                self.ledger.fail(job, error)
+        self._tidy()
 
     def _stop(self, endpoint: str, error: OCRError) -> None:
         """Fail all that is queued for *endpoint*, and all that these calls will submit for it.
@@ -288,41 +355,4 @@ class Scheduler:
         for call in self._calls:
             call.stopped[endpoint] = error
         for job in self.turns.remove(lambda job: job.lane.endpoint == endpoint):
-            self._fail(job, error)
-
-    def _succeed(self, job: Job, record: Record) -> None:
-        job.attempts += 1
-        self.counts.sent += 1
-        self.counts.billed += 1
-        outcome = Success(
-            index=job.index,
-            image=job.image,
-            record=record,
-            attempts=job.attempts,
-            maybe_billed=job.maybe_billed > 0,
-        )
-        self._end(job, outcome)
-
-    def _fail_late(self, job: Job, error: OCRError | None = None) -> None:
-        """Fail a job that cannot be done before its deadline; *error* ended its last attempt."""
-        told = f"; the last attempt: {error}" if error else ""
-        self._fail(job, DeadlineExceeded(f"the deadline passed: {job.tell_time()}{told}"))
-
-    def _fail(self, job: Job, error: OCRError) -> None:
-        outcome = Failure(
-            index=job.index,
-            image=job.image,
-            error=error,
-            attempts=job.attempts,
-            maybe_billed=job.maybe_billed > 0,
-        )
-        if not job.done:
-            self.counts.failed += 1
-        self._end(job, outcome)
-
-    def _end(self, job: Job, outcome: Outcome) -> None:
-        # An answer may come in the very turn of the loop in which the session closes.
-        if not job.done and not job.call.abandoned:
-            job.done = True
-            job.call.waiting -= 1
-            job.call.deliver(outcome)
+            self.ledger.fail(job, error)

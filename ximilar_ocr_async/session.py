@@ -2,36 +2,45 @@
 
 import os
 import warnings
+from math import inf
 from types import TracebackType
 from typing import Self
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
-from attrs import frozen
+from attrs import field, frozen
 
 from ximilar_ocr_async.auth import Token
 from ximilar_ocr_async.errors import SessionStateError
 from ximilar_ocr_async.exchange import Exchange
+from ximilar_ocr_async.ledger import Ledger
 from ximilar_ocr_async.limit import Limit
 from ximilar_ocr_async.limits import (
     BASE_URL,
     DEFAULT_LANGUAGE,
     MAX_BATCH_BYTES,
+    MAX_RESPONSE_BYTES,
     RECOMMENDED_CONCURRENCY,
     check_at_least,
-    check_language,
+    check_patience,
 )
 from ximilar_ocr_async.models import Record
+from ximilar_ocr_async.outage import Outage
 from ximilar_ocr_async.outcomes import Outcome
 from ximilar_ocr_async.pace import Pace
 from ximilar_ocr_async.retry import RetryPolicy
 from ximilar_ocr_async.scheduler import Scheduler
 from ximilar_ocr_async.stats import Stats
-from ximilar_ocr_async.stream import AnyImage, Images, Stream, check_images
+from ximilar_ocr_async.stream import AnyImage, CallOptions, Images, Stream
+from ximilar_ocr_async.traffic import Traffic
 from ximilar_ocr_async.transport import Client, Transport, check_base_url
 
 CLOSING = 5.0
 """[s] that connections get to close."""
+
+READ_PATIENCE = 30.0
+"""[s] of an outage that a single read without a deadline waits at most: somebody stands there."""
 
 
 @frozen
@@ -41,6 +50,20 @@ class _Running:
     group: TaskGroup
     scheduler: Scheduler
     transport: Transport
+    # Neither its tasks nor its connections work anywhere else.
+    loop: object = field(factory=anyio.lowlevel.current_token)
+    process: int = field(factory=os.getpid)
+
+    def check_place(self) -> None:
+        """Raise `SessionStateError` in another event loop, thread or process than its own."""
+        try:
+            is_home = anyio.lowlevel.current_token() == self.loop and os.getpid() == self.process
+        except RuntimeError:
+            is_home = False
+        if not is_home:
+            raise SessionStateError(
+                "a session is used in the event loop and process it was made in"
+            )
 
     async def leave(self, exc: BaseException | None) -> None:
         """End all that runs, after *exc* in the body."""
@@ -73,11 +96,16 @@ class OCRSession:
         max_requests_per_second: Requests begun in a second at most, evenly spaced.
         linger: [s] that an image of a slow source waits for company in its batch, at most.
         max_batch_bytes: [bytes] of encoded images in one request; a larger image goes alone.
+        max_response_bytes: [bytes] of an answer, decompressed; a larger one is an error.
+        max_records: Records that the session may send in all, resends among them; images beyond
+            fail unsent, with `BudgetExceeded`.
         retry: How often and how soon an image is sent again.
         timeout: [s] that one request may take in all. In it, connecting may take 10 s, and the
             service may be silent for 90 s.
         deadline: [s] that a call may take in all: waiting, attempts and pauses; a call's own goes
             before it.
+        patience: [s] of an outage that `read_all` and `stream` wait through. A `read` waits until
+            its deadline; without one, for as many attempts as any image gets, and 30 s at most.
         drain: [s] that requests under way get to finish when the session is left.
         http_client: An ``httpx.AsyncClient`` or ``httpx2.AsyncClient`` to send with; it is not
             closed. It should allow *max_concurrency* connections.
@@ -99,9 +127,12 @@ class OCRSession:
         max_requests_per_second: float | None = None,
         linger: float = 0.02,
         max_batch_bytes: int = MAX_BATCH_BYTES,
+        max_response_bytes: int = MAX_RESPONSE_BYTES,
+        max_records: int | None = None,
         retry: RetryPolicy | None = None,
         timeout: float = 180.0,
         deadline: float | None = None,
+        patience: float = 600.0,
         drain: float = 5.0,
         http_client: Client | None = None,
     ) -> None:
@@ -112,9 +143,12 @@ class OCRSession:
         self._max_requests_per_second = max_requests_per_second
         self._linger = linger
         self._max_batch_bytes = max_batch_bytes
+        self._max_response_bytes = max_response_bytes
+        self._max_records = max_records
         self._retry = retry or RetryPolicy()
         self._timeout = timeout
         self._deadline = deadline
+        self._patience = patience
         self._drain = drain
         self._http_client = http_client
         try:
@@ -128,11 +162,15 @@ class OCRSession:
         check_base_url(self._base_url)
         check_at_least("max_concurrency", self._max_concurrency, 1)
         check_at_least("max_batch_bytes", self._max_batch_bytes, 1)
+        check_at_least("max_response_bytes", self._max_response_bytes, 1)
+        check_patience(self._patience)
         check_at_least("timeout", self._timeout, 0.001)
         check_at_least("drain", self._drain, 0.0)
         check_at_least("linger", self._linger, 0.0)
         if self._max_requests_per_second is not None:
             check_at_least("max_requests_per_second", self._max_requests_per_second, 0.001)
+        if self._max_records is not None:
+            check_at_least("max_records", self._max_records, 0)
         if self._deadline is not None:
             check_at_least("deadline", self._deadline, 0.0)
 
@@ -145,6 +183,7 @@ class OCRSession:
             token=self._token,
             connections=self._max_concurrency,
             timeout=self._timeout,
+            max_response_bytes=self._max_response_bytes,
             client=self._http_client,
         )
         group = await anyio.create_task_group().__aenter__()
@@ -152,8 +191,12 @@ class OCRSession:
         scheduler = Scheduler(
             Exchange(transport, self._max_batch_bytes),
             self._retry,
-            Limit(self._max_concurrency, adaptive=self._adaptive),
-            Pace(1 / rate if rate else 0.0),
+            Traffic(
+                Limit(self._max_concurrency, adaptive=self._adaptive),
+                Pace(1 / rate if rate else 0.0),
+                Outage(self._retry.base, self._retry.cap),
+            ),
+            Ledger(inf if self._max_records is None else self._max_records),
             group,
         )
         group.start_soon(scheduler.run)
@@ -194,17 +237,18 @@ class OCRSession:
     def stats(self) -> Stats:
         """What the session has done and is doing, as a snapshot."""
         running = self._open()
-        counts = running.scheduler.counts
+        scheduler, ledger = running.scheduler, running.scheduler.ledger
         return Stats(
-            in_flight=len(running.scheduler.in_flight),
-            queued=len(running.scheduler.turns),
-            limit=running.scheduler.limit.slots,
+            in_flight=len(scheduler.in_flight),
+            queued=len(scheduler.turns),
+            limit=scheduler.traffic.limit.slots,
+            outage=scheduler.traffic.outage.is_on,
             requests=running.transport.requests,
-            records_sent=counts.sent,
-            records_billed=counts.billed,
-            records_maybe_billed=counts.maybe_billed,
-            records_retried=counts.retried,
-            records_failed=counts.failed,
+            records_sent=ledger.sent,
+            records_billed=ledger.billed,
+            records_maybe_billed=ledger.maybe_billed,
+            records_retried=ledger.retried,
+            records_failed=ledger.failed,
             bytes_sent=running.transport.bytes_sent,
         )
 
@@ -224,6 +268,11 @@ class OCRSession:
             raise SessionStateError(f"the session {done}; use it inside its async with block")
         return self._running
 
+    def _stream(self, images: Images, options: CallOptions) -> Stream:
+        running = self._open()
+        running.check_place()
+        return Stream(images, options, running.scheduler, running.group)
+
     def stream(
         self,
         images: Images,
@@ -232,6 +281,7 @@ class OCRSession:
         prompt: str | None = None,
         ordered: bool = False,
         deadline: float | None = None,
+        patience: float | None = None,
     ) -> Stream:
         """Read images as they come from an iterable or async iterable, pulled as needed.
 
@@ -245,6 +295,7 @@ class OCRSession:
             ordered: Whether outcomes come in the order of the images, not as they finish.
             deadline: [s] that the call may take in all. What is not read by then fails with
                 `DeadlineExceeded`; an attempt that could only begin later is not waited for.
+            patience: [s] of an outage to wait through, before the session's own.
 
         Returns:
             The stream; its outcomes are one for each image.
@@ -253,20 +304,15 @@ class OCRSession:
             OptionError: An option is outside its allowed values.
             SessionStateError: The session is not open.
         """
-        running = self._open()
-        check_images(images)
-        if deadline is not None:
-            check_at_least("deadline", deadline, 0.0)
-        return Stream(
-            images,
-            check_language(lang),
-            prompt,
-            ordered,
-            self._deadline if deadline is None else deadline,
-            self._linger,
-            running.scheduler,
-            running.group,
+        options = CallOptions(
+            lang=lang,
+            prompt=prompt,
+            ordered=ordered,
+            deadline=self._deadline if deadline is None else deadline,
+            patience=self._patience if patience is None else patience,
+            linger=self._linger,
         )
+        return self._stream(images, options)
 
     async def read_all(
         self,
@@ -275,15 +321,18 @@ class OCRSession:
         lang: str = DEFAULT_LANGUAGE,
         prompt: str | None = None,
         deadline: float | None = None,
+        patience: float | None = None,
     ) -> list[Outcome]:
         """Read images; return (n) outcomes in their order, a `Failure` where one went wrong.
 
         Raises as `stream` does, and what the iterable itself raises.
         """
+        # In order only at the end: on its way, one slow image would hold up all behind it.
         async with self.stream(
-            images, lang=lang, prompt=prompt, ordered=True, deadline=deadline
-        ) as outcomes:
-            return [outcome async for outcome in outcomes]
+            images, lang=lang, prompt=prompt, deadline=deadline, patience=patience
+        ) as stream:
+            outcomes = [outcome async for outcome in stream]
+        return sorted(outcomes, key=lambda outcome: outcome.index)
 
     async def read(
         self,
@@ -292,12 +341,25 @@ class OCRSession:
         lang: str = DEFAULT_LANGUAGE,
         prompt: str | None = None,
         deadline: float | None = None,
+        patience: float | None = None,
     ) -> Record:
         """Read one image; return its record.
 
         Raises:
             OCRError: It was not read.
         """
-        async with self.stream([image], lang=lang, prompt=prompt, deadline=deadline) as outcomes:
+        deadline = self._deadline if deadline is None else deadline
+        is_hurried = deadline is None and patience is None
+        if patience is None:
+            patience = min(self._patience, READ_PATIENCE) if deadline is None else inf
+        options = CallOptions(
+            lang=lang,
+            prompt=prompt,
+            deadline=deadline,
+            patience=patience,
+            is_hurried=is_hurried,
+            linger=self._linger,
+        )
+        async with self._stream([image], options) as outcomes:
             outcome = await anext(outcomes)
         return outcome.unwrap()

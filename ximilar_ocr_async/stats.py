@@ -11,11 +11,12 @@ class Stats:
         in_flight: Requests under way.
         queued: Images that wait for a slot.
         limit: Requests that may be under way now.
+        outage: Whether the service is out of reach, so that only probes are sent.
         requests: Requests begun.
-        records_sent: Records in them.
+        records_sent: Records that reached the service, or may have.
         records_billed: Records that were read.
         records_maybe_billed: Records whose reply was lost, once for each time.
-        records_retried: Records sent again.
+        records_retried: Records of those that had been sent before.
         records_failed: Images that ended as a failure.
         bytes_sent: Of request bodies.
     """
@@ -23,6 +24,7 @@ class Stats:
     in_flight: int
     queued: int
     limit: int
+    outage: bool
     requests: int
     records_sent: int
     records_billed: int

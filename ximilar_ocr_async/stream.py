@@ -15,13 +15,13 @@ from uuid import uuid4
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
-from attrs import define, field
+from attrs import define, field, frozen
 
 from ximilar_ocr_async.errors import ImageError, OptionError, SessionClosed, SessionStateError
 from ximilar_ocr_async.exchange import Lane
 from ximilar_ocr_async.images import Image, Source, check_source
 from ximilar_ocr_async.jobs import Call, Job
-from ximilar_ocr_async.limits import MAX_RECORDS
+from ximilar_ocr_async.limits import MAX_RECORDS, check_at_least, check_language, check_patience
 from ximilar_ocr_async.outcomes import Failure, Outcome
 from ximilar_ocr_async.scheduler import Scheduler, is_from_outside
 
@@ -40,6 +40,35 @@ def check_images(images: object) -> None:
         raise OptionError(f"images is a {kind}, expected an (async) iterable of images")
 
 
+@frozen(kw_only=True)
+class CallOptions:
+    """What a call says of all its images, and of its own time.
+
+    Attributes:
+        lang: Language of an image that names none.
+        prompt: Question for an image that has none.
+        ordered: Whether outcomes come in the order of the images.
+        deadline: [s] that the call may take in all.
+        patience: [s] of an outage to wait through.
+        is_hurried: Whether attempts count in an outage too.
+        linger: [s] that an image waits for company in its batch.
+    """
+
+    lang: str
+    prompt: str | None
+    ordered: bool = False
+    deadline: float | None
+    patience: float
+    is_hurried: bool = False
+    linger: float
+
+    def __attrs_post_init__(self) -> None:
+        check_language(self.lang)
+        if self.deadline is not None:
+            check_at_least("deadline", self.deadline, 0.0)
+        check_patience(self.patience)
+
+
 @define(eq=False, repr=False)
 class Stream:
     """Outcomes as they come. Lives as long as its ``async with`` block; iterate inside it.
@@ -48,11 +77,7 @@ class Stream:
     """
 
     _images: Images
-    _lang: str
-    _prompt: str | None
-    _ordered: bool
-    _deadline: float | None
-    _linger: float
+    _options: CallOptions
     _scheduler: Scheduler
     _group: TaskGroup
 
@@ -78,7 +103,9 @@ class Stream:
     _room: anyio.Event = field(init=False, factory=anyio.Event)
 
     def __attrs_post_init__(self) -> None:
-        self._call = Call(self._receive)
+        check_images(self._images)
+        options = self._options
+        self._call = Call(self._receive, patience=options.patience, is_hurried=options.is_hurried)
 
     # ---- the consumer's end
 
@@ -87,8 +114,9 @@ class Stream:
             raise SessionStateError("a stream is entered once; make another")
         self._started = True
         self._scheduler.open(self._call)
-        if self._deadline is not None:
-            self._call.deadline = anyio.current_time() + self._deadline
+        self._call.opened = anyio.current_time()
+        if self._options.deadline is not None:
+            self._call.deadline = self._call.opened + self._options.deadline
             self._group.start_soon(self._expire)
         self._group.start_soon(self._feed)
         return self
@@ -148,7 +176,7 @@ class Stream:
 
     def _receive(self, outcome: Outcome) -> None:
         """Take an outcome; called synchronously, so that nothing paid for can be lost."""
-        if self._ordered:
+        if self._options.ordered:
             self._early[outcome.index] = outcome
             while self._turn in self._early:
                 self._ready.append(self._early.pop(self._turn))
@@ -165,7 +193,7 @@ class Stream:
 
     @property
     def _window(self) -> int:
-        return (self._scheduler.limit.ceiling + 1) * MAX_RECORDS
+        return (self._scheduler.traffic.limit.ceiling + 1) * MAX_RECORDS
 
     async def _feed(self) -> None:
         try:
@@ -207,13 +235,13 @@ class Stream:
         self._block.append(self._make_job(index, image))
 
     def _make_job(self, index: int, image: Image) -> Job:
-        prompt = self._prompt if image.prompt is None else image.prompt
+        prompt = self._options.prompt if image.prompt is None else image.prompt
         endpoint = "read" if prompt is None else "read_gpt"
-        lane = Lane(endpoint, image.lang or self._lang)
+        lane = Lane(endpoint, image.lang or self._options.lang)
         return Job(uuid4().hex, index, image, prompt, lane, self._call)
 
     async def _flush_later(self, block: list[Job]) -> None:
-        await anyio.sleep(self._linger)
+        await anyio.sleep(self._options.linger)
         if self._block is block:
             self._flush()
 

@@ -5,6 +5,7 @@ Pure: it knows neither time nor tasks.
 
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
+from math import inf
 from typing import Generic, Protocol, TypeVar
 
 from attrs import define, field
@@ -19,8 +20,17 @@ class Waiting(Protocol):
         ...
 
     @property
-    def lane(self) -> Hashable:
+    def lane(self) -> "Lane":
         """What all records of one request have in common."""
+        ...
+
+
+class Lane(Hashable, Protocol):
+    """What is asked of a lane."""
+
+    @property
+    def most(self) -> int:
+        """Jobs that may share a request."""
         ...
 
 
@@ -35,7 +45,7 @@ class Turns(Generic[J]):
     turn.
     """
 
-    _lanes: dict[Hashable, dict[Hashable, deque[J]]] = field(init=False, factory=dict)
+    _lanes: dict[Lane, dict[Hashable, deque[J]]] = field(init=False, factory=dict)
     _size: int = field(init=False, default=0)
 
     def __len__(self) -> int:
@@ -55,12 +65,12 @@ class Turns(Generic[J]):
             jobs.append(job)
         self._size += 1
 
-    def take(self, most: int) -> list[J]:
-        """Take up to *most* jobs of the lane whose turn it is, one of each caller in turn."""
+    def take(self, most: float = inf) -> list[J]:
+        """Take jobs of the lane whose turn it is, *most* at most, one of each caller in turn."""
         lane = next(iter(self._lanes))
         callers = self._lanes.pop(lane)
         taken: list[J] = []
-        while callers and len(taken) < most:
+        while callers and len(taken) < min(most, lane.most):
             caller = next(iter(callers))
             jobs = callers.pop(caller)
             taken.append(jobs.popleft())

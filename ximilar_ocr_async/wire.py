@@ -8,6 +8,7 @@ Source: https://docs.ximilar.com/text/ocr and the vendor's clients, read in 2026
 import base64
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Any
@@ -17,6 +18,7 @@ from cattrs import Converter, transform_error
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from ximilar_ocr_async.errors import (
+    AddressError,
     AuthError,
     ImageError,
     OCRError,
@@ -173,6 +175,9 @@ def decode(
 
     Returns:
         (n) for each id its record, or what went wrong with it.
+
+    Raises:
+        OCRError: The request failed as a whole.
     """
     http = Status(code=http_status)
     try:
@@ -184,7 +189,7 @@ def decode(
     rows = document.get("records") if isinstance(document, Mapping) else None
     if http.ok and isinstance(rows, list) and (status.ok or _have_verdicts(rows)):
         return _decode_rows(rows, ids, status)
-    return [_whole_failure(http, status, document, retry_after) for _ in ids]
+    raise _whole_failure(http, status, document, retry_after)
 
 
 def _snippet(body: bytes) -> str:
@@ -235,7 +240,7 @@ def service_error(
     code: int, text: str, *, request_id: str | None = None, retry_after: float | None = None
 ) -> OCRError:
     """Turn a failing status of a whole request into its error."""
-    return _error_class(code)(
+    return _error_class(code, text)(
         f"{code}: {text}" if text else f"the service answered {code}",
         status=code,
         request_id=request_id,
@@ -243,20 +248,22 @@ def service_error(
     )
 
 
-def _error_class(code: int) -> type[OCRError]:
-    match code:
-        case 401 | 402 | 403:
-            return AuthError
-        case 429:
-            return RateLimited
-        case 504 | 524:
-            return ReplyLost  # a gateway gave up on a service that may have gone on
-        case 408 | 425:
-            return ServiceUnavailable
-        case _ if code >= 500:  # noqa: PLR2004 - HTTP's class of server errors
-            return ServiceUnavailable
-        case _:
-            return RequestRejected
+_NO_CREDITS = re.compile(r"\bcredits?\b", re.IGNORECASE)
+_NOT_ALLOWED = re.compile(r"\bauthorization\b|\binvalid token\b|\bnot allowed to\b", re.IGNORECASE)
+"""Words that tell more than the code beside them: "no credits" comes as 401, 402, 403, 429 or 200.
+Source: clients of the service found in public, read in 2026-08."""
+
+
+def _error_class(code: int, text: str) -> type[OCRError]:
+    if code in {504, 524}:
+        return ReplyLost  # a gateway gave up on a service that may have gone on
+    if code in {408, 425} or code >= 500:  # noqa: PLR2004 - HTTP's class of server errors
+        return ServiceUnavailable
+    if code in {401, 402, 403} or _NO_CREDITS.search(text) or _NOT_ALLOWED.search(text):
+        return AuthError
+    if code // 100 == 3:  # noqa: PLR2004 - HTTP's class of redirects
+        return AddressError
+    return RateLimited if code == 429 else RequestRejected  # noqa: PLR2004 - HTTP's own number
 
 
 def _decode_rows(rows: list[Any], ids: Sequence[str], default: Status) -> list[Record | OCRError]:
@@ -302,9 +309,11 @@ def _decode_row(row: Any, address: str, default: Status) -> Record | OCRError:
 
 
 def _record_error(status: Status) -> ServiceError:
-    # A record's own 401 or 403 tells of its URL, not of the account: it must not stop the others.
     transient = status.code == 429 or status.code >= 500  # noqa: PLR2004 - HTTP's own numbers
-    cls = ServiceUnavailable if transient else RequestRejected
+    cls: type[ServiceError] = ServiceUnavailable if transient else RequestRejected
+    # A record's own 401 or 403 tells of its URL, not of the account, unless its words do.
+    if _NO_CREDITS.search(status.text):
+        cls = AuthError
     text = f"{status.code}: {status.text or 'no reason given'}"
     return cls(text, status=status.code, request_id=status.request_id)
 

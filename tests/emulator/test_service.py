@@ -1,13 +1,13 @@
-"""The service as an ASGI application, in process, around a scripted engine."""
+"""The service around a scripted engine, asked by a client in process."""
 
 import base64
-import json
 from typing import Any
 
 import httpx
 import pytest
 from attrs import define, field
 
+from ximilar_ocr_async.emulator.asgi import app
 from ximilar_ocr_async.emulator.contract import DETAILS, READ
 from ximilar_ocr_async.emulator.engines import Unreadable
 from ximilar_ocr_async.emulator.engines.scripted import ScriptedEngine
@@ -36,7 +36,7 @@ class Web:
 def client(service: Service, *, token: str = "abc") -> httpx.AsyncClient:  # noqa: S107
     """Make a client of *service* in process."""
     return httpx.AsyncClient(
-        transport=httpx.ASGITransport(service.app),
+        transport=httpx.ASGITransport(app(service)),
         base_url="http://service",
         headers={"Authorization": f"Token {token}"},
     )
@@ -122,66 +122,11 @@ async def test_urls_are_fetched() -> None:
     assert service.billed == 1
 
 
-@pytest.mark.parametrize("spare, status", [(0, 200), (-1, 413)])
-async def test_a_body_has_a_limit(spare: int, status: int) -> None:
-    """A body of exactly the limit is read, and one byte more is refused with the limit."""
-    body = json.dumps({"records": [record(b"one")]}).encode()
-    service = Service(ScriptedEngine(), max_body=len(body) + spare)
-    async with client(service) as http:
-        answer = await http.post(READ, content=body)
-    assert (answer.status_code, answer.json()["status"]["code"]) == (status, status)
-    if status == 413:
-        assert f"over {len(body) - 1:,} bytes" in answer.json()["status"]["text"]
-
-
-async def test_a_body_that_is_too_large_is_read_to_its_end() -> None:
-    """A client that sends far too much is heard out before it is told so."""
-    sent = []
-
-    async def pieces() -> Any:
-        for number in range(50):
-            yield b"x" * 1000
-            sent.append(number)
-
-    async with client(Service(ScriptedEngine(), max_body=2500)) as http:
-        answer = await http.post(READ, content=pieces())
-    assert answer.status_code == 413
-    assert len(sent) == 50
-
-
-async def test_a_client_that_hangs_up_is_no_error() -> None:
-    """A client that leaves while it sends ends its request and nothing else."""
-    service = Service(ScriptedEngine())
-    pieces = [
-        {"type": "http.request", "body": b"{", "more_body": True},
-        {"type": "http.disconnect"},
-    ]
-    sent: list[Any] = []
-
-    async def receive() -> Any:
-        return pieces.pop(0)
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    scope = {"type": "http", "method": "POST", "path": READ, "headers": [], "query_string": b""}
-    await service.app(scope, receive, send)
-    assert (sent[0]["status"], service.billed) == (400, 0)
-
-
 async def test_a_large_body_is_read_like_a_small_one() -> None:
     """A body too large for the event loop is parsed in a thread, and answered the same."""
     image = b"x" * INLINE
     [row] = await read(Service(ScriptedEngine({image: "large"})), record(image))
     assert row["_ocr"]["full_text"] == "large"
-
-
-async def test_half_a_surrogate_pair_comes_back() -> None:
-    """A string that JSON can write and UTF-8 cannot is handed back as it came."""
-    async with client(Service(ScriptedEngine())) as http:
-        body = json.dumps({"records": [record(b"one", mine="\ud800")]}).encode()
-        answer = await http.post(READ, content=body)
-    assert answer.json()["records"][0]["mine"] == "\ud800"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ import base64
 import binascii
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from types import MappingProxyType
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
@@ -38,20 +40,32 @@ class Request:
 
 @frozen
 class Reply:
-    """An HTTP status and the JSON document under it."""
+    """An HTTP status, the JSON document under it, and headers beyond those of every answer."""
 
     status: int
     document: dict[str, Any]
+    headers: Mapping[str, str] = field(factory=dict)
+
+    @property
+    def body(self) -> bytes:
+        """The document as JSON."""
+        # All ASCII: UTF-8 breaks on half of a surrogate pair where a string has one.
+        return json.dumps(self.document).encode()
 
 
 @frozen
 class Task:
-    """One record to read: an image as bytes or by URL, or what is wrong with the record."""
+    """One record to read: an image as bytes or by URL, or what is wrong with the record.
+
+    *key* names the image, the same each time it is sent: its URL, or the SHA-256 of its bytes as
+    hexadecimal digits, which takes no memory to speak of.
+    """
 
     fields: dict[str, Any]
     lang: str
     image: bytes | None = field(default=None, repr=False)
     url: str | None = None
+    key: str = ""
     fault: Unreadable | None = None
 
 
@@ -91,9 +105,9 @@ def _details(billed: int) -> dict[str, Any]:
     }
 
 
-def refuse(code: int, text: str) -> Reply:
+def refuse(code: int, text: str, headers: Mapping[str, str] = MappingProxyType({})) -> Reply:
     """Make the reply to a request that is refused as a whole."""
-    return Reply(code, {"status": {"code": code, "text": text}})
+    return Reply(code, {"status": {"code": code, "text": text}}, headers)
 
 
 def _tasks(request: Request) -> Reply | list[Task]:
@@ -136,7 +150,8 @@ def _task(record: dict[str, Any], lang: str, *, wants_gpt: bool) -> Task:
         image, url = _source(record)
     except Unreadable as fault:
         return Task(fields, lang, fault=fault)
-    return Task(fields, lang, image=image, url=url)
+    key = str(url) if image is None else sha256(image).hexdigest()
+    return Task(fields, lang, image=image, url=url, key=key)
 
 
 def _source(record: dict[str, Any]) -> tuple[bytes | None, str | None]:

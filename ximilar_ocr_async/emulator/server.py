@@ -9,9 +9,13 @@ from contextlib import contextmanager, suppress
 
 import uvicorn
 
+from ximilar_ocr_async.emulator.asgi import app
 from ximilar_ocr_async.emulator.service import Service
 
 HOST = "127.0.0.1"
+
+CUT = "ASGI callable returned without completing response."
+"""What uvicorn logs as an error when an answer is cut."""
 
 
 def bind(port: int = 0) -> tuple[socket.socket, str]:
@@ -52,12 +56,17 @@ def serving(service: Service) -> Iterator[str]:
 
 
 def _server(service: Service, *, patience: int | None = None) -> uvicorn.Server:
-    return uvicorn.Server(
-        uvicorn.Config(
-            service.app,
-            lifespan="off",
-            access_log=False,
-            log_level="warning",
-            timeout_graceful_shutdown=patience,
-        )
+    config = uvicorn.Config(
+        app(service),
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=patience,
     )
+    if service.faults.lost_replies:
+        logging.getLogger("uvicorn.error").addFilter(_is_unplanned)
+    return uvicorn.Server(config)
+
+
+def _is_unplanned(record: logging.LogRecord) -> bool:
+    return record.msg != CUT

@@ -1,0 +1,94 @@
+"""How much may be sent, and when: ends of attempts in, slots and a time to wait out.
+
+Pure: the time is told to it.
+"""
+
+import logging
+from copy import copy
+
+from attrs import define, field
+
+from ximilar_ocr_async.errors import OCRError
+from ximilar_ocr_async.jobs import Call
+from ximilar_ocr_async.limit import Limit
+from ximilar_ocr_async.outage import Outage
+from ximilar_ocr_async.pace import Pace
+from ximilar_ocr_async.retry import MAX_RETRY_AFTER, is_answer, is_overload, is_turned_away
+
+_log = logging.getLogger(__name__)
+
+
+@define
+class Traffic:
+    """What a session knows of the service's state: the limit, the pace and the outage."""
+
+    limit: Limit
+    pace: Pace
+    outage: Outage
+    # How a request was last turned away.
+    _error: OCRError = field(init=False, factory=OCRError)
+
+    def wait(self, now: float) -> float:
+        """Return how long [s] from *now* [s] until a request may begin."""
+        return max(self.pace.wait(now), self.outage.wait(now))
+
+    def begin(self, now: float) -> bool:
+        """Count a request that begins *now* [s]; return whether it is a probe."""
+        self.pace.begin(now)
+        return self.outage.begin()
+
+    def despair(self, call: Call, now: float) -> OCRError | None:
+        """Return why *call* need not wait any longer, if its patience ends before the outage."""
+        if not self.outage.outlasts(call.patience, since=call.opened, now=now):
+            return None
+        error = copy(self._error)
+        waited = now - max(call.opened, self.outage.began)
+        error.args = (f"{error}; the service was out of reach for {waited:.0f} s",)
+        return error
+
+    def succeed(self, *, began: float, now: float, in_flight: int) -> None:
+        """Count a request that *began* [s] and was answered well, with *in_flight* others."""
+        self._end_outage(now)
+        before = self.limit.slots
+        self.limit.succeed(now - began, in_flight=in_flight + 1)
+        self._tell_limit(before)
+
+    def fail(
+        self, error: OCRError, *, began: float, now: float, in_flight: int, probe: bool
+    ) -> None:
+        """Count a request that failed as a whole."""
+        before = self.limit.slots
+        if error.retry_after:
+            self.outage.hold(min(error.retry_after, MAX_RETRY_AFTER), now)
+        # Refused for asking too much while nothing else is asked: it is not our doing.
+        if is_turned_away(error) or (is_overload(error) and error.status and not in_flight):
+            self._error = error
+            if self.outage.turn_away(now, probe=probe):
+                self._tell_outage(error)
+                self.limit.forgive()
+        elif is_answer(error):
+            self._end_outage(now)
+        else:
+            self.outage.miss(now, probe=probe)
+        if is_overload(error) and not self.outage.is_on:
+            self.limit.overload(began=began, now=now)
+        self._tell_limit(before)
+
+    def withdraw(self, now: float, *, probe: bool) -> None:
+        """Count a request that was given up before it ended."""
+        self.outage.miss(now, probe=probe)
+
+    def _end_outage(self, now: float) -> None:
+        if self.outage.is_on:
+            told = {"seconds": now - self.outage.began}
+            _log.warning("the service is back after %(seconds).1f s", told, extra=told)
+        self.outage.answer()
+
+    def _tell_outage(self, error: OCRError) -> None:
+        told = {"error": str(error)}
+        _log.warning("the service is out of reach, waiting for it: %(error)s", told, extra=told)
+
+    def _tell_limit(self, before: int) -> None:
+        if self.limit.slots != before:
+            told = {"before": before, "after": self.limit.slots}
+            _log.info("limit %(before)d -> %(after)d", told, extra=told)
