@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --no-cache-dir
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint types bench-concurrency images clean
+.PHONY: demo test lint types faults bench-concurrency images clean
 
 demo: .venv/demo
 	$(BIN)/python examples/demo.py
@@ -21,6 +21,9 @@ lint: .venv/dev
 
 types: .venv/dev
 	$(BIN)/mypy
+
+faults: .venv/dev
+	$(BIN)/python benchmarks/faults.py
 
 bench-concurrency: .venv/dev
 	$(BIN)/python benchmarks/concurrency.py

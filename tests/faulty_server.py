@@ -163,6 +163,9 @@ class Connection:
     async def read_nothing(self) -> None:
         """Leave what comes to the kernel; that the client goes away will not be seen."""
         self.server.open -= 1
+        # On asyncio, anyio reads ahead of who accepted a connection.
+        if transport := getattr(self.raw, "_transport", None):
+            transport.pause_reading()
         try:
             await anyio.sleep_forever()
         finally:

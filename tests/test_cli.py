@@ -343,6 +343,7 @@ def test_without_a_token_nothing_is_read(cli: CLI) -> None:
     [
         (["a.jpg", "--lang", "xx"], "lang is 'xx', allowed are en, zh, ko, ja, ru"),
         (["a.jpg", "--concurrency", "0"], "max_concurrency is 0, "),
+        (["a.jpg", "--max-records", "-1"], "max_records is -1, "),
         (["a.jpg", "--concurrency", "many"], "--concurrency: unable to convert"),
         (["a.jpg", "--format", "xml"], "Choose from: "),
         (["a.jpg", "--langs", "en"], 'unknown option "--langs"'),
@@ -399,7 +400,7 @@ def test_help_shows_the_commands(cli: CLI, words: list[str]) -> None:
 def test_help_of_commands_shows_their_options(cli: CLI) -> None:
     """Each command explains its options."""
     for command, options in (
-        ("read", "--lang --concurrency --local --output --format --quiet"),
+        ("read", "--lang --concurrency --max-records --local --output --format --quiet"),
         ("serve", "--port --allow-urls --allow-private-urls --faults"),
     ):
         ran = cli(command, "--help")

@@ -1,6 +1,7 @@
 """The limit finds what the service can do, and shares it."""
 
 import random
+from copy import copy
 
 import pytest
 from hypothesis import given
@@ -78,6 +79,85 @@ def test_it_can_be_switched_off() -> None:
     limit = Limit(100, adaptive=False)
     limit.overload(began=0, now=1)
     assert limit.slots == 100
+
+
+# ---- a service that is down was not asked too much
+
+
+def _after(signs: list[str], ceiling: int) -> Limit:
+    """Return a limit that has seen *signs*, a second apart, and then a success."""
+    limit = Limit(ceiling)
+    for now, sign in enumerate([*signs, "well"]):
+        if sign == "well":
+            limit.succeed(0.5, in_flight=limit.slots)
+        else:
+            limit.overload(began=now, now=now)
+    return limit
+
+
+def _growth(limit: Limit) -> list[int]:
+    """Return how the slots of *limit* grow while all goes well."""
+    grown = []
+    for _ in range(50):
+        limit.succeed(0.5, in_flight=limit.slots)
+        grown.append(limit.slots)
+    return grown
+
+
+@given(ceiling=st.integers(1, 300), signs=SIGNS, times=st.integers(1, 3))
+def test_a_decrease_that_is_forgiven_leaves_no_trace(
+    ceiling: int, signs: list[str], times: int
+) -> None:
+    """Slots and ramp are as before it, and grow as if it had not been."""
+    limit, now = _after(signs, ceiling), len(signs) + 1.0
+    spared, before = copy(limit), limit.slots
+    limit.overload(began=now, now=now)
+    assert limit.slots < before or before < RAMP_FROM
+    for _ in range(times):
+        limit.forgive()
+    assert limit.slots == before
+    assert _growth(limit) == _growth(spared)
+
+
+@given(ceiling=st.integers(1, 300), signs=SIGNS)
+def test_after_a_success_there_is_nothing_to_forgive(ceiling: int, signs: list[str]) -> None:
+    """A service that answered well since was there, so its refusals meant what they said."""
+    limit = _after(signs, ceiling)
+    spared = copy(limit)
+    limit.forgive()
+    assert limit.slots == spared.slots
+    assert _growth(limit) == _growth(spared)
+
+
+def test_a_ramp_that_is_forgiven_goes_on() -> None:
+    """An outage at the start does not leave a high ceiling to be reached one by one."""
+    limit = Limit(100)
+    limit.overload(began=0, now=1)
+    limit.forgive()
+    for _ in range(RAMP_FROM):
+        limit.succeed(1.0, in_flight=limit.slots)
+    assert limit.slots == 2 * RAMP_FROM
+
+
+def test_an_unused_slot_is_enough_to_keep_a_decrease() -> None:
+    """A success counts as one even where it does not grow the limit."""
+    limit = Limit(100)
+    limit.overload(began=0, now=1)
+    shrunk = limit.slots
+    limit.succeed(1.0, in_flight=1)
+    limit.forgive()
+    assert limit.slots == shrunk < RAMP_FROM
+
+
+def test_a_limit_that_does_not_listen_has_nothing_to_forgive() -> None:
+    """Without adapting, the limit is the ceiling, forgiven or not."""
+    limit = Limit(100, adaptive=False)
+    limit.overload(began=0, now=1)
+    limit.forgive()
+    assert limit.slots == 100
+
+
+# ---- many at one service
 
 
 def _share(limits: list[Limit], capacity: int, rounds: int) -> list[float]:

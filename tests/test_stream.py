@@ -84,7 +84,8 @@ async def test_every_image_gets_exactly_one_outcome(
     assert [outcome.index for outcome in outcomes] == list(range(len(images)))
     assert [outcome.image for outcome in outcomes] == images
     assert all(o.unwrap().text == o.image.source for o in outcomes if o.ok)
-    assert all(outcome.attempts >= 7 for outcome in outcomes if not outcome.ok)
+    # Four of five troubles in a row are needed: two for the batch, and three for its singles.
+    assert all(outcome.attempts >= 2 for outcome in outcomes if not outcome.ok)
     assert world.peak <= limit
     assert all(1 <= size <= 10 for size in world.sizes)
     assert world.service.billed == sum(outcome.ok for outcome in outcomes)

@@ -22,6 +22,8 @@
         └── ServiceUnavailable       the service: it failed; worth another attempt
 """
 
+from copy import copy
+
 
 class OCRError(Exception):
     """Base of every error of this package.
@@ -44,6 +46,13 @@ class OCRError(Exception):
         self.status = status
         self.request_id = request_id
         self.retry_after = retry_after
+
+
+def because(error: OCRError, reason: str) -> OCRError:
+    """Return a copy of *error* that also says why it was the end."""
+    told = copy(error)
+    told.args = (f"{error}; {reason}",)
+    return told
 
 
 class OptionError(OCRError, ValueError):

@@ -116,7 +116,8 @@ https://developers.cloudflare.com/support/troubleshooting/http-status-codes/].""
 
 def is_overload(error: OCRError) -> bool:
     """Whether *error* is a sign that the service is asked too much."""
-    return error.status in OVERLOADED or isinstance(error, RequestTimeout)
+    is_told = error.status in OVERLOADED and not isinstance(error, AuthError)
+    return is_told or isinstance(error, RequestTimeout)
 
 
 def is_turned_away(error: OCRError) -> bool:

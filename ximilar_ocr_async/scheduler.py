@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 from attrs import define, evolve, field
 
 from ximilar_ocr_async.budget import RetryBudget
-from ximilar_ocr_async.errors import OCRError, SessionClosed
+from ximilar_ocr_async.errors import OCRError, SessionClosed, because
 from ximilar_ocr_async.exchange import Ended, Lane
 from ximilar_ocr_async.jobs import Batch, Call, Isolation, Job
 from ximilar_ocr_async.ledger import Ledger
@@ -329,7 +329,10 @@ class Scheduler:
         pause = self.retry.resend_after(
             error, attempts=job.attempts - job.excused, maybe_billed=job.maybe_billed
         )
-        return pause if pause is not None and self._budget.withdraw() else None
+        if pause is None or self._budget.withdraw():
+            return pause
+        self.ledger.fail(job, because(error, "too much fails for it to be sent again"))
+        return None
 
     def _isolate(self, job: Job, isolation: Isolation | None, *, most: int) -> None:
         """Have *job* sent with *most* - 1 others at most, at no cost of its patience."""

@@ -211,14 +211,18 @@ class Stream:
             self._notify()
 
     async def _pull(self) -> None:
+        left = self._window
         async with aclosing(_each(self._images)) as images:
             async for image in images:
                 self._accept(image)
-                if self._held == self._window:
+                left -= 1
+                if not left:
                     # Submitted together, so that batches of several languages have more in them.
                     self._flush()
                     self._room = anyio.Event()
                     await self._room.wait()
+                    # Whole batches: a few more would go out alone where a slot is free.
+                    left = (self._window - self._held) // MAX_RECORDS * MAX_RECORDS
 
     def _accept(self, item: AnyImage) -> None:
         index, self._pulled = self._pulled, self._pulled + 1

@@ -4,11 +4,10 @@ Pure: the time is told to it.
 """
 
 import logging
-from copy import copy
 
 from attrs import define, field
 
-from ximilar_ocr_async.errors import OCRError
+from ximilar_ocr_async.errors import OCRError, because
 from ximilar_ocr_async.jobs import Call
 from ximilar_ocr_async.limit import Limit
 from ximilar_ocr_async.outage import Outage
@@ -41,10 +40,8 @@ class Traffic:
         """Return why *call* need not wait any longer, if its patience ends before the outage."""
         if not self.outage.outlasts(call.patience, since=call.opened, now=now):
             return None
-        error = copy(self._error)
         waited = now - max(call.opened, self.outage.began)
-        error.args = (f"{error}; the service was out of reach for {waited:.0f} s",)
-        return error
+        return because(self._error, f"the service was out of reach for {waited:.0f} s")
 
     def succeed(self, *, began: float, now: float, in_flight: int) -> None:
         """Count a request that *began* [s] and was answered well, with *in_flight* others."""

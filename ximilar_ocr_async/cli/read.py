@@ -57,6 +57,7 @@ def read(
     *,
     lang: str = DEFAULT_LANGUAGE,
     concurrency: int = RECOMMENDED_CONCURRENCY,
+    max_records: int | None = None,
     local: bool = False,
     output: Path | None = None,
     format: Format | None = None,  # noqa: A002 - the option's name
@@ -72,6 +73,8 @@ def read(
         Language of the text: en, zh, ko, ja or ru.
     concurrency
         Requests in flight, each of up to 10 images. The vendor recommends 3.
+    max_records
+        Records that may be sent in all, resends among them; what would go over fails unsent.
     local
         Read on this machine, without a token. Needs the extra "local".
     output
@@ -87,7 +90,9 @@ def read(
         with ExitStack() as stack:
             url = stack.enter_context(_local_service()) if local else None
             token = "local" if local else None
-            session = OCRSession(token, base_url=url, max_concurrency=concurrency)
+            session = OCRSession(
+                token, base_url=url, max_concurrency=concurrency, max_records=max_records
+            )
             printer = Printer(
                 stack.enter_context(_open(output)),
                 format or ("jsonl" if output else "text"),
