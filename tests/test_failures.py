@@ -290,6 +290,21 @@ async def test_a_retry_after_that_is_too_long_is_cut(world: World) -> None:
     assert world.times[1] == pytest.approx(121)
 
 
+async def test_records_refused_for_overload_shrink_the_limit(world: World) -> None:
+    """A good answer whose records failed with 429 says that too much is asked all the same."""
+
+    def refuse(document: dict[str, Any]) -> None:
+        if world.finished == 0:
+            for record in document["records"]:
+                record["_status"] = {"code": 429, "text": "slow down"}
+
+    world.meddle = refuse
+    async with world.session(max_concurrency=4) as session:
+        outcomes = await session.read_all(urls(10))
+        assert session.stats.limit == 3
+    assert {outcome.attempts for outcome in outcomes} == {2}
+
+
 # ---- money
 
 
@@ -303,7 +318,8 @@ async def test_only_what_failed_is_sent_again(world: World) -> None:
     assert all(outcome.ok for outcome in outcomes)
     assert stats.records_billed == 2000
     assert stats.records_sent == 2000 + stats.records_retried
-    assert len(world.sizes) < 1.2 * 200
+    # Slots that end at once begin again before the source has delivered: not all are full.
+    assert len(world.sizes) < 1.3 * 200
 
 
 def _fail_some(document: dict[str, Any], chance: random.Random) -> None:

@@ -185,8 +185,13 @@ CRASH = {"shared": Verdict.RESEND, "again": Verdict.ISOLATE, "alone": Verdict.RE
         *(pytest.param(service_error(c, ""), STOPPED, id=f"{c}") for c in (401, 402, 403)),
         *(
             pytest.param(service_error(c, text), STOPPED, id=f"{c} {text}")
-            for c in (400, 404, 413, 422, 429)
-            for text in ("Credit limits reached", "Authorization required", "Invalid token")
+            for c, text in (
+                (400, "Credit limits reached"),
+                (404, "Invalid token"),
+                (413, "Authorization required"),
+                (422, "Credit limits reached"),
+                (429, "Credit limits reached"),
+            )
         ),
         pytest.param(_inner({"code": 401, "text": "no"}), STOPPED, id="200 with 401 in it"),
         pytest.param(_inner(402), STOPPED, id="200 with a number in it"),
@@ -258,6 +263,7 @@ def test_the_table_of_verdicts_on_records_is_kept(codes: list[int], verdict: Ver
         (service_error(413, ""), {is_answer}),
         (service_error(422, ""), {is_answer, is_suspect}),
         (service_error(429, ""), {is_answer, is_overload}),
+        (service_error(429, "no credits"), {is_answer}),
         (service_error(500, ""), {is_answer, is_suspect}),
         (service_error(502, ""), {is_turned_away, is_suspect}),
         (service_error(503, ""), {is_turned_away, is_overload}),

@@ -11,7 +11,7 @@ from ximilar_ocr_async.errors import ImageError, OCRError, UploadCut
 from ximilar_ocr_async.images import Image, load, size
 from ximilar_ocr_async.limits import MAX_RECORDS
 from ximilar_ocr_async.models import Record
-from ximilar_ocr_async.retry import Verdict, judge
+from ximilar_ocr_async.retry import Verdict, is_overload, judge
 from ximilar_ocr_async.transport import Transport
 from ximilar_ocr_async.wire import decode, encode_batch, encode_record
 
@@ -58,6 +58,12 @@ class Ended:
     results: dict[str, Record | OCRError] = field(factory=dict)
     sent: int = 0
     failure: OCRError | None = None
+
+    @property
+    def is_overload(self) -> bool:
+        """Whether any of it failed because the service is asked too much."""
+        errors = [result for result in self.results.values() if isinstance(result, OCRError)]
+        return any(map(is_overload, errors))
 
 
 @define

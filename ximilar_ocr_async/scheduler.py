@@ -23,7 +23,6 @@ from ximilar_ocr_async.retry import (
     CRASHED,
     RetryPolicy,
     Verdict,
-    is_overload,
     is_suspect,
     is_turned_away,
     judge,
@@ -206,7 +205,7 @@ class Scheduler:
         if pauses:
             batch.jobs = list(pauses)
             # Told that it asks too much, it must not ask for something else in the same slot.
-            batch.holds_slot = ended.failure is not None and is_overload(ended.failure)
+            batch.holds_slot = ended.is_overload
             await self._pause(batch, max(pauses.values()))
 
     async def _attempt(self, batch: Batch) -> Ended:
@@ -249,7 +248,9 @@ class Scheduler:
             )
             self._despair(now)
         elif ended.sent:
-            self.traffic.succeed(began=batch.began, now=now, in_flight=in_flight)
+            self.traffic.succeed(
+                began=batch.began, now=now, in_flight=in_flight, is_overloaded=ended.is_overload
+            )
         else:
             self.traffic.withdraw(now, probe=batch.is_probe)
 

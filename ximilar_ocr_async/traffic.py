@@ -43,11 +43,17 @@ class Traffic:
         waited = now - max(call.opened, self.outage.began)
         return because(self._error, f"the service was out of reach for {waited:.0f} s")
 
-    def succeed(self, *, began: float, now: float, in_flight: int) -> None:
-        """Count a request that *began* [s] and was answered well, with *in_flight* others."""
+    def succeed(self, *, began: float, now: float, in_flight: int, is_overloaded: bool) -> None:
+        """Count a request that *began* [s] and was answered, with *in_flight* others.
+
+        Records of it may have failed for its being asked too much: then *is_overloaded*.
+        """
         self._end_outage(now)
         before = self.limit.slots
-        self.limit.succeed(now - began, in_flight=in_flight + 1)
+        if is_overloaded:
+            self.limit.overload(began=began, now=now)
+        else:
+            self.limit.succeed(now - began, in_flight=in_flight + 1)
         self._tell_limit(before)
 
     def fail(
