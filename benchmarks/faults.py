@@ -264,7 +264,7 @@ def serve() -> None:
     async def fetch(url: str) -> bytes:
         return url.encode()
 
-    shares = dict.fromkeys(
+    shares: dict[str, Any] = dict.fromkeys(
         (
             "unavailable",
             "throttled",

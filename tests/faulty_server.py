@@ -1,4 +1,4 @@
-"""A server on a real socket that answers as a test tells it to, down to the byte, and keeps books."""
+"""A server on a real socket that answers as it is told, down to the byte, and keeps books."""
 
 import json
 import socket
@@ -193,7 +193,7 @@ async def faulty_server(
     if window is not None:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
     listening.bind(("127.0.0.1", 0))
-    listening.setblocking(False)
+    listening.settimeout(0)
     port = listening.getsockname()[1]
     server = FaultyServer(f"http{'' if tls is None else 's'}://127.0.0.1:{port}", tls)
     crowd = _fill_queue(listening) if way == "blackhole" else []
@@ -237,7 +237,7 @@ def _fill_queue(listening: socket.socket) -> list[socket.socket]:
     listening.listen(0)
     crowd = [socket.socket() for _ in range(3)]
     for idler in crowd:
-        idler.setblocking(False)
+        idler.settimeout(0)
         with suppress(BlockingIOError):
             idler.connect(listening.getsockname())
     return crowd

@@ -21,7 +21,7 @@ LAYERS = [
     {"limits", "auth"},
     {"images", "models"},
     {"outcomes"},
-    {"wire", "retry", "body"},
+    {"wire", "retry", "body", "trace"},
     {"transport"},
     {"exchange"},
     {"jobs", "limit", "pace", "outage", "budget", "turns", "stats"},

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -513,6 +514,23 @@ def test_a_date_without_a_zone_is_utc(text: str) -> None:
     date = parse_date(text)
     assert date == NOW
     assert date.tzinfo is UTC
+
+
+@pytest.fixture
+def _in_japan(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Run nine hours away from UTC."""
+    monkeypatch.setenv("TZ", "JST-9")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_in_japan")
+@pytest.mark.parametrize("text", ["Sun Nov  6 08:49:30 1994", "Sun, 06 Nov 1994 08:49:30 -0000"])
+def test_the_machines_own_zone_does_not_matter(text: str) -> None:
+    """A date that names no zone is in UTC wherever it is read."""
+    assert parse_date(text) == NOW
 
 
 @pytest.mark.parametrize("text", [None, "", " ", "0", "soon", "Sun, 32 Nov 1994 08:49:30 GMT"])

@@ -1,6 +1,6 @@
 """One attempt at a batch: images in; for each of them a record or an error out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import anyio
@@ -44,6 +44,11 @@ class Outgoing(Protocol):
     image: Image
     prompt: str | None
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody still waits for it."""
+        ...
+
 
 @frozen
 class Ended:
@@ -79,23 +84,28 @@ class Exchange:
     )
 
     async def __call__(
-        self, lane: Lane, batch: Sequence[Outgoing], depart: Callable[[], None]
+        self, lane: Lane, batch: Sequence[Outgoing], depart: Callable[[Iterable[str]], None]
     ) -> Ended:
         """Attempt a batch; raise nothing but cancellation.
 
         Args:
             lane: Of all its images.
             batch: (1 to 10) images.
-            depart: Called when the request is made, and from then on may be billed.
+            depart: Called with the ids that are in the request when it is made; from then on they
+                may be billed.
         """
         encoded = await self._encode(batch)
         unfit: dict[str, Record | OCRError] = {
             i: e for i, e in encoded.items() if isinstance(e, ImageError)
         }
-        records = {i: e for i, e in encoded.items() if not isinstance(e, ImageError)}
+        # While the others were read from disk, some may have been given up.
+        wanted = {outgoing.id for outgoing in batch if outgoing.is_wanted}
+        records = {
+            i: e for i, e in encoded.items() if i in wanted and not isinstance(e, ImageError)
+        }
         if not records:
             return Ended(unfit)
-        depart()
+        depart(records)
         try:
             answers = await self._send(lane, records)
         except OCRError as error:

@@ -1,6 +1,6 @@
 """What the scheduler moves about: calls, their jobs, and the batches that these form."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import anyio
 from attrs import define, field
@@ -48,6 +48,8 @@ class Job:
     attempts: int = 0
     # Attempts that do not use up its patience: those in an outage, and the one before isolation.
     excused: int = 0
+    # Attempts that reached the service, or may have.
+    sent: int = 0
     # Attempts that may have been billed and brought no result.
     maybe_billed: int = 0
     # Whether a request that carried it was answered with 500 or 502.
@@ -85,14 +87,15 @@ class Isolation:
     jobs: list[Job] = field(factory=list)
     # How the first attempt of each ended, by id: an error in words, or nothing.
     _ends: dict[str, str] = field(init=False, factory=dict)
+    _is_convicted: bool = field(init=False, default=False)
 
     def convicts(self, job: Job, error: OCRError | None) -> bool:
-        """Count how *job* alone ended; return whether it is now plain that none can do better."""
-        if job.id in self._ends or len(self._ends) >= WITNESSES:
-            return False
-        self._ends[job.id] = str(error or "")
-        ends = self._ends.values()
-        return len(ends) == WITNESSES and len(set(ends)) == 1 and all(ends)
+        """Count how *job* alone ended; return whether it is plain that none will do better."""
+        if job.id not in self._ends and len(self._ends) < WITNESSES:
+            self._ends[job.id] = str(error or "")
+            ends = self._ends.values()
+            self._is_convicted = len(ends) == WITNESSES and len(set(ends)) == 1 and all(ends)
+        return self._is_convicted
 
 
 @define(eq=False, repr=False)
@@ -103,16 +106,16 @@ class Batch:
     # Whether it is the one request that asks if an outage is over.
     is_probe: bool = False
     began: float = field(factory=anyio.current_time)
-    # Whether its request was made: then giving up on it may cost.
-    is_sent: bool = False
+    # Ids of the jobs whose request was made: then giving up on them may cost.
+    sent: frozenset[str] = frozenset()
     # Of the attempt under way, or of the pause.
     scope: anyio.CancelScope = field(factory=anyio.CancelScope)
     # Whether its slot stays taken while it pauses.
     holds_slot: bool = False
 
-    def depart(self) -> None:
-        """Count the request as made."""
-        self.is_sent = True
+    def depart(self, ids: Iterable[str]) -> None:
+        """Count the request as made, with the jobs of these *ids* in it."""
+        self.sent = frozenset(ids)
 
     @property
     def is_wanted(self) -> bool:

@@ -52,14 +52,13 @@ class Ledger:
 
     def count(self, job: Job, result: Record | OCRError) -> None:
         """Count how an attempt ended for *job*."""
-        if isinstance(result, ImageError):
-            return
         if job.given_up:
             self._count_lost(job, -1)
+        if isinstance(result, ImageError):
+            return
         job.attempts += 1
         if not isinstance(result, ConnectionFailed):
-            self.sent += 1
-            self.retried += job.attempts > 1
+            self._count_sent(job, 1)
         if isinstance(result, Record):
             self.billed += 1
         elif judge(result) is Verdict.RESEND_MAYBE_BILLED:
@@ -76,8 +75,14 @@ class Ledger:
         job.given_up = step > 0
         job.attempts += step
         job.maybe_billed += step
-        self.sent += step
         self.maybe_billed += step
+        self._count_sent(job, step)
+
+    def _count_sent(self, job: Job, step: int) -> None:
+        most = max(job.sent, job.sent + step)
+        job.sent += step
+        self.sent += step
+        self.retried += step * (most > 1)
 
     # ---- how jobs end
 
@@ -106,8 +111,7 @@ class Ledger:
             attempts=job.attempts,
             maybe_billed=job.maybe_billed > 0,
         )
-        if not job.done:
-            self.failed += 1
+        self.failed += job.is_wanted
         self._end(job, outcome)
 
     def _end(self, job: Job, outcome: Outcome) -> None:

@@ -38,7 +38,7 @@ class Limit:
     _ramps: bool = field(init=False, default=True)
     # [s] that an attempt takes, on the mean of late.
     _round_trip: float = field(init=False, default=0.0)
-    # When it last shrank [s], and what it was before: slots, and whether it ramped.
+    # When it last shrank [s]; and what it was at the last success: slots, and whether it ramped.
     _shrank: float = field(init=False, default=float("-inf"))
     _before: tuple[float, bool] = field(init=False)
 
@@ -70,11 +70,10 @@ class Limit:
         """
         is_new = began >= self._shrank and now >= self._shrank + self._round_trip
         if self.adaptive and is_new:
-            self._before = (self._value, self._ramps)
             self._shrank = now
             self._ramps = False
             self._value = max(1.0, self._value * SHRINK)
 
     def forgive(self) -> None:
-        """Undo a decrease since the last success: a service that is down was not asked too much."""
+        """Undo what it shrank since the last success: a service that is down is not overloaded."""
         self._value, self._ramps = self._before

@@ -24,7 +24,7 @@ FEWEST = 4
 SHARE = 1 / 12
 """Pause between two probes, as a share of the outage so far, which seems 8 % longer at most."""
 
-JITTER = 0.05
+JITTER = 0.03
 """Share of a pause that is left to chance. Probes of many clients drift apart with each of them."""
 
 
@@ -84,7 +84,7 @@ class Outage:
         """Count an attempt that brought nothing, and was not turned away either."""
         if self.is_on and probe:
             self._probing = False
-            self._next = now + self._pause(now - self.began) * (1 - JITTER * self.draw())
+            self._next = now + self._pause(now - self.began)
 
     def answer(self) -> None:
         """Count an answer: the service is there."""
@@ -103,4 +103,5 @@ class Outage:
     def _pause(self, age: float) -> float:
         # A third of a probe less, for the first comes before its time.
         probes = max(FEWEST, REQUESTS - 1 / 3 - self._signs)
-        return min(self.cap, max(MINUTE * self.base / probes, SHARE * age))
+        pause = max(MINUTE * self.base / probes, SHARE * age)
+        return min(self.cap, pause * (1 + JITTER * (self.draw() - 0.5)))

@@ -98,7 +98,7 @@ def judge(error: OCRError, *, shared: bool = False, crashed: bool = False) -> Ve
         crashed: Whether a request that carried the record was answered with 500 or 502 before.
     """
     status = error.status or 0
-    if shared and isinstance(error, ServiceError):
+    if shared and isinstance(error, ServiceError) and not isinstance(error, AuthError):
         if crashed and status in CRASHED:
             return Verdict.ISOLATE
         if status in SHARED_VERDICTS:

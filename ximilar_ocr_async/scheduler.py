@@ -32,7 +32,9 @@ from ximilar_ocr_async.turns import Turns
 
 _log = logging.getLogger(__name__)
 
-Attempt: TypeAlias = Callable[[Lane, Sequence[Job], Callable[[], None]], Awaitable[Ended]]
+Attempt: TypeAlias = Callable[
+    [Lane, Sequence[Job], Callable[[Iterable[str]], None]], Awaitable[Ended]
+]
 
 
 def is_from_outside(error: BaseException) -> bool:
@@ -126,7 +128,7 @@ class Scheduler:
         for batch in self.in_flight:
             for job in filter(is_meant, batch.jobs):
                 job.attempting += anyio.current_time() - batch.began
-                if batch.is_sent and job.is_wanted:
+                if job.id in batch.sent and job.is_wanted:
                     self.ledger.give_up(job)
 
     def _tidy(self) -> None:

@@ -145,6 +145,8 @@ class Stream:
         self._check_inside()
         while not self._ready:
             if self._fed.is_set() and not self._held:
+                # A session that is cancelled ends its streams before their consumers hear of it.
+                await anyio.lowlevel.checkpoint_if_cancelled()
                 self._finish()
             await self._changed.wait()
             self._check_inside()

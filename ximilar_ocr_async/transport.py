@@ -5,12 +5,11 @@ face but classes of its own; so nothing here asks for the class of what a client
 """
 
 import ipaddress
-import socket
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 
 import anyio
@@ -19,17 +18,10 @@ from attrs import define, field, frozen
 
 from ximilar_ocr_async.auth import Token
 from ximilar_ocr_async.body import read_body
-from ximilar_ocr_async.errors import (
-    AddressError,
-    ConnectionFailed,
-    OCRError,
-    OptionError,
-    ReplyLost,
-    RequestTimeout,
-    UploadCut,
-)
+from ximilar_ocr_async.errors import OCRError, OptionError
 from ximilar_ocr_async.limits import CONNECT_TIMEOUT, KEEPALIVE_EXPIRY, READ_TIMEOUT
 from ximilar_ocr_async.retry import parse_date, parse_retry_after
+from ximilar_ocr_async.trace import Trace
 
 PIECE = 64 * 1024
 """[bytes] written at once. A write times out by piece, so a slow line is no dead one."""
@@ -37,23 +29,6 @@ PIECE = 64 * 1024
 KEEPALIVE_CONNECTIONS = 32
 """Beyond this many, httpx's pool spends more on idle connections than a handshake costs: 8 ms of
 CPU a request against 1 ms at 64 connections, httpx 0.28.1."""
-
-SOON = 0.02
-"""[s] beyond two round trips in which a connection that was dead before shows that it is."""
-
-_NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "RuntimeError"})
-"""Classes of failures of which nothing was seen to begin; a closed client raises RuntimeError."""
-
-_MISUSED = frozenset({"InvalidURL", "LocalProtocolError", "ProxyError", "UnsupportedProtocol"})
-"""Classes of failures that another attempt can only repeat."""
-
-_NO_SUCH_NAME = frozenset(
-    getattr(socket, name)
-    for name in ("EAI_NONAME", "EAI_NODATA", "EAI_FAIL")
-    if hasattr(socket, name)
-)
-_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL"})
-"""How TLS libraries call it that the other side does not speak TLS."""
 
 
 @frozen
@@ -63,86 +38,6 @@ class Answer:
     status: int
     body: bytes = field(repr=False)
     retry_after: float | None = None
-
-
-@define
-class _Trace:
-    """Follows one request, because the class of an exception does not tell how far it came."""
-
-    seen: bool = False
-    connected: bool = False
-    answered: bool = False
-    # When [s] it began to connect and to be sent, and when it was sent.
-    connecting: float = 0.0
-    began: float | None = None
-    sent: float | None = None
-    ended: float = 0.0
-    # [s] that connecting took: one round trip.
-    round_trip: float | None = None
-
-    async def __call__(self, event: str, _: Mapping[str, Any]) -> None:
-        self.seen = True
-        now = anyio.current_time()
-        match event.rpartition(".")[0].rpartition(".")[2], event.rpartition(".")[2]:
-            case "connect_tcp", "started":
-                self.connected, self.connecting = True, now
-            case "connect_tcp", "complete":
-                self.round_trip = now - self.connecting
-            case "send_request_headers", "started":
-                self.began = now
-            case "send_request_body", "complete":
-                self.sent = now
-            case "receive_response_headers", "complete":
-                self.answered = True
-
-    def failure(self, error: Exception, *, reached: bool) -> OCRError:
-        """Return our error for *error*; *reached* is whether the service ever answered."""
-        self.ended = anyio.current_time()
-        kind = type(error).__name__
-        reason = f"{kind}: {error}".rstrip(": ")
-        if self.began is None and not reached and _is_misaddressed(error):
-            return AddressError(reason)
-        if self.sent is None if self.seen else kind in _NEVER_SENT:
-            return ConnectionFailed(reason) if self.began is None else UploadCut(reason)
-        return RequestTimeout(reason) if kind == "ReadTimeout" else ReplyLost(reason)
-
-    def timeout(self, seconds: float) -> OCRError:
-        """Return the error for a request that was cut off after *seconds* [s]."""
-        reason = f"no whole answer within {seconds:g} s"
-        if self.seen and self.sent is None:
-            return ConnectionFailed(reason) if self.began is None else UploadCut(reason)
-        return RequestTimeout(reason)
-
-    def died_idle(self, round_trip: float) -> bool:
-        """Whether the connection was in use before, and dead before this request was read.
-
-        Such a connection is reset one round trip after it is written to; what fails later may
-        have been read.
-        """
-        if self.began is None or self.connected or self.answered:
-            return False
-        return self.ended - (self.sent or self.began) <= 2 * round_trip + SOON
-
-
-def _is_misaddressed(error: Exception) -> bool:
-    """Whether the address itself is wrong: no such name, not to be trusted, no URL."""
-    for cause in _chain(error):
-        match cause:
-            case socket.gaierror():
-                return cause.errno in _NO_SUCH_NAME
-            case ssl.SSLCertVerificationError():
-                return True
-            case ssl.SSLError():
-                return cause.reason in _NO_TLS
-    return type(error).__name__ in _MISUSED
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        if isinstance(error, BaseExceptionGroup):
-            yield from (cause for one in error.exceptions for cause in _chain(one))
-        error = error.__cause__ or error.__context__
 
 
 def check_base_url(url: str) -> None:
@@ -235,8 +130,8 @@ class Transport:
         self._reached = True
         return ended
 
-    async def _attempt(self, path: str, body: Sequence[bytes]) -> tuple[_Trace, Answer | OCRError]:
-        trace = _Trace()
+    async def _attempt(self, path: str, body: Sequence[bytes]) -> tuple[Trace, Answer | OCRError]:
+        trace = Trace()
         self.requests += 1
         self.bytes_sent += sum(map(len, body))
         ended: Answer | OCRError | None = None
@@ -251,12 +146,12 @@ class Transport:
         self._round_trip = trace.round_trip or self._round_trip
         return trace, ended or trace.timeout(self._timeout)
 
-    async def _exchange(self, path: str, body: Sequence[bytes], trace: _Trace) -> Answer:
+    async def _exchange(self, path: str, body: Sequence[bytes], trace: Trace) -> Answer:
         size = sum(map(len, body))
         request = self._client.build_request(
             "POST",
             self._base_url + path,
-            content=b"".join(body) if size <= PIECE else _stream(body),
+            content=b"".join(body) if size <= PIECE else _Stream(_cut(body)),
             headers={**self._headers, "Content-Length": str(size)},
             extensions={"trace": trace, "timeout": self._step_timeouts()},
         )
@@ -294,11 +189,28 @@ def _make_client(connections: int) -> httpx.AsyncClient:
         max_keepalive_connections=keepalive,
         keepalive_expiry=KEEPALIVE_EXPIRY,
     )
+    # No cookies: whatever the service sets would come back to it, well-formed or not.
+    cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
     # No proxy from the environment: to a plain-http address it would be handed the token.
-    return httpx.AsyncClient(limits=limits, trust_env=False)
+    return httpx.AsyncClient(limits=limits, trust_env=False, cookies=cookies)
 
 
-async def _stream(body: Sequence[bytes]) -> AsyncIterator[bytes]:
+@define
+class _Stream:
+    """A body on its way, piece by piece; no generator, for a client may drop it half-way."""
+
+    _pieces: Iterator[bytes]
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        for piece in self._pieces:
+            return piece
+        raise StopAsyncIteration
+
+
+def _cut(body: Sequence[bytes]) -> Iterator[bytes]:
     for part in body:
         for start in range(0, len(part), PIECE):
             yield part[start : start + PIECE]

@@ -216,7 +216,7 @@ def _whole_failure(
     http: Status, status: Status, document: Any, retry_after: float | None
 ) -> OCRError:
     text = status.text or _detail(document)
-    if http.ok and status.ok:
+    if http.ok and status.ok and not _is_of_account(text):
         message = f"the answer has no records: {text or 'it says nothing'}"
         return ReplyError(message, request_id=status.request_id)
     return service_error(status.code, text, request_id=status.request_id, retry_after=retry_after)
@@ -254,12 +254,16 @@ _NOT_ALLOWED = re.compile(r"\bauthorization\b|\binvalid token\b|\bnot allowed to
 Source: clients of the service found in public, read in 2026-08."""
 
 
+def _is_of_account(text: str) -> bool:
+    return bool(_NO_CREDITS.search(text) or _NOT_ALLOWED.search(text))
+
+
 def _error_class(code: int, text: str) -> type[OCRError]:
     if code in {504, 524}:
         return ReplyLost  # a gateway gave up on a service that may have gone on
     if code in {408, 425} or code >= 500:  # noqa: PLR2004 - HTTP's class of server errors
         return ServiceUnavailable
-    if code in {401, 402, 403} or _NO_CREDITS.search(text) or _NOT_ALLOWED.search(text):
+    if code in {401, 402, 403} or _is_of_account(text):
         return AuthError
     if code // 100 == 3:  # noqa: PLR2004 - HTTP's class of redirects
         return AddressError

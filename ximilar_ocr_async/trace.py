@@ -1,0 +1,146 @@
+"""How far a request came: events of an HTTP client in, what its failure means out.
+
+The class of an exception does not tell whether the service may have read the request; the client's
+``trace`` extension does.
+"""
+
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from math import inf
+from typing import Any
+
+import anyio
+from attrs import define, field
+
+from ximilar_ocr_async.errors import (
+    AddressError,
+    ConnectionFailed,
+    OCRError,
+    ReplyLost,
+    RequestTimeout,
+    UploadCut,
+)
+
+REDIRECT = 3
+"""HTTP's class of statuses that send elsewhere."""
+
+SOON = 0.02
+"""[s] beyond two round trips in which a connection that was dead before shows that it is."""
+
+_NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "RuntimeError"})
+"""Classes of failures of which nothing was seen to begin; a closed client raises RuntimeError."""
+
+_MISUSED = frozenset(
+    {"InvalidURL", "LocalProtocolError", "ProxyError", "UnicodeEncodeError", "UnsupportedProtocol"}
+)
+"""Classes of failures to make a request at all, which another attempt can only repeat."""
+
+_NO_SUCH_NAME = frozenset(
+    getattr(socket, name)
+    for name in ("EAI_NONAME", "EAI_NODATA", "EAI_FAIL")
+    if hasattr(socket, name)
+)
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL"})
+"""How TLS libraries call it that the other side does not speak TLS."""
+
+
+@define
+class Trace:
+    """Follows one request on its way."""
+
+    seen: bool = False
+    connected: bool = False
+    # The status of the answer, once its headers are there.
+    status: int | None = None
+    # When [s] it began to connect and to be sent, and when it was sent and had failed.
+    connecting: float = 0.0
+    began: float | None = None
+    sent: float | None = None
+    failed: float = inf
+    # [s] that connecting took: one round trip, or a little more.
+    round_trip: float | None = None
+    # Whether what is told of is not the request but the way to it: a proxy's tunnel.
+    _is_tunnel: bool = field(init=False, default=False)
+
+    async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        """Take note of an event: the ``trace`` extension of a request."""
+        self.seen = True
+        now = anyio.current_time()
+        step, _, stage = event.rpartition(".")
+        name = step.rpartition(".")[2]
+        if (name, stage) == ("send_request_headers", "started"):
+            self._is_tunnel = info["request"].method == b"CONNECT"
+        match name, stage:
+            case "connect_tcp", "started":
+                self.connected, self.connecting = True, now
+            case "start_tls", "started":
+                self.connecting = now
+            case "connect_tcp" | "start_tls", "complete":
+                # Of the two the shorter: looking up the name is in the first.
+                self.round_trip = min(self.round_trip or inf, now - self.connecting)
+            case _ if self._is_tunnel:
+                pass
+            case "send_request_headers", "started":
+                self.began = now
+            case "send_request_body", "complete":
+                self.sent = now
+            case "receive_response_headers", "complete":
+                self.status = info["return_value"][1]
+
+    def failure(self, error: Exception, *, reached: bool) -> OCRError:
+        """Return our error for *error*; *reached* is whether the service ever answered."""
+        self.failed = anyio.current_time()
+        kind = type(error).__name__
+        # Of some only the cause has words.
+        words = next((str(cause) for cause in _chain(error) if str(cause)), "")
+        reason = f"{kind}: {words}" if words else kind
+        # One to an address that is none is told of as an error.
+        is_redirect = self.status is not None and self.status // 100 == REDIRECT
+        if is_redirect:
+            reason = f"{self.status}: {reason}"
+        is_misused = self.began is None and kind in _MISUSED
+        is_misaddressed = self.began is None and not reached and _is_misaddressed(error)
+        if is_redirect or is_misused or is_misaddressed:
+            return AddressError(reason, status=self.status)
+        if self.sent is None if self.seen else kind in _NEVER_SENT:
+            return ConnectionFailed(reason) if self.began is None else UploadCut(reason)
+        return RequestTimeout(reason) if kind == "ReadTimeout" else ReplyLost(reason)
+
+    def timeout(self, seconds: float) -> OCRError:
+        """Return the error for a request that was cut off after *seconds* [s]."""
+        reason = f"no whole answer within {seconds:g} s"
+        if self.seen and self.sent is None:
+            return ConnectionFailed(reason) if self.began is None else UploadCut(reason)
+        return RequestTimeout(reason)
+
+    def died_idle(self, round_trip: float) -> bool:
+        """Whether the connection was in use before, and dead before this request was read.
+
+        Such a connection is reset one round trip after it is written to; what fails later may
+        have been read.
+        """
+        if self.began is None or self.connected or self.status:
+            return False
+        return self.failed - (self.sent or self.began) <= 2 * round_trip + SOON
+
+
+def _is_misaddressed(error: Exception) -> bool:
+    """Whether the address itself is wrong: no such name, not to be trusted, no URL."""
+    for cause in _chain(error):
+        match cause:
+            case socket.gaierror():
+                return cause.errno in _NO_SUCH_NAME
+            case ssl.SSLCertVerificationError():
+                return True
+            case ssl.SSLError():
+                return cause.reason in _NO_TLS
+    return False
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            yield from (cause for one in error.exceptions for cause in _chain(one))
+        error = error.__cause__ or error.__context__
