@@ -8,6 +8,7 @@ and on all. The soak reads 300,000 images off a service in a process of its own.
 
 import gc
 import json
+import logging
 import subprocess
 import sys
 import time
@@ -293,6 +294,7 @@ def serve() -> None:
 
 def main() -> int:
     """Print the matrix and every row; return 1 if anything does not hold."""
+    logging.getLogger("ximilar_ocr_async").setLevel(logging.ERROR)
     holds = subprocess.run([sys.executable, str(HERE / "matrix.py")], check=False).returncode == 0
     measures: list[Callable[[], Coroutine[Any, Any, list[Row]]]] = [
         passing_failures,

@@ -390,8 +390,10 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
 
 
 def test_an_outage_is_told_when_it_begins_and_when_it_ends(log: pytest.LogCaptureFixture) -> None:
-    """Once each, as a warning, with numbers for those who read logs by machine."""
+    """Once each when a probe has failed, as a warning, with numbers for machines to read."""
     here = road(ceiling=1).block(10.0)
+    assert log.records == []
+    here.fail(DOWN, 11.0, probe=True)
     for now in (20.0, 30.0):
         here.fail(REFUSED, now, probe=True)
         here.fail(DOWN, now)
@@ -412,8 +414,17 @@ def test_a_failing_answer_is_told_as_the_end_too(
     error: OCRError, log: pytest.LogCaptureFixture
 ) -> None:
     """A service that is back and fails is back."""
-    road(ceiling=1).block(10.0).fail(error, 20.0, probe=True)
+    here = road(ceiling=1).block(10.0)
+    here.fail(DOWN, 11.0, probe=True)
+    here.fail(error, 20.0, probe=True)
     assert log.messages[-1] == "the service is back after 10.0 s"
+
+
+def test_two_failures_by_chance_are_not_told(log: pytest.LogCaptureFixture) -> None:
+    """An outage that its first probe ends is no news."""
+    here = road(ceiling=1).block(10.0)
+    here.succeed(11.0)
+    assert log.records == []
 
 
 def test_changes_of_the_limit_are_told_quietly(log: pytest.LogCaptureFixture) -> None:

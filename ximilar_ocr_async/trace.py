@@ -60,6 +60,9 @@ class Trace:
     failed: float = inf
     # [s] that connecting took: one round trip, or a little more.
     round_trip: float | None = None
+    # The connection, while TLS shakes hands over it.
+    _stream: Any = field(init=False, default=None)
+    _in_handshake: bool = field(init=False, default=False)
     # Whether what is told of is not the request but the way to it: a proxy's tunnel.
     _is_tunnel: bool = field(init=False, default=False)
 
@@ -75,8 +78,9 @@ class Trace:
             case "connect_tcp", "started":
                 self.connected, self.connecting = True, now
             case "start_tls", "started":
-                self.connecting = now
+                self.connecting, self._in_handshake = now, True
             case "connect_tcp" | "start_tls", "complete":
+                self._stream, self._in_handshake = info["return_value"], False
                 # Of the two the shorter: looking up the name is in the first.
                 self.round_trip = min(self.round_trip or inf, now - self.connecting)
             case _ if self._is_tunnel:
@@ -113,6 +117,12 @@ class Trace:
         if self.seen and self.sent is None:
             return ConnectionFailed(reason) if self.began is None else UploadCut(reason)
         return RequestTimeout(reason)
+
+    async def hang_up(self) -> None:
+        """Close what a cancelled handshake leaves open: httpcore does it on errors alone."""
+        if self._in_handshake:
+            with anyio.CancelScope(shield=True):
+                await self._stream.aclose()
 
     def died_idle(self, round_trip: float) -> bool:
         """Whether the connection was in use before, and dead before this request was read.

@@ -26,6 +26,8 @@ class Traffic:
     outage: Outage
     # How a request was last turned away.
     _error: OCRError = field(init=False, factory=OCRError)
+    # Whether the log says that there is an outage.
+    _is_told: bool = field(init=False, default=False)
 
     def wait(self, now: float) -> float:
         """Return how long [s] from *now* [s] until a request may begin."""
@@ -67,8 +69,9 @@ class Traffic:
         if is_turned_away(error) or (is_overload(error) and error.status and not in_flight):
             self._error = error
             if self.outage.turn_away(now, probe=probe):
-                self._tell_outage(error)
                 self.limit.forgive()
+            elif self.outage.is_on and probe:
+                self._tell_outage(error)
         elif is_answer(error):
             self._end_outage(now)
         else:
@@ -82,14 +85,18 @@ class Traffic:
         self.outage.miss(now, probe=probe)
 
     def _end_outage(self, now: float) -> None:
-        if self.outage.is_on:
+        if self._is_told:
+            self._is_told = False
             told = {"seconds": now - self.outage.began}
             _log.warning("the service is back after %(seconds).1f s", told, extra=told)
         self.outage.answer()
 
     def _tell_outage(self, error: OCRError) -> None:
-        told = {"error": str(error)}
-        _log.warning("the service is out of reach, waiting for it: %(error)s", told, extra=told)
+        # Not at its beginning: two failures in a row may be chance.
+        if not self._is_told:
+            self._is_told = True
+            told = {"error": str(error)}
+            _log.warning("the service is out of reach, waiting for it: %(error)s", told, extra=told)
 
     def _tell_limit(self, before: int) -> None:
         if self.limit.slots != before:

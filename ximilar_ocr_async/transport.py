@@ -143,6 +143,8 @@ class Transport:
                 ended = error
             except Exception as error:  # noqa: BLE001 - httpx, httpcore and anyio all leak theirs
                 ended = trace.failure(error, reached=self._reached)
+            finally:
+                await trace.hang_up()
         self._round_trip = trace.round_trip or self._round_trip
         return trace, ended or trace.timeout(self._timeout)
 
