@@ -24,6 +24,9 @@ FEWEST = 4
 SHARE = 1 / 12
 """Pause between two probes, as a share of the outage so far, which seems 8 % longer at most."""
 
+LEAST = 0.01
+"""[s] Between two probes, where the policy has no pauses: a session must not spin."""
+
 JITTER = 0.03
 """Share of a pause that is left to chance. Probes of many clients drift apart with each of them."""
 
@@ -103,5 +106,5 @@ class Outage:
     def _pause(self, age: float) -> float:
         # A third of a probe less, for the first comes before its time.
         probes = max(FEWEST, REQUESTS - 1 / 3 - self._signs)
-        pause = max(MINUTE * self.base / probes, SHARE * age)
-        return min(self.cap, pause * (1 + JITTER * (self.draw() - 0.5)))
+        pause = max(MINUTE * self.base / probes, SHARE * age, LEAST)
+        return min(max(self.cap, LEAST), pause * (1 + JITTER * (self.draw() - 0.5)))
