@@ -19,9 +19,9 @@ NAME = PACKAGE.name
 LAYERS = [
     {"errors"},
     {"limits", "auth"},
-    {"images", "models"},
-    {"outcomes"},
-    {"wire", "retry", "body", "trace"},
+    {"images", "models", "schema"},
+    {"outcomes", "structuring"},
+    {"wire", "retry", "body", "trace", "answers"},
     {"transport"},
     {"exchange"},
     {"jobs", "limit", "pace", "outage", "budget", "turns", "stats"},
@@ -39,7 +39,7 @@ LAYERS = [
 OWNERS = {
     "attrs": None,
     "anyio": None,
-    "cattrs": {"wire"},
+    "cattrs": {"wire", "structuring"},
     "tenacity": {"retry"},
     "httpx": {"transport", "emulator.fetch", "testing.in_process"},
     "PIL": {"emulator.pictures"},
