@@ -41,7 +41,7 @@ OWNERS = {
     "anyio": None,
     "cattrs": {"wire", "structuring"},
     "tenacity": {"retry"},
-    "httpx": {"transport", "emulator.fetch", "testing.in_process"},
+    "httpx": {"transport", "emulator.outside", "testing.in_process"},
     "PIL": {"emulator.pictures"},
     "numpy": {"emulator.pictures", "emulator.engines.rapid"},
     "rapidocr": {"emulator.engines.rapid"},

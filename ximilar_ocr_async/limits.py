@@ -14,6 +14,9 @@ BASE_URL = "https://api.ximilar.com"
 MAX_RECORDS = 10
 """Records in one request, at most. Source: docs."""
 
+CREDITS = {"read": 5, "read_gpt": 15}
+"""What a record costs, by endpoint. Source: https://www.ximilar.com/pricing, read 2026-08-28."""
+
 LANGUAGES = {
     "en": "english",
     "zh": "chinese",
