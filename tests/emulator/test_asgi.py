@@ -196,10 +196,7 @@ def test_a_stalled_request_times_out_over_a_socket(capfd: pytest.CaptureFixture[
 
 
 def test_a_lost_submission_is_broken_over_a_socket(capfd: pytest.CaptureFixture[str]) -> None:
-    """The client meets a broken protocol, finds its job in the list, and the server makes no fuss.
-
-    The list shows it at once, whether or not it is done yet.
-    """
+    """The client meets a broken protocol and finds its job in the list, and no fuss is made."""
     with served(FaultPlan(lost_submits=1)) as (_, http):
         with pytest.raises(httpx.RemoteProtocolError, match="without sending complete"):
             http.post(REQUESTS, json=JOB)
