@@ -445,8 +445,8 @@ def test_a_limit_that_is_forgiven_is_told(log: pytest.LogCaptureFixture) -> None
     """Who reads of a decrease reads of its end."""
     road().block()
     assert [message for message in log.messages if message.startswith("limit")] == [
-        "limit 8 -> 6",
-        "limit 6 -> 8",
+        "limit 8 -> 7",
+        "limit 7 -> 8",
     ]
 
 

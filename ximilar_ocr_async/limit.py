@@ -8,7 +8,7 @@ from attrs import define, field
 RAMP_FROM = 8
 """Slots that a higher ceiling starts with. Up to so many, there is nothing to find out."""
 
-SHRINK = 0.85
+SHRINK = 0.875
 """Factor of the decrease. Standard TCP halves, CUBIC takes 0.7 [RFC 9438, 4.6]; a service that says
 429 at once, instead of losing what is sent, is found again sooner, so less need be given up."""
 
