@@ -248,6 +248,72 @@ async def test_one_image_cannot_make_an_outage(world: World) -> None:
     assert anyio.current_time() < 600
 
 
+async def test_a_stream_that_lost_patience_goes_on_when_the_service_is_back(world: World) -> None:
+    """Images that come later are probes: the first that is answered ends the outage."""
+    down(world, 100.0, 900.0)
+
+    async def source() -> Any:
+        for url in urls(100):
+            yield url
+            await anyio.sleep(30)
+
+    async with world.session() as session:
+        outcomes = await session.read_all(source())
+    assert [outcome.ok for outcome in outcomes[-65:]] == [True] * 65
+    assert sum(not outcome.ok for outcome in outcomes) < 35
+
+
+@pytest.mark.parametrize("patience", [0.0, 5.0])
+async def test_a_session_outlives_an_outage_that_nobody_waited_for(
+    world: World, patience: float
+) -> None:
+    """A call made long after the service came back is sent, however little patience it has."""
+    down(world, 0.0, 50.0)
+    async with world.session(patience=patience) as session:
+        await session.read_all(urls(30))
+        await anyio.sleep(1000)
+        assert (await session.read("https://x.example/1")).text
+
+
+async def test_an_image_that_cannot_be_sent_is_no_probe(world: World) -> None:
+    """Whatever is wrong with images of one call, an outage is over as soon as it is."""
+    world.engine.texts = "read"
+    down(world, 0.0, 3.0)
+    good = b"\x89PNG\r\n\x1a\n" + bytes(9)
+    async with world.session() as session:
+        outcomes = await session.read_all([*[b"no image"] * 60, *[good] * 50])
+    assert sum(outcome.ok for outcome in outcomes) == 50
+    assert anyio.current_time() < 30
+
+
+async def test_patience_ends_while_a_probe_hangs(world: World) -> None:
+    """A service that takes the probe and says nothing is not waited for any longer."""
+    world.troubles, world.quick = [refused(0), refused(0)], True
+    world.engine.latency = 170
+    async with world.session() as session:
+        with pytest.raises(ConnectionFailed, match="out of reach"):
+            await session.read("https://x.example/1", patience=5.0)
+        assert session.stats.records_maybe_billed == 1
+    assert anyio.current_time() == pytest.approx(5.0, abs=1.1)
+
+
+async def test_an_image_that_fails_the_gateway_ends_after_its_attempts(world: World) -> None:
+    """Where others are answered in between, it is the image, and no outage."""
+    poisoned(world, lambda url: url.endswith("/bad.jpg"), code=502)
+
+    async def source() -> Any:
+        for url in urls(200):
+            yield url
+            await anyio.sleep(2)
+
+    async with world.session() as session, anyio.create_task_group() as group:
+        group.start_soon(session.read_all, source())
+        (outcome,) = await session.read_all(["https://x.example/bad.jpg"])
+        assert outcome.attempts < 15
+        assert anyio.current_time() < 300
+        assert (await session.read("https://x.example/1")).text
+
+
 async def test_an_outage_shows(world: World, caplog: pytest.LogCaptureFixture) -> None:
     """Stats say that the service is out of reach; its beginning and its end are logged."""
     down(world, 0.0, 10.0)

@@ -6,17 +6,13 @@ import pytest
 
 from tests.fault_matrix import BACKENDS, CASES, LIBRARIES, Case, hold
 
-# Each backend and each library once; `make faults` has all four combinations.
-PAIRS = list(zip(BACKENDS, LIBRARIES, strict=True))
-OTHERS = list(zip(BACKENDS, reversed(list(LIBRARIES)), strict=True))
+WORLDS = [(backend, library) for backend in BACKENDS for library in LIBRARIES]
 
 
-def pairs(case: Case) -> list[tuple[str, str]]:
-    """Return where *case* is tried: in both pairs, or wherever it can be."""
-    for some in (PAIRS, OTHERS):
-        if found := [pair for pair in some if case.runs_on(*pair)]:
-            return found
-    return []
+def world_of(number: int, case: Case) -> tuple[str, str]:
+    """Return where the case of this number is tried: in turns; `make faults` tries all four."""
+    possible = [world for world in WORLDS if case.runs_on(*world)]
+    return possible[number % len(possible)]
 
 
 # Where it is interrupted, httpx leaves its own async generators to the collector, of which trio
@@ -27,8 +23,8 @@ def pairs(case: Case) -> list[tuple[str, str]]:
     "case, library, anyio_backend",
     [
         pytest.param(case, library, backend, id=f"{case.id}-{backend}-{library}")
-        for case in CASES
-        for backend, library in pairs(case)
+        for number, case in enumerate(CASES)
+        for backend, library in [world_of(number, case)]
     ],
 )
 async def test_promises_hold_in_every_fault(case: Case, library: str, anyio_backend: Any) -> None:
@@ -41,4 +37,3 @@ def test_every_row_of_the_matrix_has_a_case() -> None:
     """The cases are F01 to F66, each with a name of its own."""
     assert {case.id.split(".")[0] for case in CASES} == {f"F{row:02}" for row in range(1, 67)}
     assert len({case.id for case in CASES}) == len(CASES)
-    assert all(map(pairs, CASES))

@@ -286,10 +286,20 @@ def test_a_probe_that_is_given_up_makes_room_for_the_next() -> None:
     """Nobody waits for ever for a probe that was cancelled; a straggler's end is nothing."""
     here = road().block()
     here.traffic.begin(11.0)
-    here.traffic.withdraw(12.0, probe=False)
+    here.traffic.withdraw(12.0, probe=False, was_sent=True)
+    here.traffic.withdraw(12.0, probe=False, was_sent=False)
     assert here.traffic.wait(12.0) == inf
-    here.traffic.withdraw(12.0, probe=True)
+    here.traffic.withdraw(12.0, probe=True, was_sent=True)
     assert 0 < here.traffic.wait(12.0) < 10
+    assert here.is_blocked
+
+
+def test_a_probe_that_was_never_sent_makes_room_at_once() -> None:
+    """A file that cannot be read says nothing of the service: another may go in its place."""
+    here = road().block()
+    here.traffic.begin(11.0)
+    here.traffic.withdraw(12.0, probe=True, was_sent=False)
+    assert here.traffic.wait(12.0) == 0
     assert here.is_blocked
 
 
@@ -346,6 +356,7 @@ def test_despair_is_the_last_refusal_and_says_how_long_it_was_waited() -> None:
     last = ServiceUnavailable("503: closed", status=503, request_id="r-1")
     here.fail(last, 30.0, probe=True)
     here.fail(ReplyLost("lost"), 31.0, probe=True)
+    here.traffic.begin(52.0)
     error = here.traffic.despair(call(patience=40.0), 52.4)
     assert type(error) is ServiceUnavailable
     assert str(error) == "503: closed; the service was out of reach for 42 s"
@@ -357,6 +368,7 @@ def test_despair_counts_from_the_calls_own_begin() -> None:
     """A call made in the middle of an outage waits as long as any, and says how long it did."""
     here = road().block(10.0)
     early, late = call(patience=30.0), call(patience=30.0, opened=50.0)
+    here.traffic.begin(55.0)
     assert here.traffic.despair(early, 60.0)
     assert here.traffic.despair(late, 60.0) is None
     assert str(here.traffic.despair(late, 80.0)).endswith("out of reach for 30 s")
@@ -372,6 +384,13 @@ def test_nobody_despairs_without_an_outage() -> None:
     assert here.traffic.despair(hurried, 10.0)
     here.succeed(11.0)
     assert here.traffic.despair(hurried, 11.0) is None
+
+
+def test_nobody_despairs_when_a_probe_is_due() -> None:
+    """However long the outage is, a call that may be sent now is sent."""
+    here = road().block(10.0)
+    assert here.traffic.despair(call(patience=0.0), 10.0)
+    assert here.traffic.despair(call(patience=0.0), 1e6) is None
 
 
 def test_endless_patience_never_despairs() -> None:

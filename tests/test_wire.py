@@ -428,6 +428,7 @@ def test_a_failing_service_is_no_failing_account(code: int) -> None:
     [
         (403, "Forbidden", RequestRejected),
         (401, "Authorization required", RequestRejected),
+        (400, "cannot download https://x.example/credit-card.jpg", RequestRejected),
         (403, "credit limits reached", AuthError),
         (429, "slow down", ServiceUnavailable),
     ],

@@ -54,6 +54,8 @@ class Job:
     maybe_billed: int = 0
     # Whether a request that carried it was answered with 500 or 502.
     crashed: bool = False
+    # How many requests had been answered when an outage first turned it away.
+    turned_away: int | None = None
     # Set when it is sent alone because its batch was refused as a whole.
     isolation: "Isolation | None" = None
     done: bool = False

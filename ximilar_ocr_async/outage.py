@@ -24,6 +24,9 @@ FEWEST = 4
 SHARE = 1 / 12
 """Pause between two probes, as a share of the outage so far, which seems 8 % longer at most."""
 
+LEAST, LONGEST = 0.01, 60.0
+"""[s] Between two probes of an outage that grows, whatever the policy: a session must not spin."""
+
 JITTER = 0.03
 """Share of a pause that is left to chance. Probes of many clients drift apart with each of them."""
 
@@ -37,7 +40,7 @@ class Outage:
 
     Args:
         base: [s] The longest pause before the first probe, drawn from 0: full jitter.
-        cap: [s] The longest pause between two probes.
+        cap: [s] The longest pause between two probes of a young outage.
         draw: Gives a number from 0 to 1, by chance.
     """
 
@@ -86,6 +89,10 @@ class Outage:
             self._probing = False
             self._next = now + self._pause(now - self.began)
 
+    def release(self, *, probe: bool) -> None:
+        """Count a probe that was not sent after all; the next may begin at once."""
+        self._probing = self._probing and not probe
+
     def answer(self) -> None:
         """Count an answer: the service is there."""
         self._signs = 0
@@ -95,13 +102,21 @@ class Outage:
         """Wait *seconds* [s] from *now* [s], because the service asks for it."""
         self._held = max(self._held, now + seconds)
 
+    def end_of(self, patience: float, *, since: float) -> float:
+        """Return when [s] a *patience* [s] that began *since* [s] ends; never without an outage."""
+        return max(since, self.began) + patience if self.is_on else float("inf")
+
     def outlasts(self, patience: float, *, since: float, now: float) -> bool:
-        """Whether *patience* [s], begun *since* [s], ends before the next probe."""
-        began = max(since, self.began)
-        return self.is_on and max(now, self._next, self._held) - began >= patience
+        """Whether *patience* [s], begun *since* [s], ends before the next probe.
+
+        It never does when that is due: then there is nothing to wait for.
+        """
+        resumes = max(now, self._next, self._held)
+        return self.wait(now) > 0 and resumes >= self.end_of(patience, since=since)
 
     def _pause(self, age: float) -> float:
         # A third of a probe less, for the first comes before its time.
         probes = max(FEWEST, REQUESTS - 1 / 3 - self._signs)
-        pause = max(MINUTE * self.base / probes, SHARE * age)
-        return min(self.cap, pause * (1 + JITTER * (self.draw() - 0.5)))
+        young = min(self.cap, MINUTE * self.base / probes)
+        pause = max(young, min(LONGEST, SHARE * age), LEAST)
+        return pause * (1 + JITTER * (self.draw() - 0.5))

@@ -61,6 +61,8 @@ class Scheduler:
     _pausing: set[Batch] = field(init=False, factory=set)
     _calls: set[Call] = field(init=False, factory=set)
     _budget: RetryBudget = field(init=False, factory=RetryBudget)
+    # Requests that were answered.
+    _answers: int = field(init=False, default=0)
     _closed: OCRError | None = field(init=False, default=None)
     _work: anyio.Event = field(init=False, factory=anyio.Event)
     _idle: anyio.Event = field(init=False, factory=anyio.Event)
@@ -123,9 +125,11 @@ class Scheduler:
         batches = [*self.in_flight, *self._pausing]
         return [*self.turns, *(job for batch in batches for job in batch.jobs)]
 
-    def _give_up(self, is_meant: Callable[[Job], bool]) -> None:
+    def _give_up(
+        self, is_meant: Callable[[Job], bool], batches: Iterable[Batch] | None = None
+    ) -> None:
         """Count the attempts under way of jobs that will not wait for them."""
-        for batch in self.in_flight:
+        for batch in self.in_flight if batches is None else batches:
             for job in filter(is_meant, batch.jobs):
                 job.attempting += anyio.current_time() - batch.began
                 if job.id in batch.sent and job.is_wanted:
@@ -158,9 +162,10 @@ class Scheduler:
         try:
             while True:
                 # A pause may end sooner than was known when it began.
-                with anyio.move_on_after(self._wait()):
+                with anyio.move_on_after(min(self._wait(), self._patience())):
                     await self._work.wait()
                 self._work = anyio.Event()
+                self._despair()
                 # Calls of the same turn of the loop get to share a request.
                 await anyio.lowlevel.checkpoint()
                 while self._wait() <= 0:
@@ -248,21 +253,34 @@ class Scheduler:
             self.traffic.fail(
                 ended.failure, began=batch.began, now=now, in_flight=in_flight, probe=probe
             )
-            self._despair(now)
         elif ended.sent:
+            self._answers += 1
             self.traffic.succeed(
                 began=batch.began, now=now, in_flight=in_flight, is_overloaded=ended.is_overload
             )
         else:
-            self.traffic.withdraw(now, probe=batch.is_probe)
+            self.traffic.withdraw(now, probe=batch.is_probe, was_sent=bool(batch.sent))
 
-    def _despair(self, now: float) -> None:
-        """Fail what waits for longer than its call has patience."""
-        hopeless = {
-            call: error for call in self._calls if (error := self.traffic.despair(call, now))
-        }
-        for job in self.turns.remove(lambda job: job.call in hopeless):
-            self.ledger.fail(job, hopeless[job.call])
+    def _despair(self) -> None:
+        """Fail what waits for longer than its call has patience, be it on a probe."""
+        now = anyio.current_time()
+        despairs = {call: self.traffic.despair(call, now) for call in self._calls}
+        hopeless = {call: error for call, error in despairs.items() if error}
+        if hopeless:
+            self._give_up(
+                lambda job: job.call in hopeless, [b for b in self.in_flight if b.is_probe]
+            )
+            probed = [job for b in self.in_flight if b.is_probe for job in b.jobs]
+            for job in [*self.turns, *probed]:
+                if job.call in hopeless:
+                    self.ledger.fail(job, hopeless[job.call])
+            self._tidy()
+
+    def _patience(self) -> float:
+        """Return how long [s] until the patience of some call ends; for ever without an outage."""
+        now, outage = anyio.current_time(), self.traffic.outage
+        ends = (outage.end_of(call.patience, since=call.opened) for call in self._calls)
+        return min((end - now for end in ends if end > now), default=float("inf"))
 
     async def _pause(self, batch: Batch, seconds: float) -> None:
         """Wait, then put what is left of *batch* before all that is queued."""
@@ -307,7 +325,7 @@ class Scheduler:
     ) -> float | None:
         """Return how long [s] to wait before another attempt; None if there is to be none."""
         is_whole = ended.failure is error
-        is_free = is_whole and self.traffic.outage.is_on and not job.call.is_hurried
+        is_free = is_whole and self._is_excused(job)
         verdict = judge(error, shared=is_whole and ended.sent > 1, crashed=job.crashed)
         job.crashed = job.crashed or (is_whole and error.status in CRASHED)
         if is_free and (verdict is Verdict.RESEND or is_turned_away(error)):
@@ -327,6 +345,17 @@ class Scheduler:
             self._convict(job.isolation, error)
             return None
         return self._resend_after(job, error)
+
+    def _is_excused(self, job: Job) -> bool:
+        """Whether an attempt of *job* that was turned away is the outage's fault alone.
+
+        It is not where others were answered since the first time.
+        """
+        if not self.traffic.outage.is_on:
+            return False
+        if job.turned_away is None:
+            job.turned_away = self._answers
+        return job.turned_away == self._answers and not job.call.is_hurried
 
     def _resend_after(self, job: Job, error: OCRError) -> float | None:
         pause = self.retry.resend_after(

@@ -80,9 +80,12 @@ class Traffic:
             self.limit.overload(began=began, now=now)
         self._tell_limit(before)
 
-    def withdraw(self, now: float, *, probe: bool) -> None:
-        """Count a request that was given up before it ended."""
-        self.outage.miss(now, probe=probe)
+    def withdraw(self, now: float, *, probe: bool, was_sent: bool) -> None:
+        """Count a request that was given up before it ended, or that was never made."""
+        if was_sent:
+            self.outage.miss(now, probe=probe)
+        else:
+            self.outage.release(probe=probe)
 
     def _end_outage(self, now: float) -> None:
         if self._is_told:

@@ -249,7 +249,11 @@ def service_error(
     )
 
 
-_NO_CREDITS = re.compile(r"\bcredits?\b", re.IGNORECASE)
+_NO_CREDITS = re.compile(
+    r"\bcredits? (limits?|exceeded|exhausted)\b"
+    r"|\b(no|not enough|insufficient|out of)( \w+)? credits?\b",
+    re.IGNORECASE,
+)
 _NOT_ALLOWED = re.compile(r"\bauthorization\b|\binvalid token\b|\bnot allowed to\b", re.IGNORECASE)
 """Words that tell more than the code beside them: "no credits" comes as 401, 402, 403, 429 or 200.
 Source: clients of the service found in public, read in 2026-08."""
