@@ -163,6 +163,21 @@ async def test_redirects_are_not_followed() -> None:
     assert server.connections == 1
 
 
+@pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
+async def test_a_redirect_to_no_address_is_one_too(library: Any) -> None:
+    """One of the libraries calls it an error of the protocol; what it means is the same."""
+
+    async def redirect(connection: Connection) -> None:
+        await connection.read_request()
+        await connection.answer(b"", status="302 Found", more="Location: https://[::1\r\n")
+
+    async with faulty_server(redirect) as server, library.AsyncClient() as client:
+        outcome = await failure_of(server.url, http_client=client)
+    assert isinstance(outcome.error, AddressError)
+    assert outcome.error.status == 302
+    assert str(outcome.error).startswith("302")
+
+
 async def test_large_bodies_arrive_whole() -> None:
     """What is streamed in pieces is, byte for byte, the JSON of the records."""
     image = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4000
