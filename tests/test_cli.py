@@ -1,5 +1,6 @@
 """The command line: words in; texts or JSON lines, totals and an exit code out."""
 
+import base64
 import io
 import json
 import os
@@ -17,6 +18,7 @@ import pytest
 from attrs import define, field, frozen
 from PIL import Image, ImageDraw, ImageFont
 
+from tests.loopback import Site, answer
 from ximilar_ocr_async.cli import main
 from ximilar_ocr_async.emulator.engines import Reading
 from ximilar_ocr_async.emulator.engines.scripted import ScriptedEngine
@@ -402,6 +404,7 @@ def test_help_of_commands_shows_their_options(cli: CLI) -> None:
     for command, options in (
         ("read", "--lang --concurrency --max-records --local --output --format --quiet"),
         ("serve", "--port --allow-urls --allow-private-urls --faults"),
+        ("serve", "--gpt-url --gpt-model --scripted-gpt"),
     ):
         ran = cli(command, "--help")
         assert ran.code == 0
@@ -542,6 +545,75 @@ def test_serve_shows_planned_faults(tmp_path: Path) -> None:
             rest = process.stdout.read(), process.stderr.read()
     assert told == "faults: lost_replies 1.0, credits 1, seed 0\n"
     assert (process.returncode, rest) == (0, ("", ""))
+
+
+def ask_a_prompt(url: str) -> Any:
+    """Return what the service at *url* answers to a prompt on an image without text."""
+    blank = io.BytesIO()
+    Image.new("RGB", (64, 64), "white").save(blank, "PNG")
+    image = base64.b64encode(blank.getvalue()).decode()
+    replied = httpx.post(
+        f"{url}/ocr/v2/read_gpt",
+        json={"records": [{"_base64": image, "prompt": "what?"}]},
+        headers={"Authorization": "Token abc"},
+        timeout=60,
+    )
+    return replied.json()["records"][0]["_gpt"]
+
+
+def test_serve_says_that_its_answers_are_scripted() -> None:
+    """The service says so when it starts, and in each answer."""
+    with start("serve", "--port", "0", "--scripted-gpt") as process:
+        url = process.stdout.readline().split()[2].rstrip(",")
+        told = process.stdout.readline()
+        try:
+            gpt = ask_a_prompt(url)
+        finally:
+            process.send_signal(signal.SIGINT)
+            rest = process.stdout.read(), process.stderr.read()
+    assert told == "GPT answers are SCRIPTED: no language model is asked\n"
+    assert gpt["json_result"]["scripted"] is True
+    assert (process.returncode, rest) == (0, ("", ""))
+
+
+def test_serve_asks_a_language_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service names its model, asks it with the key of the environment, and shows no key."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    message = {"role": "assistant", "content": "nothing at all"}
+    completion = answer(json.dumps({"choices": [{"message": message}]}).encode())
+    with Site(completion).open() as model:
+        where = f"http://127.0.0.1:{model.port}/v1"
+        words = ("--gpt-url", where, "--gpt-model", "tiny")
+        with start("serve", "--port", "0", *words) as process:
+            url = process.stdout.readline().split()[2].rstrip(",")
+            told = process.stdout.readline()
+            try:
+                gpt = ask_a_prompt(url)
+            finally:
+                process.send_signal(signal.SIGINT)
+                rest = process.stdout.read(), process.stderr.read()
+    assert told == f"GPT answers come from tiny at {where}\n"
+    assert (gpt["result"], "json_result" in gpt) == ("nothing at all", False)
+    assert b"Authorization: Bearer sk-secret\r\n" in model.asked[0]
+    assert (process.returncode, rest) == (0, ("", ""))
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--gpt-model", "tiny"], "--gpt-url and --gpt-model go together"),
+        (["--gpt-url", "https://llm.example"], "--gpt-url and --gpt-model go together"),
+        (["--scripted-gpt", "--gpt-model", "tiny"], "--scripted-gpt asks no language model: "),
+        (["--gpt-url", "http://llm.example", "--gpt-model", "tiny"], "--gpt-url: base_url is "),
+    ],
+)
+def test_a_language_model_that_cannot_be_asked_is_told(
+    cli: CLI, words: list[str], message: str
+) -> None:
+    """Half a language model, or one that plain http would lead to, exits with 2."""
+    ran = cli("serve", *words)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"ximilar-ocr: {message}")
 
 
 def test_a_plan_that_is_none_is_told(cli: CLI) -> None:

@@ -18,6 +18,7 @@ from ximilar_ocr_async.emulator.contract import DETAILS, READ, Reply, Request
 from ximilar_ocr_async.emulator.engines.scripted import ScriptedEngine
 from ximilar_ocr_async.emulator.faults import (
     LOST,
+    OF_JOBS,
     OF_RECORDS,
     OF_REQUESTS,
     REFUSED,
@@ -36,6 +37,7 @@ PLANS = st.builds(
     seed=SEEDS,
     **dict.fromkeys(OF_REQUESTS, st.floats(0, 1 / len(OF_REQUESTS))),
     **dict.fromkeys(OF_RECORDS, st.floats(0, 1 / len(OF_RECORDS))),
+    **dict.fromkeys(OF_JOBS, st.floats(0, 1 / len(OF_JOBS))),
 )
 
 
@@ -56,6 +58,8 @@ def test_shares_are_approached(plan: FaultPlan) -> None:
     for place in range(MAX_RECORDS):
         met = Counter(lot.records[place] for lot in lots)
         assert all(is_near(met[name], getattr(plan, name), DRAWS) for name in OF_RECORDS)
+    met = Counter(plan.draw_job(number) for number in range(DRAWS))
+    assert all(is_near(met[name], getattr(plan, name), DRAWS) for name in OF_JOBS)
 
 
 @given(plan=PLANS, numbers=st.lists(st.integers(0, 10**6)))
@@ -72,6 +76,9 @@ def test_draws_are_the_same_in_every_release() -> None:
     names = {"": ".", "unavailable": "u", "lost_replies": "l", "record_errors": "e"}
     assert "".join(names[lot.fault] for lot in lots) == ".u.uu..ululuuuluuu.u"
     assert "".join(names[name] for name in lots[0].records) == ".e.e......"
+    plan = FaultPlan(seed=7, failed_jobs=0.3, lost_submits=0.3)
+    names = {"": ".", "failed_jobs": "f", "lost_submits": "l"}
+    assert "".join(names[plan.draw_job(number)] for number in range(20)) == "llflll..l.fll.f.ff.."
 
 
 def test_seeds_draw_different_faults() -> None:
@@ -131,6 +138,9 @@ def test_outages_begin_and_end() -> None:
         ({"crashed": float("nan")}, "crashed is nan, expected a number from 0 to 1"),
         ({"seed": 1.5}, "seed is 1.5, expected a whole number"),
         ({"seed": True}, "seed is True, expected a whole number"),
+        ({"no_gpt": 1}, "no_gpt is 1, expected true or false"),
+        ({"lost_submits": 2}, "lost_submits is 2, expected a number from 0 to 1"),
+        ({"failed_jobs": 0.6, "lost_submits": 0.5}, "+ lost_submits is 1.1, the most is 1"),
         ({"retry_after": -1}, "retry_after is -1, expected a number, the least is 0"),
         ({"credits": 1.5}, "credits is 1.5, expected a whole number, the least is 0"),
         ({"outages": 3}, "outages has 3, expected pairs (start, length) of at least 0 [s]"),
@@ -172,9 +182,9 @@ def write(folder: Path, text: str) -> Path:
 
 def test_a_plan_is_loaded(tmp_path: Path) -> None:
     """The keys of a file are the plan's attributes."""
-    path = write(tmp_path, "seed = 3\nunavailable = 0.1\noutages = [[60, 30.5]]\ncredits = 9\n")
+    path = write(tmp_path, "seed = 3\nunavailable = 0.1\noutages = [[60, 30.5]]\nno_gpt = true\n")
     plan = FaultPlan.load(path)
-    assert plan == FaultPlan(seed=3, unavailable=0.1, outages=((60.0, 30.5),), credits=9)
+    assert plan == FaultPlan(seed=3, unavailable=0.1, outages=((60.0, 30.5),), no_gpt=True)
     assert FaultPlan.load(str(path)) == plan
     assert FaultPlan.load(write(tmp_path, "")) == FaultPlan()
 

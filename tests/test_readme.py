@@ -14,7 +14,7 @@ import ximilar_ocr_async
 from tests.world import World
 from ximilar_ocr_async import OCRError
 from ximilar_ocr_async.emulator.engines.scripted import ScriptedEngine
-from ximilar_ocr_async.emulator.faults import OF_RECORDS, OF_REQUESTS, FaultPlan
+from ximilar_ocr_async.emulator.faults import OF_JOBS, OF_RECORDS, OF_REQUESTS, FaultPlan
 from ximilar_ocr_async.emulator.server import serving
 from ximilar_ocr_async.emulator.service import Service
 
@@ -105,5 +105,5 @@ def test_the_fault_plan_loads_as_printed(tmp_path: Path) -> None:
     path.write_text(block, encoding="utf-8")
     assert FaultPlan.load(path).credits == 10000
     rows = [line.partition(" | ")[0] for line in README.splitlines() if line.startswith("| `")]
-    for name in (*OF_REQUESTS, *OF_RECORDS, "poison"):
+    for name in (*OF_REQUESTS, *OF_RECORDS, *OF_JOBS, "poison"):
         assert any(f"`{name}`" in row for row in rows), name

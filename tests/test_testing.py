@@ -1,11 +1,13 @@
 """What users test their own programs with: the service in process, planned faults, virtual time."""
 
+import json
 from hashlib import sha256
 from typing import Any
 
 import anyio
 import httpx
 import pytest
+from attrs import define, field
 
 from ximilar_ocr_async import (
     AuthError,
@@ -17,7 +19,8 @@ from ximilar_ocr_async import (
     RetryPolicy,
 )
 from ximilar_ocr_async.emulator.contract import READ
-from ximilar_ocr_async.testing import FaultPlan, InProcessService, virtual_time
+from ximilar_ocr_async.emulator.submissions import REQUESTS
+from ximilar_ocr_async.testing import FaultPlan, InProcessService, ScriptedGPT, virtual_time
 
 pytest_plugins = ["ximilar_ocr_async.testing.fixtures"]
 
@@ -154,6 +157,158 @@ async def test_the_service_shows_what_came() -> None:
     assert repr(service) == (
         "<InProcessService, 1 requests, 5 records, 5 billed, faults: credits 12, seed 1>"
     )
+
+
+# --- Prompts and asynchronous requests
+
+
+@pytest.mark.anyio
+async def test_prompts_are_answered_by_a_script() -> None:
+    """A service that was given a script answers prompts, three times as dear; others fail them."""
+    service = InProcessService(texts="some text", gpt=ScriptedGPT({"what?": '{"kind": "text"}'}))
+    async with service.session() as session:
+        record = await session.read(PNG, prompt="what?")
+    assert record.gpt is not None
+    assert record.gpt.json_result == {"kind": "text"}
+    assert "some text" in str(record.gpt.full_prompt)
+    assert (service.billed, service.spent) == (1, 15)
+    async with InProcessService().session(retry=RetryPolicy(attempts=1)) as session:
+        [outcome] = await session.read_all([PNG], prompt="what?")
+    assert not outcome.ok
+    assert "no language model is asked here" in str(outcome.error)
+
+
+@pytest.mark.anyio
+async def test_an_unscripted_answer_names_itself() -> None:
+    """Untold, the script's answer says that no language model was asked."""
+    async with InProcessService(gpt=ScriptedGPT()).session() as session:
+        record = await session.read(PNG, prompt="what?")
+    assert record.gpt is not None
+    assert record.gpt.json_result["scripted"] is True
+
+
+async def submit(http: httpx.AsyncClient, **fields: Any) -> str:
+    """Submit an image to be read; return the name of the job."""
+    records = [{"_url": "https://images.example/a"}]
+    answer = await http.post(REQUESTS, json={"type": "ocr", "records": records, **fields})
+    assert (answer.status_code, answer.json()["status"]) == (201, "CREATED")
+    return str(answer.json()["id"])
+
+
+async def state(http: httpx.AsyncClient, name: str) -> str:
+    """Return where a job stands."""
+    return str((await http.get(f"{REQUESTS}{name}/status")).json().get("status"))
+
+
+def asking(service: InProcessService) -> httpx.AsyncClient:
+    """Make a client that has a token."""
+    http = service.client()
+    http.headers["Authorization"] = "Token abc"
+    return http
+
+
+@pytest.mark.anyio
+async def test_jobs_are_worked_off_without_ado() -> None:
+    """A job submitted in process goes its way by itself, and is gone two weeks later."""
+    service = InProcessService(latency=60)
+    async with asking(service) as http:
+        names = [await submit(http) for _ in range(2)]
+        seen = []
+        for pause in (1, 60, 60, 14 * 24 * HOUR):
+            await anyio.sleep(pause)
+            seen.append([await state(http, name) for name in names])
+    assert seen == [
+        ["PROCESSING", "CREATED"],
+        ["DONE", "PROCESSING"],
+        ["DONE", "DONE"],
+        ["None", "None"],
+    ]
+    assert service.bills == {"https://images.example/a": 2}
+
+
+@pytest.mark.anyio
+async def test_the_list_of_jobs_leads_back_to_the_service() -> None:
+    """Links and times are of the service in process."""
+    async with asking(InProcessService()) as http:
+        for _ in range(11):
+            await submit(http)
+        first = (await http.get(REQUESTS)).json()
+        assert first["next"] == "https://localhost/account/v2/request/?page=2"
+        [row] = (await http.get(first["next"])).json()["results"]
+    assert row["created"].startswith("2026-01-01T00:00:00")
+
+
+def test_a_service_outlives_event_loops() -> None:
+    """A job that one event loop left undone is done in another, when one more is submitted."""
+    service = InProcessService(latency=60)
+
+    async def submit_and_leave(pause: float) -> list[str]:
+        async with asking(service) as http:
+            await submit(http)
+            await anyio.sleep(pause)
+            return [row["status"] for row in (await http.get(REQUESTS)).json()["results"]]
+
+    for backend in ("asyncio", "trio"):
+        for pause, states in ((0, {"CREATED", "PROCESSING"}), (1, {"CREATED", "PROCESSING"})):
+            name, options = virtual_time(backend)
+            left = anyio.run(submit_and_leave, pause, backend=name, backend_options=options)
+            assert set(left) <= states
+    name, options = virtual_time()
+    done = anyio.run(submit_and_leave, HOUR, backend=name, backend_options=options)
+    assert done == ["DONE"] * 5
+
+
+@define
+class Receiver(httpx.AsyncBaseTransport):
+    """Stands for the program behind a webhook: answers, or sleeps first."""
+
+    status: int = 200
+    seconds: float = 0
+    received: list[tuple[str, str, Any]] = field(factory=list)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Receive."""
+        await anyio.sleep(self.seconds)
+        body = json.loads(await request.aread())
+        self.received.append((str(request.url), request.headers["X-Secret"], body))
+        return httpx.Response(self.status)
+
+
+HOOK = {"endpoint": "https://mine.example/hook", "headers": {"X-Secret": "hush"}}
+
+
+@pytest.mark.anyio
+async def test_webhooks_come_to_the_program() -> None:
+    """What is behind a webhook's address is told, in process, of the job that is done."""
+    receiver = Receiver()
+    async with asking(InProcessService(receiver=receiver)) as http:
+        name = await submit(http, webhook=HOOK)
+        await anyio.wait_all_tasks_blocked()
+        done = (await http.get(REQUESTS + name)).json()
+    [(url, secret, news)] = receiver.received
+    assert (url, secret) == (HOOK["endpoint"], "hush")
+    assert news["id"] == name
+    assert news["response"]["records"] == done["response"]["records"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "receiver, told",
+    [
+        (None, "there is no receiver"),
+        (Receiver(status=500), "the receiver answered 500"),
+        (Receiver(seconds=HOUR), "TimeoutError"),
+    ],
+)
+async def test_a_webhook_that_does_not_come_is_logged(
+    caplog: pytest.LogCaptureFixture, receiver: Receiver | None, told: str
+) -> None:
+    """Without a receiver that takes it the news are lost, and the job is done all the same."""
+    async with asking(InProcessService(receiver=receiver)) as http:
+        name = await submit(http, webhook=HOOK)
+        await anyio.sleep(HOUR)
+        assert await state(http, name) == "DONE"
+    assert told in caplog.text
 
 
 # --- Faults

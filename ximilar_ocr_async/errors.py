@@ -15,6 +15,7 @@
     ├── ReplyLost                    the network: sent, but no whole answer came; maybe billed
     │   └── RequestTimeout           the service: it took longer than the timeout; maybe billed
     ├── ReplyError                   the service: its answer makes no sense; maybe billed
+    ├── ExtractionError              the model: its answer does not fit the class; paid for
     └── ServiceError                 the service answered with a failing status
         ├── AuthError                the account: the token or the plan does not allow this
         ├── RateLimited              the program: too many requests; wait
@@ -23,6 +24,7 @@
 """
 
 from copy import copy
+from typing import Any
 
 
 class OCRError(Exception):
@@ -101,6 +103,33 @@ class RequestTimeout(ReplyLost):
 
 class ReplyError(OCRError):
     """The service's answer cannot be understood. It may have been billed; report it."""
+
+
+class ExtractionError(OCRError):
+    """The language model's answer does not fit the class. It was paid for; see ``faults``.
+
+    Attributes:
+        faults: What does not fit, each with its address, such as ``$.lines[2]: expected an object,
+            got 7``; empty where no answer was found at all.
+        answer: What the model wrote, whole; the message shows its beginning.
+        record: What was paid for: the `Record`, with the text of the image.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        faults: tuple[str, ...] = (),
+        answer: str = "",
+        record: Any = None,
+        status: int | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, status=status, request_id=request_id, retry_after=retry_after)
+        self.faults = faults
+        self.answer = answer
+        self.record = record
 
 
 class ServiceError(OCRError):

@@ -14,6 +14,9 @@ BASE_URL = "https://api.ximilar.com"
 MAX_RECORDS = 10
 """Records in one request, at most. Source: docs."""
 
+CREDITS = {"read": 5, "read_gpt": 15}
+"""What a record costs, by endpoint. Source: https://www.ximilar.com/pricing, read 2026-08-28."""
+
 LANGUAGES = {
     "en": "english",
     "zh": "chinese",
@@ -40,6 +43,13 @@ MAX_BATCH_BYTES = 32 * 1024 * 1024
 
 MAX_RESPONSE_BYTES = 32 * 1024 * 1024
 """[bytes] of an answer, decompressed. Source: judgement; 10 records of 100 texts take 0.25 MB."""
+
+MAX_PROMPT_TOKENS = 1000
+"""Tokens of a prompt. Source: docs, "1000 tokens per record (image)"."""
+
+BYTES_PER_TOKEN = 4
+"""[bytes of UTF-8] in a token of a prompt, about. Source: judgement; the service's tokenizer is not
+known, and those of OpenAI's models take some 4 letters of English or 1.3 signs of Chinese."""
 
 CONNECT_TIMEOUT = 10.0
 """[s] Source: judgement; the service is one TCP and one TLS handshake away."""
@@ -77,3 +87,20 @@ def check_patience(patience: float) -> None:
     """Raise `OptionError` when *patience* is no number of seconds; it may be infinite."""
     if patience != inf:
         check_at_least("patience", patience, 0.0)
+
+
+def check_prompt(prompt: str, name: str = "prompt") -> str:
+    """Return *prompt*; raise `OptionError` when it is blank, or too long for the service.
+
+    Args:
+        prompt: For the language model.
+        name: Of it, for the message.
+    """
+    if not isinstance(prompt, str):
+        raise OptionError(f"{name} is a {type(prompt).__name__}, expected a string")
+    if not prompt.strip():
+        raise OptionError(f"{name} is blank, so there is nothing to ask")
+    tokens = -(-len(prompt.encode(errors="surrogatepass")) // BYTES_PER_TOKEN)
+    if tokens > MAX_PROMPT_TOKENS:
+        raise OptionError(f"{name} is about {tokens:,} tokens, the limit is {MAX_PROMPT_TOKENS:,}")
+    return prompt

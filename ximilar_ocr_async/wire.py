@@ -1,7 +1,8 @@
 """The service's JSON, both ways: images to a request body, an answer to records or errors.
 
-The one owner of cattrs. Decoding is tolerant: unknown keys are kept, null means absent, and only
-what cannot be understood at all becomes an error, for that record alone.
+Here cattrs knows the service's classes, in `structuring` the user's. Decoding is tolerant: unknown
+keys are kept, null means absent, and only what cannot be understood at all becomes an error, for
+that record alone.
 Source: https://docs.ximilar.com/text/ocr and the vendor's clients, read in 2026-08.
 """
 

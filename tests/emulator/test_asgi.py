@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
@@ -15,6 +16,7 @@ from ximilar_ocr_async.emulator.engines.scripted import ScriptedEngine
 from ximilar_ocr_async.emulator.faults import PAGE, FaultPlan
 from ximilar_ocr_async.emulator.server import serving
 from ximilar_ocr_async.emulator.service import Service
+from ximilar_ocr_async.emulator.submissions import REQUESTS
 
 TOKEN = {"Authorization": "Token abc"}
 
@@ -103,6 +105,43 @@ async def test_half_a_surrogate_pair_comes_back() -> None:
     assert answer.json()["records"][0]["mine"] == "\ud800"
 
 
+# --- Asynchronous requests
+
+JOB = {"type": "ocr", "records": [{"_base64": "b25l"}]}
+
+
+@pytest.mark.anyio
+async def test_jobs_are_worked_off_in_the_lifespan() -> None:
+    """What is submitted while the application runs is done, and links lead back to it."""
+    service = Service(ScriptedEngine(latency=60))
+    application = app(service)
+    async with (
+        application.router.lifespan_context(application),
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(application),
+            base_url="https://service.example:8443",
+            headers=TOKEN,
+        ) as http,
+    ):
+        for _ in range(11):
+            assert (await http.post(REQUESTS, json=JOB)).status_code == 201
+        first = (await http.get(REQUESTS, params={"status": "CREATED"})).json()
+        await anyio.sleep(3600)
+        done = (await http.get(REQUESTS, params={"status": "DONE"})).json()
+    assert first["next"] == (
+        "https://service.example:8443/account/v2/request/?status=CREATED&page=2"
+    )
+    assert (done["count"], len(done["results"])) == (11, 10)
+
+
+@pytest.mark.anyio
+async def test_without_a_lifespan_nothing_is_submitted() -> None:
+    """An application that is only called, not run, says that nobody would do the work."""
+    async with client(Service(ScriptedEngine())) as http:
+        assert (await http.post(REQUESTS, json=JOB)).status_code == 501
+        assert (await http.get(REQUESTS)).json()["count"] == 0
+
+
 # --- Faults
 
 
@@ -153,4 +192,13 @@ def test_a_stalled_request_times_out_over_a_socket(capfd: pytest.CaptureFixture[
         with pytest.raises(httpx.ReadTimeout):
             http.post(READ, content=body(), timeout=httpx.Timeout(60, read=0.1))
         assert service.billed == 0
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_lost_submission_is_broken_over_a_socket(capfd: pytest.CaptureFixture[str]) -> None:
+    """The client meets a broken protocol and finds its job in the list, and no fuss is made."""
+    with served(FaultPlan(lost_submits=1)) as (_, http):
+        with pytest.raises(httpx.RemoteProtocolError, match="without sending complete"):
+            http.post(REQUESTS, json=JOB)
+        assert http.get(REQUESTS).json()["count"] == 1
     assert capfd.readouterr() == ("", "")

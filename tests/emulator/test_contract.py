@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -63,6 +64,14 @@ SAMPLE_REPLY: dict[str, Any] = {
     "statistics": {"processing time": 5.054640769958496},
 }
 """The reply to a request of one URL. Source: https://docs.ximilar.com/text/ocr, read in 2026-08."""
+
+SAMPLE_GPT: dict[str, Any] = {
+    "full_prompt": "Instruction: based on the following result from ocr system what is the name and"
+    " type of the card as json result ({'name':'', 'type': ''}) \nInput: BASIC MewV \nResult:",
+    "result": "{'name': 'Mew V', 'type': 'Basic'}",
+    "json_result": {"name": "Mew V", "type": "Basic"},
+}
+"""What a prompt adds to a record, its text shortened. Source: as above."""
 
 WORD = Text("BASIC", ((285.0, 221.0), (384.0, 229.0), (382.0, 256.0), (283.0, 248.0)), 0.95)
 READING = Reading(1140, 1520, (WORD, Text("MewV")))
@@ -192,8 +201,8 @@ def test_a_wrong_token_is_not_authorised(path: str, header: str | None) -> None:
 
 @pytest.mark.parametrize("token", [None, "abc"])
 def test_the_account_tells_what_was_billed(token: str | None) -> None:
-    """The account's details count five credits for each record billed; any token may be good."""
-    answered = accept(Request("GET", DETAILS, "Token abc"), token=token, billed=3)
+    """The account's details count the credits that were spent; any token may be good."""
+    answered = accept(Request("GET", DETAILS, "Token abc"), token=token, spent=15)
     assert isinstance(answered, Reply)
     assert answered.status == 200
     assert answered.document["credits_counter"] == 15
@@ -202,7 +211,7 @@ def test_the_account_tells_what_was_billed(token: str | None) -> None:
 def test_neither_token_nor_image_is_shown() -> None:
     """What requests and tasks print holds no token, no body and no image."""
     shown = repr(Request("POST", READ, "Token secret", b"secret"))
-    assert "secret" not in shown + repr(Task({}, "en", image=b"secret"))
+    assert "secret" not in shown + repr(Task("read", {}, "en", image=b"secret"))
 
 
 # --- Bodies
@@ -302,22 +311,33 @@ def test_a_record_has_some_source(record: dict[str, Any]) -> None:
     assert fault(record).args == (400, "a record needs _url or _base64, a string")
 
 
-def test_there_is_no_language_model() -> None:
-    """A record with a prompt fails with 501 and the reason."""
-    told = fault({"_url": "u", "prompt": "what is it?"}, path=READ_GPT)
-    assert told.args == (501, "this local service has no language model to prompt")
+def test_a_prompt_is_for_the_language_model() -> None:
+    """A record of read_gpt keeps its prompt, which costs more than reading."""
+    [asked] = tasks({"_url": "u", "prompt": "what is it?"}, path=READ_GPT)
+    [read] = tasks({"_url": "u"})
+    assert (asked.prompt, asked.fault, read.prompt) == ("what is it?", None, None)
+    assert (asked.credits, read.credits) == (15, 5)
 
 
-@pytest.mark.parametrize("record", [{"_url": "u"}, {"_url": "u", "prompt": ""}])
-def test_without_a_prompt_read_gpt_only_reads(record: dict[str, Any]) -> None:
+@pytest.mark.parametrize("prompt", [1, True, ["a"], {"a": 1}])
+def test_a_prompt_has_to_be_a_string(prompt: Any) -> None:
+    """A record with a prompt of another type fails."""
+    told = fault({"_url": "u", "prompt": prompt}, path=READ_GPT)
+    assert told.args == (400, "prompt must be a string")
+
+
+@pytest.mark.parametrize("prompt", [{}, {"prompt": ""}, {"prompt": None}])
+def test_without_a_prompt_read_gpt_only_reads(prompt: dict[str, Any]) -> None:
     """A record without a prompt is read, whichever endpoint was asked."""
-    assert tasks(record, path=READ_GPT)[0].fault is None
+    [task] = tasks({"_url": "u", **prompt}, path=READ_GPT)
+    assert (task.fault, task.prompt, task.credits) == (None, None, 15)
 
 
 def test_a_prompt_is_any_other_key_to_read() -> None:
     """Without the language model's endpoint a prompt is handed back and not looked at."""
     [task] = tasks({"_url": "u", "prompt": "what is it?"})
-    assert (task.fault, task.fields["prompt"]) == (None, "what is it?")
+    assert (task.fault, task.prompt) == (None, None)
+    assert task.fields["prompt"] == "what is it?"
 
 
 # --- Replies
@@ -375,3 +395,49 @@ def test_a_batch_may_be_read_in_part() -> None:
     }
     assert rows[0]["_ocr"]["full_text"] == "BASIC MewV"
     assert (rows[2]["_ocr"]["lang"], rows[2]["_ocr"]["lang_name"]) == ("ja", "japanese")
+
+
+# --- Prompts
+
+
+def answered(answer: str, prompt: str = "what is it?") -> dict[str, Any]:
+    """Return the part of a record that tells of the language model's *answer*."""
+    read = tasks({"_url": "u", "prompt": prompt}, path=READ_GPT)
+    reply = compose(read, [evolve(READING, answer=answer)], request_id="r", seconds=0.0)
+    [row] = reply.document["records"]
+    assert row["_ocr"]["full_text"] == "BASIC MewV"
+    assert row["prompt"] == prompt
+    gpt: dict[str, Any] = row["_gpt"]
+    return gpt
+
+
+def test_a_prompt_is_answered_in_the_shape_of_the_services_own() -> None:
+    """The full prompt is the service's own, and an answer that is an object is parsed."""
+    prompt = SAMPLE_GPT["full_prompt"].removeprefix("Instruction: ").partition(" \n")[0]
+    given = answered('{"name": "Mew V", "type": "Basic"}', prompt)
+    assert shape(given) == shape(SAMPLE_GPT)
+    assert given["full_prompt"] == SAMPLE_GPT["full_prompt"]
+    assert given["json_result"] == SAMPLE_GPT["json_result"]
+
+
+@given(answer=st.text() | JSON_VALUES.map(json.dumps))
+@example(answer="```json\n{}\n```")
+@example(answer="{'name': 'Mew V'}")
+@example(answer='{"a": NaN}')
+@example(answer="[" * 100_000)
+def test_any_answer_comes_back_as_it_is(answer: str) -> None:
+    """The answer's text is kept, and beside it what it says if it is a JSON object."""
+    try:
+        parsed = json.loads(answer, parse_constant=int)  # which refuses NaN
+    except (ValueError, RecursionError):
+        parsed = None
+    given = answered(answer)
+    assert given["result"] == answer
+    assert given.get("json_result", "none") == (parsed if isinstance(parsed, dict) else "none")
+
+
+def test_a_record_that_was_only_read_has_no_answer() -> None:
+    """Without a prompt there is nothing of the language model's."""
+    read = tasks({"_url": "u"}, path=READ_GPT)
+    [row] = compose(read, [READING], request_id="r", seconds=0.0).document["records"]
+    assert "_gpt" not in row

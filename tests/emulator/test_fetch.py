@@ -1,18 +1,16 @@
 """Fetching: a URL to the bytes behind it, and never to an address that is not public."""
 
-import socket
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from ipaddress import IPv4Network, IPv6Network
 from typing import TypeAlias
 
 import anyio
 import pytest
-from attrs import define, field
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.loopback import Site
 from ximilar_ocr_async.emulator.engines import Unreadable
 from ximilar_ocr_async.emulator.fetch import Fetch
 
@@ -24,60 +22,6 @@ SPECIAL: list[IPv4Network | IPv6Network] = [
     *map(IPv6Network, ("::/96", "::ffff:127.0.0.0/104", "64:ff9b::/96", "fc00::/7", "fe80::/10")),
 ]
 """Networks that are nobody's on the internet, or stand for such. Source: IANA's registries."""
-
-
-@define
-class Site:
-    """A web server on 127.0.0.1 that gives all the same *answer*, and keeps what it was asked.
-
-    Lives as long as its ``with`` block; without an answer it says nothing until the end of it.
-    """
-
-    answer: bytes | None
-    asked: list[bytes] = field(factory=list)
-    connections: int = 0
-    _listener: socket.socket = field(factory=lambda: socket.create_server(("127.0.0.1", 0)))
-    _over: threading.Event = field(factory=threading.Event)
-
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        return int(self._listener.getsockname()[1])
-
-    def url(self, host: str = "127.0.0.1") -> str:
-        """Return the address of an image on this site, called *host*."""
-        return f"http://{host}:{self.port}/image.png"
-
-    @contextmanager
-    def open(self) -> Iterator["Site"]:
-        """Answer until the block is left."""
-        thread = threading.Thread(target=self._accept)
-        thread.start()
-        try:
-            yield self
-        finally:
-            self._over.set()
-            socket.create_connection(("127.0.0.1", self.port)).close()
-            thread.join()
-            self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            connection, _ = self._listener.accept()
-            with connection:
-                if self._over.is_set():
-                    return
-                self.connections += 1
-                # The client may have left.
-                with suppress(OSError):
-                    self._talk(connection)
-
-    def _talk(self, connection: socket.socket) -> None:
-        self.asked.append(connection.recv(65536))
-        if self.answer is None:
-            self._over.wait()
-        else:
-            connection.sendall(self.answer)
 
 
 Open: TypeAlias = Callable[[bytes | None], Site]
@@ -230,7 +174,7 @@ async def test_a_url_that_leads_nowhere_is_refused(url: str, error: str) -> None
     """A broken address, an unknown name and a closed port are failures that say which."""
     told = await refused(Fetch(allow_private=True), url)
     assert told[0] == 400
-    assert told[1].startswith(f"the URL cannot be fetched: {error}")
+    assert told[1].startswith(f"the URL gives no answer: {error}")
 
 
 @given(url=st.text() | st.text().map("http://".__add__).map(lambda url: url.replace(".", "")))
@@ -267,7 +211,7 @@ async def test_an_image_has_a_limit(site: Site) -> None:
     size = len(IMAGE)
     assert await Fetch(allow_private=True, max_bytes=size)(site.url()) == IMAGE
     told = await refused(Fetch(allow_private=True, max_bytes=size - 1), site.url())
-    assert told == (413, f"the image is over {size - 1:,} bytes")
+    assert told == (413, f"the answer is over {size - 1:,} bytes")
 
 
 @pytest.mark.anyio
@@ -275,7 +219,7 @@ async def test_an_image_of_unknown_size_has_the_same_limit(opened: Open) -> None
     """A body without a Content-Length is taken until the limit."""
     site = opened(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 5_000_000)
     told = await refused(Fetch(allow_private=True, max_bytes=1000), site.url())
-    assert told == (413, "the image is over 1,000 bytes")
+    assert told == (413, "the answer is over 1,000 bytes")
 
 
 @pytest.mark.anyio
@@ -283,7 +227,7 @@ async def test_an_image_of_unknown_size_has_the_same_limit(opened: Open) -> None
 async def test_a_broken_answer_is_a_failure(opened: Open, answer: bytes) -> None:
     """Garbage, silence and a cut image are failures."""
     told = await refused(Fetch(allow_private=True), opened(answer).url())
-    assert told == (400, "the URL cannot be fetched: RemoteProtocolError")
+    assert told == (400, "the URL gives no answer: RemoteProtocolError")
 
 
 @pytest.mark.anyio

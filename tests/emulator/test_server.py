@@ -1,5 +1,6 @@
 """The server: the service on a loopback port, gone when it is no longer wanted."""
 
+import json
 import os
 import signal
 import socket
@@ -13,11 +14,14 @@ import httpx
 import pytest
 from attrs import define, field
 
+from tests.loopback import Site, answer
 from ximilar_ocr_async.emulator.contract import DETAILS, READ
 from ximilar_ocr_async.emulator.engines import Reading
 from ximilar_ocr_async.emulator.engines.scripted import ScriptedEngine
+from ximilar_ocr_async.emulator.gpt import OpenAIChat
 from ximilar_ocr_async.emulator.server import HOST, bind, serve, serving
 from ximilar_ocr_async.emulator.service import Service
+from ximilar_ocr_async.emulator.submissions import REQUESTS
 
 TOKEN = {"Authorization": "Token abc"}
 ONE_IMAGE = {"records": [{"_base64": "aGVsbG8="}]}
@@ -49,6 +53,38 @@ def test_the_service_answers_over_a_socket() -> None:
         read = http.post(url + READ, json=ONE_IMAGE)
         assert read.json()["records"][0]["_ocr"]["full_text"] == "hello"
         assert http.get(url + DETAILS).json()["credits_counter"] == 5
+
+
+def test_a_job_is_done_over_sockets() -> None:
+    """A language model's server is asked, and the webhook and the client get the same records."""
+    message = {"role": "assistant", "content": '{"name": "Mew V"}'}
+    completion = answer(json.dumps({"choices": [{"message": message}]}).encode())
+    with Site(completion).open() as model, Site(answer(b"")).open() as receiver:
+        gpt = OpenAIChat(f"http://127.0.0.1:{model.port}/v1", "tiny", "sk-secret")
+        hook = {"endpoint": receiver.url("localhost"), "headers": {"X-Secret": "hush"}}
+        records = [{"_base64": "aGVsbG8=", "prompt": "what is it?"}]
+        job = {"type": "ocr", "endpoint": "read_gpt", "records": records, "webhook": hook}
+        with serving(Service(ScriptedEngine("Mew"), gpt=gpt)) as url:
+            with httpx.Client(base_url=url, headers=TOKEN) as http:
+                name = http.post(REQUESTS, json=job).json()["id"]
+                receiver.heard.wait()
+                assert http.get(f"{REQUESTS}{name}/status").json() == {"status": "DONE"}
+                done = http.get(f"{REQUESTS}{name}").json()
+    assert b"Input: Mew" in model.asked[0]
+    [told] = receiver.asked
+    assert b"X-Secret: hush\r\n" in told
+    news = json.loads(told.partition(b"\r\n\r\n")[2])
+    assert (news["id"], news["response"]["records"]) == (name, done["response"]["records"])
+    assert done["response"]["records"][0]["_gpt"]["json_result"] == {"name": "Mew V"}
+
+
+def test_nobody_waits_for_a_job_when_the_block_is_left() -> None:
+    """A job that is being read is dropped with the service, however long it would take."""
+    engine = EndlessEngine()
+    with serving(Service(engine)) as url:
+        job = {"type": "ocr", **ONE_IMAGE}
+        assert httpx.post(url + REQUESTS, json=job, headers=TOKEN).status_code == 201
+        engine.begun.wait()
 
 
 def test_the_service_is_gone_afterwards() -> None:

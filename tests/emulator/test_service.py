@@ -8,9 +8,11 @@ import pytest
 from attrs import define, field
 
 from ximilar_ocr_async.emulator.asgi import app
-from ximilar_ocr_async.emulator.contract import DETAILS, READ
+from ximilar_ocr_async.emulator.contract import DETAILS, READ, READ_GPT
 from ximilar_ocr_async.emulator.engines import Unreadable
 from ximilar_ocr_async.emulator.engines.scripted import ScriptedEngine
+from ximilar_ocr_async.emulator.faults import FaultPlan
+from ximilar_ocr_async.emulator.gpt import ScriptedGPT
 from ximilar_ocr_async.emulator.service import INLINE, Service
 
 pytestmark = pytest.mark.anyio
@@ -47,10 +49,12 @@ def record(image: bytes, **fields: Any) -> dict[str, Any]:
     return {"_base64": base64.b64encode(image).decode(), **fields}
 
 
-async def read(service: Service, *records: dict[str, Any]) -> list[dict[str, Any]]:
+async def read(
+    service: Service, *records: dict[str, Any], path: str = READ
+) -> list[dict[str, Any]]:
     """Have *records* read, and return what came back for each."""
     async with client(service) as http:
-        answer = await http.post(READ, json={"records": records})
+        answer = await http.post(path, json={"records": records})
     assert answer.status_code == 200
     rows: list[dict[str, Any]] = answer.json()["records"]
     return rows
@@ -127,6 +131,59 @@ async def test_a_large_body_is_read_like_a_small_one() -> None:
     image = b"x" * INLINE
     [row] = await read(Service(ScriptedEngine({image: "large"})), record(image))
     assert row["_ocr"]["full_text"] == "large"
+
+
+async def test_prompts_are_answered() -> None:
+    """A record with a prompt has the language model's answer to it and to the image's text."""
+    gpt = ScriptedGPT(lambda prompt, text: f"{prompt} {text}")
+    rows = await read(
+        Service(ScriptedEngine(SCRIPT), gpt=gpt),
+        record(b"two", prompt="what is"),
+        record(b"one"),
+        path=READ_GPT,
+    )
+    assert rows[0]["_ocr"]["full_text"] == "second line"
+    assert rows[0]["_gpt"] == {
+        "full_prompt": "Instruction: what is \nInput: second line \nResult:",
+        "result": "what is second line",
+    }
+    assert "_gpt" not in rows[1]
+
+
+async def test_read_gpt_costs_three_times_as_much() -> None:
+    """Each record of read_gpt that was answered is 15 credits, and none that failed is any."""
+    service = Service(ScriptedEngine(SCRIPT), gpt=ScriptedGPT({"known": "{}"}))
+    asked = [record(b"one", prompt="known"), record(b"one"), record(b"one", prompt="unknown")]
+    rows = await read(service, *asked, path=READ_GPT)
+    assert codes(rows) == [200, 200, 422]
+    assert rows[2]["_status"]["text"] == "the script has no such prompt"
+    await read(service, record(b"one"))
+    async with client(service) as http:
+        details = (await http.get(DETAILS)).json()
+    assert (service.billed, service.spent, details["credits_counter"]) == (3, 35, 35)
+
+
+async def test_without_a_language_model_prompts_fail_by_themselves() -> None:
+    """A record with a prompt fails and says how to get an answer; its neighbour is read."""
+    engine = ScriptedEngine(SCRIPT)
+    rows = await read(
+        Service(engine), record(b"one", prompt="what?"), record(b"one"), path=READ_GPT
+    )
+    assert codes(rows) == [501, 200]
+    assert "serve with --gpt-url" in rows[0]["_status"]["text"]
+    assert "_ocr" not in rows[0]
+    assert engine.calls == 1
+
+
+async def test_a_plan_without_gpt_is_refused() -> None:
+    """Where the account's plan has no language model, read_gpt is refused and reading is not."""
+    service = Service(ScriptedEngine(), gpt=ScriptedGPT(), faults=FaultPlan(no_gpt=True))
+    async with client(service) as http:
+        refused = await http.post(READ_GPT, json={"records": [record(b"one", prompt="what?")]})
+    told = {"detail": "not allowed to access service OCR GPT"}
+    assert (refused.status_code, refused.json()) == (403, told)
+    assert codes(await read(service, record(b"one"))) == [200]
+    assert service.billed == 1
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,14 @@ MAX_BODY = 128 * 1024 * 1024
 
 
 def app(service: Service, *, max_body: int = MAX_BODY) -> Starlette:
-    """Make the application that carries requests of up to *max_body* [bytes] to *service*."""
+    """Make the application that carries requests of up to *max_body* [bytes] to *service*.
+
+    Its lifespan is when asynchronous requests are worked off.
+    """
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
     respond = partial(_respond, service, max_body)
-    return Starlette(routes=[Route("/{path:path}", respond, methods=methods)])
+    routes = [Route("/{path:path}", respond, methods=methods)]
+    return Starlette(routes=routes, lifespan=lambda _: service.jobs.working())
 
 
 class _BrokenResponse(Response):
@@ -46,8 +50,16 @@ async def _answer(service: Service, max_body: int, request: HTTPRequest) -> Repl
     body = await _body(request, max_body)
     if body is None:
         return refuse(413, f"the request is over {max_body:,} bytes")
-    authorization = request.headers.get("authorization")
-    return await service.answer(Request(request.method, request.url.path, authorization, body))
+    return await service.answer(
+        Request(
+            request.method,
+            request.url.path,
+            request.headers.get("authorization"),
+            body,
+            query=request.url.query,
+            origin=f"{request.url.scheme}://{request.url.netloc}",
+        )
+    )
 
 
 async def _body(request: HTTPRequest, limit: int) -> bytes | None:

@@ -19,6 +19,9 @@ from ximilar_ocr_async.limits import MAX_RECORDS, check_at_least
 NO_CREDITS = "credit limits reached"
 """Source: words that clients of others look for in the service's answers."""
 
+NO_GPT = "not allowed to access service OCR GPT"
+"""Source: a message to the vendor's own client, with another service's name in it."""
+
 PAGE = "<html><body><h1>Bad Gateway</h1></body></html>"
 """What a gateway says in the service's place."""
 
@@ -58,6 +61,9 @@ SPOILT: Mapping[str, type[Interference]] = {"lost_replies": Cut, "garbled": Garb
 OF_REQUESTS = (*REFUSED, *LOST, *SPOILT)
 RECORD_ERRORS, MISSING_RECORDS = "record_errors", "missing_records"
 OF_RECORDS = (RECORD_ERRORS, MISSING_RECORDS)
+RETRIED_JOBS, FAILED_JOBS, LIMITED_JOBS = "retried_jobs", "failed_jobs", "limited_jobs"
+LOST_SUBMITS = "lost_submits"
+OF_JOBS = (RETRIED_JOBS, FAILED_JOBS, LIMITED_JOBS, LOST_SUBMITS)
 
 
 def _check_share(_: "FaultPlan", attribute: "Attribute[float]", value: float) -> None:
@@ -77,6 +83,12 @@ def _check_seconds(_: "FaultPlan", attribute: "Attribute[float]", value: float) 
 
 def _check_count(_: "FaultPlan", attribute: "Attribute[int]", value: int) -> None:
     check_at_least(attribute.name, value, 0)
+
+
+def _flag(no_gpt: Any) -> bool:
+    if not isinstance(no_gpt, bool):
+        raise OptionError(f"no_gpt is {no_gpt!r}, expected true or false")
+    return no_gpt
 
 
 def _pairs(outages: Any) -> tuple[tuple[float, float], ...]:
@@ -120,11 +132,17 @@ class FaultPlan:
         missing_records: Share of records that are read and billed, but left out of the answer.
             These two are at most 1 together.
         poison: Share of images for which a request is refused as a whole with 400, nothing billed,
-            each time that they are sent, alone or with others.
+            each time that they are sent, alone or with others; an asynchronous request fails.
+        retried_jobs: Share of asynchronous requests that stand at RETRY first, and then go well.
+        failed_jobs: Share of them that end as FAILED, nothing read or billed.
+        limited_jobs: Share of them that end as API_LIMIT_EXCEEDED, nothing read or billed.
+        lost_submits: Share of them that are taken, and then the answer is cut off. These four are
+            at most 1 together.
         retry_after: [s] that 503 and 429 ask to wait.
         outages: (start, length) [s] since the first request: then all meet ``unavailable``.
-        credits: Records billed after which requests are refused with 403; those that are being
-            read by then are still answered.
+        credits: Records billed after which requests are refused with 403, asynchronous ones by
+            API_LIMIT_EXCEEDED; those that are being read by then are still answered.
+        no_gpt: Whether the account's plan is without ``read_gpt``, which is refused with 403.
     """
 
     seed: int = field(default=0, validator=_check_seed)
@@ -138,12 +156,17 @@ class FaultPlan:
     record_errors: float = field(default=0.0, validator=_check_share)
     missing_records: float = field(default=0.0, validator=_check_share)
     poison: float = field(default=0.0, validator=_check_share)
+    retried_jobs: float = field(default=0.0, validator=_check_share)
+    failed_jobs: float = field(default=0.0, validator=_check_share)
+    limited_jobs: float = field(default=0.0, validator=_check_share)
+    lost_submits: float = field(default=0.0, validator=_check_share)
     retry_after: float | None = field(default=None, validator=optional(_check_seconds))
     outages: tuple[tuple[float, float], ...] = field(default=(), converter=_pairs)
     credits: int | None = field(default=None, validator=optional(_check_count))
+    no_gpt: bool = field(default=False, converter=_flag)
 
     def __attrs_post_init__(self) -> None:
-        for names in (OF_REQUESTS, OF_RECORDS):
+        for names in (OF_REQUESTS, OF_RECORDS, OF_JOBS):
             total = fsum(getattr(self, name) for name in names)
             if total > 1 + ROUNDING:
                 raise OptionError(f"{' + '.join(names)} is {total:g}, the most is 1")
@@ -189,6 +212,11 @@ class FaultPlan:
         is_out = any(start <= seconds < start + length for start, length in self.outages)
         return Lot("unavailable" if is_out else fault, records)
 
+    def draw_job(self, number: int) -> str:
+        """Draw the fault of the asynchronous request before which *number* of them came, or ""."""
+        chance = random.Random(f"{self.seed}/job/{number}")  # noqa: S311 - it is to be repeated
+        return self._pick(OF_JOBS, chance.random())
+
     def _pick(self, names: Iterable[str], drawn: float) -> str:
         for name in names:
             drawn -= getattr(self, name)
@@ -200,6 +228,12 @@ class FaultPlan:
         """Whether the image named *key* spoils the requests that hold it."""
         digest = sha256(f"{self.seed}/{key}".encode(errors="surrogatepass")).digest()
         return int.from_bytes(digest[:6]) < self.poison * 2**48
+
+    def forbid(self, endpoint: str) -> Reply | None:
+        """Return what a request to *endpoint* is answered that the account's plan is without."""
+        if self.no_gpt and endpoint == "read_gpt":
+            return Reply(403, {"detail": NO_GPT})
+        return None
 
     def refusal(self, fault: str) -> Reply | None:
         """Return what a request that meets *fault* is answered before it is looked at, if it is."""

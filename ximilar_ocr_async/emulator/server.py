@@ -58,12 +58,12 @@ def serving(service: Service) -> Iterator[str]:
 def _server(service: Service, *, patience: int | None = None) -> uvicorn.Server:
     config = uvicorn.Config(
         app(service),
-        lifespan="off",
+        lifespan="on",
         access_log=False,
         log_level="warning",
         timeout_graceful_shutdown=patience,
     )
-    if service.faults.lost_replies:
+    if service.faults.lost_replies or service.faults.lost_submits:
         logging.getLogger("uvicorn.error").addFilter(_is_unplanned)
     return uvicorn.Server(config)
 

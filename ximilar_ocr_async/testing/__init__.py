@@ -1,12 +1,13 @@
 """For the tests of programs that read images: the service in process, faults, and virtual time.
 
 `InProcessService` stands in for Ximilar's and counts what it bills; a `FaultPlan` says what goes
-wrong; `virtual_time` makes an hour of pauses pass at once. ``ximilar_ocr_async.testing.fixtures``
-is a plugin for pytest. No extra is needed.
+wrong; a `ScriptedGPT` stands in for the language model; `virtual_time` makes an hour of pauses pass
+at once. ``ximilar_ocr_async.testing.fixtures`` is a plugin for pytest. No extra is needed.
 """
 
 from ximilar_ocr_async.emulator.faults import FaultPlan
+from ximilar_ocr_async.emulator.gpt import ScriptedGPT
 from ximilar_ocr_async.testing.clock import virtual_time
 from ximilar_ocr_async.testing.in_process import InProcessService
 
-__all__ = ["FaultPlan", "InProcessService", "virtual_time"]
+__all__ = ["FaultPlan", "InProcessService", "ScriptedGPT", "virtual_time"]

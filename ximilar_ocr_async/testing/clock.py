@@ -1,11 +1,13 @@
 """A backend's name in, an event loop whose clock jumps to the next timer when all tasks wait out.
 
 An hour of pauses costs milliseconds and can be asserted exactly. Files, threads and sockets do not
-mix with it: their time is not on this clock. The one module that knows asyncio and trio.
+mix with it: their time is not on this clock. The one module that knows asyncio and trio; hence it
+also starts the tasks that no task group owns.
 """
 
 import asyncio
 import selectors
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from ximilar_ocr_async.errors import OptionError
@@ -57,3 +59,22 @@ def virtual_time(backend: str = "asyncio") -> tuple[str, dict[str, Any]]:
 
             return backend, {"clock": MockClock(autojump_threshold=0)}
     raise OptionError(f"backend is {backend!r}, allowed are asyncio, trio")
+
+
+_started: set[asyncio.Task[None]] = set()
+"""asyncio itself does not hold on to its tasks."""
+
+
+def start_beside(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Start *work* as a task that nobody waits for; the event loop's end is its end too."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        # Imported late: it need not be installed.
+        from trio.lowlevel import spawn_system_task  # noqa: PLC0415
+
+        spawn_system_task(work)
+    else:
+        task = loop.create_task(work())
+        _started.add(task)
+        task.add_done_callback(_started.discard)

@@ -3,6 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, TypeAlias
 
@@ -11,6 +12,7 @@ import httpx
 
 from ximilar_ocr_async import OCRSession
 from ximilar_ocr_async.emulator.contract import Request
+from ximilar_ocr_async.emulator.engines import Unreadable
 from ximilar_ocr_async.emulator.engines.scripted import ScriptedEngine
 from ximilar_ocr_async.emulator.faults import (
     PAGE,
@@ -20,10 +22,18 @@ from ximilar_ocr_async.emulator.faults import (
     Interference,
     Stalled,
 )
+from ximilar_ocr_async.emulator.gpt import GPT
+from ximilar_ocr_async.emulator.jobs import Jobs
 from ximilar_ocr_async.emulator.service import Service
+from ximilar_ocr_async.emulator.submissions import Webhook
+from ximilar_ocr_async.emulator.webhooks import TIMEOUT
+from ximilar_ocr_async.testing.clock import start_beside
 
 BASE_URL = "https://localhost"
 TOKEN = "testing"  # noqa: S105 - it opens nothing
+
+BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
+"""What time it is when the event loop's clock stands at 0, as it does when virtual time begins."""
 
 Texts: TypeAlias = Mapping[str, str] | Mapping[bytes, str] | str
 """What images say: by URL, by bytes, or the same for all."""
@@ -33,7 +43,8 @@ class InProcessService(httpx.AsyncBaseTransport):
     """Stands in for Ximilar's service, without sockets; any number of sessions may share it.
 
     It fetches nothing and looks at no picture: it says what it was told to. What the client gives
-    up while it is being read is not billed. There is no language model to prompt.
+    up while it is being read is not billed. Asynchronous requests are worked off one after the
+    other, and are kept for two weeks by the event loop's clock.
 
     Args:
         faults: What goes wrong; nothing if there is no plan.
@@ -41,6 +52,9 @@ class InProcessService(httpx.AsyncBaseTransport):
             is not in it says its own URL, or the SHA-256 of its bytes as hexadecimal digits.
         latency: [s] that a reading takes.
         token: The one that is allowed; any if there is none.
+        gpt: Answers prompts, as a `ScriptedGPT` does; records that have one fail without it.
+        receiver: What is behind the addresses of webhooks, such as an ``httpx.ASGITransport`` of
+            the program; without it none is delivered.
     """
 
     def __init__(
@@ -50,12 +64,17 @@ class InProcessService(httpx.AsyncBaseTransport):
         texts: Texts | None = None,
         latency: float = 0.0,
         token: str | None = None,
+        gpt: GPT | None = None,
+        receiver: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        self._receiver = receiver
         self._service = Service(
             ScriptedEngine(texts if isinstance(texts, str) else _Script(texts or {}), latency),
             fetch=_fetch,
+            gpt=gpt,
             token=token,
             faults=faults or FaultPlan(),
+            jobs=Jobs(self._deliver, _now, start_beside),
             # Threads do not mix with virtual time.
             inline=sys.maxsize,
         )
@@ -89,6 +108,11 @@ class InProcessService(httpx.AsyncBaseTransport):
         return self._service.billed
 
     @property
+    def spent(self) -> int:
+        """What they cost [credits]."""
+        return self._service.spent
+
+    @property
     def bills(self) -> Counter[str]:
         """How often each image was billed, by its URL or the SHA-256 of its bytes (hex digits)."""
         return self._service.bills
@@ -103,14 +127,26 @@ class InProcessService(httpx.AsyncBaseTransport):
         """Answer one request."""
         authorization = request.headers.get("Authorization")
         body = await request.aread()
+        url = request.url
+        query, origin = url.query.decode(), f"{url.scheme}://{url.netloc.decode()}"
+        asked = Request(request.method, url.path, authorization, body, query, origin)
         try:
-            reply = await self._service.answer(
-                Request(request.method, request.url.path, authorization, body)
-            )
+            reply = await self._service.answer(asked)
         except Interference as fault:
             return await _show(fault)
         headers = {"Content-Type": "application/json", **reply.headers}
         return httpx.Response(reply.status, content=reply.body, headers=headers)
+
+    async def _deliver(self, webhook: Webhook, body: bytes) -> None:
+        if self._receiver is None:
+            raise Unreadable(403, "there is no receiver")
+        headers = {"Content-Type": "application/json", **webhook.headers}
+        request = httpx.Request("POST", webhook.endpoint, headers=headers, content=body)
+        with anyio.fail_after(TIMEOUT):
+            response = await self._receiver.handle_async_request(request)
+            await response.aread()
+        if not response.is_success:
+            raise Unreadable(400, f"the receiver answered {response.status_code}")
 
 
 class _Address(bytes):
@@ -131,6 +167,10 @@ class _Script(dict[bytes, str]):
         if isinstance(image, _Address):
             return image.decode(errors="surrogatepass")
         return sha256(image).hexdigest()
+
+
+def _now() -> datetime:
+    return BEGINNING + timedelta(seconds=anyio.current_time())
 
 
 async def _fetch(url: str) -> bytes:

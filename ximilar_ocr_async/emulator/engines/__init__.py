@@ -9,11 +9,24 @@ from ximilar_ocr_async.models import Text
 
 @frozen
 class Reading:
-    """What an engine read off one image; *width* and *height* in [px], upright."""
+    """What an engine read off one image.
+
+    Attributes:
+        width: [px] upright.
+        height: [px] upright.
+        texts: In reading order.
+        answer: The language model's, if there was a prompt; engines leave it out.
+    """
 
     width: int
     height: int
     texts: tuple[Text, ...]
+    answer: str | None = None
+
+    @property
+    def full_text(self) -> str:
+        """All texts in one."""
+        return " ".join(text.text for text in self.texts)
 
 
 class Unreadable(Exception):
