@@ -79,7 +79,6 @@ VERDICTS: Mapping[type[OCRError], Verdict] = {
 }
 """The verdict on each class of error; a test demands that none is missing."""
 
-
 SHARED_VERDICTS: Mapping[int, Verdict] = {
     400: Verdict.ISOLATE,
     413: Verdict.SPLIT,

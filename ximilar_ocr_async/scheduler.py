@@ -263,15 +263,15 @@ class Scheduler:
 
     def _despair(self) -> None:
         """Fail what waits for longer than its call has patience, be it on a probe."""
+        if not self.traffic.outage.is_on:
+            return
         now = anyio.current_time()
         despairs = {call: self.traffic.despair(call, now) for call in self._calls}
         hopeless = {call: error for call, error in despairs.items() if error}
         if hopeless:
-            self._give_up(
-                lambda job: job.call in hopeless, [b for b in self.in_flight if b.is_probe]
-            )
-            probed = [job for b in self.in_flight if b.is_probe for job in b.jobs]
-            for job in [*self.turns, *probed]:
+            probes = [batch for batch in self.in_flight if batch.is_probe]
+            self._give_up(lambda job: job.call in hopeless, probes)
+            for job in [*self.turns, *(job for batch in probes for job in batch.jobs)]:
                 if job.call in hopeless:
                     self.ledger.fail(job, hopeless[job.call])
             self._tidy()
@@ -279,7 +279,8 @@ class Scheduler:
     def _patience(self) -> float:
         """Return how long [s] until the patience of some call ends; for ever without an outage."""
         now, outage = anyio.current_time(), self.traffic.outage
-        ends = (outage.end_of(call.patience, since=call.opened) for call in self._calls)
+        calls = self._calls if outage.is_on else ()
+        ends = (outage.end_of(call.patience, since=call.opened) for call in calls)
         return min((end - now for end in ends if end > now), default=float("inf"))
 
     async def _pause(self, batch: Batch, seconds: float) -> None:
