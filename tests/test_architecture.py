@@ -24,7 +24,7 @@ LAYERS = [
     {"wire", "retry", "body", "trace", "answers"},
     {"transport"},
     {"exchange"},
-    {"jobs", "limit", "pace", "outage", "budget", "turns", "stats"},
+    {"calls", "limit", "pace", "outage", "budget", "turns", "stats"},
     {"ledger", "traffic"},
     {"scheduler"},
     {"stream"},

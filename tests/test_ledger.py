@@ -8,6 +8,7 @@ from attrs import define, field
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ximilar_ocr_async.calls import Call, Item
 from ximilar_ocr_async.errors import (
     BudgetExceeded,
     ConnectionFailed,
@@ -24,7 +25,6 @@ from ximilar_ocr_async.errors import (
 )
 from ximilar_ocr_async.exchange import Lane
 from ximilar_ocr_async.images import Image
-from ximilar_ocr_async.jobs import Call, Job
 from ximilar_ocr_async.ledger import Ledger
 from ximilar_ocr_async.models import Record
 from ximilar_ocr_async.outcomes import Outcome
@@ -48,19 +48,19 @@ class Mailbox:
     def _call_that_delivers_here(self) -> Call:
         return Call(self.outcomes.append)
 
-    def jobs(self, count: int) -> list[Job]:
-        """Return as many jobs that this call waits for."""
+    def items(self, count: int) -> list[Item]:
+        """Return as many items that this call waits for."""
         self.call.waiting += count
         lane = Lane("read", "en")
         return [
-            Job(f"r{index}", index, Image(URL), None, lane, self.call, since=0.0)
+            Item(f"r{index}", index, Image(URL), None, lane, self.call, since=0.0)
             for index in range(count)
         ]
 
-    def job(self) -> Job:
-        """Return one job."""
-        (job,) = self.jobs(1)
-        return job
+    def item(self) -> Item:
+        """Return one item."""
+        (item,) = self.items(1)
+        return item
 
 
 def books(ledger: Ledger) -> dict[str, int]:
@@ -69,9 +69,9 @@ def books(ledger: Ledger) -> dict[str, int]:
     return {name: getattr(ledger, name) for name in names}
 
 
-def account(ledger: Ledger, job: Job) -> dict[str, int]:
-    """Return what *ledger* counted, and what of it is *job*'s."""
-    return books(ledger) | {"attempts": job.attempts, "maybe_billed_job": job.maybe_billed}
+def account(ledger: Ledger, item: Item) -> dict[str, int]:
+    """Return what *ledger* counted, and what of it is *item*'s."""
+    return books(ledger) | {"attempts": item.attempts, "maybe_billed_item": item.maybe_billed}
 
 
 # ---- what may be sent
@@ -80,8 +80,8 @@ def account(ledger: Ledger, job: Job) -> dict[str, int]:
 def test_without_a_cap_all_is_affordable() -> None:
     """Money is no object unless the user says so."""
     box = Mailbox()
-    jobs = box.jobs(10)
-    assert Ledger().afford(jobs, reserved=10**9) is jobs
+    items = box.items(10)
+    assert Ledger().afford(items, reserved=10**9) is items
     assert box.outcomes == []
 
 
@@ -96,11 +96,11 @@ def test_what_goes_over_the_cap_fails_unsent(
 ) -> None:
     """As many may be sent as are left of the cap, the first first; the rest fail at once."""
     box, ledger = Mailbox(), Ledger(cap)
-    for job in Mailbox().jobs(sent):
-        ledger.count(job, Record())
-    jobs = box.jobs(count)
+    for item in Mailbox().items(sent):
+        ledger.count(item, Record())
+    items = box.items(count)
     left = max(0, min(count, cap - sent - reserved))
-    assert ledger.afford(jobs, reserved=reserved) == jobs[:left]
+    assert ledger.afford(items, reserved=reserved) == items[:left]
     assert [outcome.index for outcome in box.outcomes] == list(range(left, count))
     assert ledger.failed == count - left
     assert ledger.sent == sent
@@ -111,10 +111,10 @@ def test_what_goes_over_the_cap_fails_unsent(
         assert outcome.attempts == 0
 
 
-def test_a_job_given_up_uses_up_the_cap_until_it_is_known_not_to_have_been_sent() -> None:
+def test_an_item_given_up_uses_up_the_cap_until_it_is_known_not_to_have_been_sent() -> None:
     """What may have been billed is held to be sent, and what was not gives its place back."""
     box, ledger = Mailbox(), Ledger(10)
-    gone, *others = box.jobs(11)
+    gone, *others = box.items(11)
     ledger.give_up(gone)
     assert ledger.afford(others[:9], reserved=0) == others[:9]
     ledger.count(gone, ConnectionFailed())
@@ -128,42 +128,42 @@ def test_a_job_given_up_uses_up_the_cap_until_it_is_known_not_to_have_been_sent(
 @given(results=st.lists(RESULTS, max_size=20))
 def test_attempts_are_counted_as_what_they_were(results: list[Any]) -> None:
     """What reached the service is sent, what was read is billed, what was lost may have been."""
-    ledger, job = Ledger(), Mailbox().job()
+    ledger, item = Ledger(), Mailbox().item()
     for result in results:
-        ledger.count(job, result)
+        ledger.count(item, result)
     kinds = [type(result) for result in results]
     reached = [kind for kind in kinds if kind not in UNSENT]
     lost = sum(kind in LOST for kind in kinds)
     assert ledger.sent == len(reached)
     assert ledger.billed == kinds.count(Record)
-    assert ledger.maybe_billed == job.maybe_billed == lost
-    assert job.attempts == len(kinds)
+    assert ledger.maybe_billed == item.maybe_billed == lost
+    assert item.attempts == len(kinds)
     assert ledger.failed == 0
 
 
 def test_an_image_that_was_not_sent_is_not_counted() -> None:
     """An image that cannot be sent was in no attempt."""
-    ledger, job = Ledger(), Mailbox().job()
-    before = account(ledger, job)
-    ledger.count(job, ImageError("no image"))
-    assert account(ledger, job) == before
+    ledger, item = Ledger(), Mailbox().item()
+    before = account(ledger, item)
+    ledger.count(item, ImageError("no image"))
+    assert account(ledger, item) == before
 
 
 @pytest.mark.parametrize("result", [ConnectionFailed(), UploadCut()], ids=["refused", "cut"])
 def test_a_record_that_never_arrived_is_no_record_sent(result: OCRError) -> None:
     """The attempt counts, the record does not, and cannot have been billed."""
-    ledger, job = Ledger(), Mailbox().job()
-    ledger.count(job, result)
+    ledger, item = Ledger(), Mailbox().item()
+    ledger.count(item, result)
     assert books(ledger) == dict.fromkeys(books(ledger), 0)
-    assert (job.attempts, job.maybe_billed) == (1, 0)
+    assert (item.attempts, item.maybe_billed) == (1, 0)
 
 
 @given(results=st.lists(RESULTS, max_size=20))
 def test_of_one_record_all_but_the_first_that_was_sent_are_retried(results: list[Any]) -> None:
     """Retried are records that had been sent before: attempts that never arrived are none."""
-    ledger, job = Ledger(), Mailbox().job()
+    ledger, item = Ledger(), Mailbox().item()
     for result in results:
-        ledger.count(job, result)
+        ledger.count(item, result)
     assert ledger.retried == max(0, ledger.sent - 1)
 
 
@@ -175,15 +175,15 @@ def test_an_attempt_given_up_and_then_answered_is_counted_once(
     attempts: list[tuple[Any, int]],
 ) -> None:
     """However often it was given up on, an attempt that ends is counted as what it was."""
-    ledger, job = Ledger(), Mailbox().job()
-    patient, kept = Ledger(), Mailbox().job()
+    ledger, item = Ledger(), Mailbox().item()
+    patient, kept = Ledger(), Mailbox().item()
     for result, times in attempts:
         for _ in range(times):
-            ledger.give_up(job)
-        ledger.count(job, result)
+            ledger.give_up(item)
+        ledger.count(item, result)
         patient.count(kept, result)
-        assert account(ledger, job) == account(patient, kept)
-        assert not job.given_up
+        assert account(ledger, item) == account(patient, kept)
+        assert not item.given_up
 
 
 @given(results=st.lists(RESULTS, max_size=5), times=st.integers(1, 3))
@@ -191,32 +191,32 @@ def test_an_attempt_given_up_for_good_is_counted_as_a_lost_one(
     results: list[Any], times: int
 ) -> None:
     """Nobody will know whether it was billed, as with a reply that was lost."""
-    ledger, job = Ledger(), Mailbox().job()
-    patient, kept = Ledger(), Mailbox().job()
+    ledger, item = Ledger(), Mailbox().item()
+    patient, kept = Ledger(), Mailbox().item()
     for result in results:
-        ledger.count(job, result)
+        ledger.count(item, result)
         patient.count(kept, result)
     for _ in range(times):
-        ledger.give_up(job)
+        ledger.give_up(item)
     patient.count(kept, ReplyLost())
-    assert account(ledger, job) == account(patient, kept)
+    assert account(ledger, item) == account(patient, kept)
 
 
 def test_an_image_given_up_that_was_not_sent_is_not_counted() -> None:
     """In a request that others wait for, an image that could not be sent cost nothing."""
-    ledger, job = Ledger(), Mailbox().job()
-    before = account(ledger, job)
-    ledger.give_up(job)
-    ledger.count(job, ImageError("no image"))
-    assert account(ledger, job) == before
+    ledger, item = Ledger(), Mailbox().item()
+    before = account(ledger, item)
+    ledger.give_up(item)
+    ledger.count(item, ImageError("no image"))
+    assert account(ledger, item) == before
 
 
-def test_a_job_given_up_may_have_been_billed() -> None:
-    """The outcome of a job that is given up says so."""
+def test_an_item_given_up_may_have_been_billed() -> None:
+    """The outcome of an item that is given up says so."""
     box, ledger = Mailbox(), Ledger()
-    job = box.job()
-    ledger.give_up(job)
-    ledger.fail(job, DeadlineExceeded("too late"))
+    item = box.item()
+    ledger.give_up(item)
+    ledger.fail(item, DeadlineExceeded("too late"))
     (outcome,) = box.outcomes
     assert outcome.maybe_billed
     assert outcome.attempts == 1
@@ -228,7 +228,7 @@ def test_a_job_given_up_may_have_been_billed() -> None:
 def test_an_outcome_tells_of_its_attempts() -> None:
     """Success and failure alike say how many attempts there were and whether one was lost."""
     box, ledger = Mailbox(), Ledger()
-    read, unread = box.jobs(2)
+    read, unread = box.items(2)
     record, error = Record(id="a"), RequestRejected("404: no such image")
     for result in (ReplyLost(), record):
         ledger.count(read, result)
@@ -246,47 +246,47 @@ def test_an_outcome_tells_of_its_attempts() -> None:
 
 
 @given(ends=st.lists(st.booleans(), min_size=1, max_size=5))
-def test_a_job_ends_once(ends: list[bool]) -> None:
+def test_an_item_ends_once(ends: list[bool]) -> None:
     """The first end is the outcome; what comes later changes neither it nor the books."""
     box, ledger = Mailbox(), Ledger()
-    job = box.job()
+    item = box.item()
     for is_success in ends:
         if is_success:
-            ledger.succeed(job, Record())
+            ledger.succeed(item, Record())
         else:
-            ledger.fail(job, ReplyLost())
+            ledger.fail(item, ReplyLost())
     (outcome,) = box.outcomes
     assert outcome.ok == ends[0]
-    assert job.done
-    assert not job.is_wanted
+    assert item.done
+    assert not item.is_wanted
     assert box.call.waiting == 0
     assert ledger.failed == (not ends[0])
 
 
 @given(ends=st.lists(st.booleans(), min_size=1, max_size=5))
-def test_a_job_that_nobody_waits_for_does_not_end(ends: list[bool]) -> None:
+def test_an_item_that_nobody_waits_for_does_not_end(ends: list[bool]) -> None:
     """Nothing is delivered to a call that went away, and no image of it ended as a failure."""
     box, ledger = Mailbox(), Ledger()
-    job = box.job()
+    item = box.item()
     box.call.abandoned = True
     for is_success in ends:
         if is_success:
-            ledger.succeed(job, Record())
+            ledger.succeed(item, Record())
         else:
-            ledger.fail(job, ReplyLost())
+            ledger.fail(item, ReplyLost())
     assert box.outcomes == []
     assert ledger.failed == 0
 
 
 @pytest.mark.anyio
-async def test_a_late_job_says_where_its_time_went() -> None:
+async def test_a_late_item_says_where_its_time_went() -> None:
     """An image that missed its deadline tells queue, attempts, pauses and the last end."""
     box, ledger = Mailbox(), Ledger()
-    silent, told = box.jobs(2)
-    for job in (silent, told):
-        job.since = anyio.current_time()
-        job.attempting, job.pausing = 2.5, 1.5
-        ledger.count(job, ServiceUnavailable("503: busy"))
+    silent, told = box.items(2)
+    for item in (silent, told):
+        item.since = anyio.current_time()
+        item.attempting, item.pausing = 2.5, 1.5
+        ledger.count(item, ServiceUnavailable("503: busy"))
     await anyio.sleep(10)
     ledger.fail_late(silent)
     ledger.fail_late(told, ServiceUnavailable("503: busy"))

@@ -381,7 +381,7 @@ async def test_what_is_left_early_keeps_no_image_alive(world: World) -> None:
 
 
 async def test_repr_is_short_whatever_it_holds(world: World) -> None:
-    """What stands in the frames of a traceback prints neither images nor jobs."""
+    """What stands in the frames of a traceback prints neither images nor items."""
     async with world.session() as session:
         images: list[Any] = [bytes(1_000_000)] * 5 + [*urls(500)]
         async with session.stream(images) as stream:
@@ -423,7 +423,7 @@ async def test_a_stream_is_used_inside_its_block_only(world: World) -> None:
 
 
 async def test_a_million_images_are_never_held(world: World) -> None:
-    """A long run keeps no more jobs than its window, whatever came before."""
+    """A long run keeps no more items than its window, whatever came before."""
     held = 0
     async with world.session(max_concurrency=4) as session:
         async with session.stream(Source(3000)) as outcomes:
@@ -435,4 +435,4 @@ async def test_a_million_images_are_never_held(world: World) -> None:
 def _held(session: OCRSession) -> int:
     scheduler = session._running.scheduler  # type: ignore[union-attr]
     batches = [*scheduler.in_flight, *scheduler._pausing]
-    return sum(len(batch.jobs) for batch in batches) + len(scheduler.turns)
+    return sum(len(batch.items) for batch in batches) + len(scheduler.turns)

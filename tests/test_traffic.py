@@ -10,6 +10,7 @@ from attrs import define
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ximilar_ocr_async.calls import Call
 from ximilar_ocr_async.errors import (
     AddressError,
     AuthError,
@@ -23,7 +24,6 @@ from ximilar_ocr_async.errors import (
     ServiceUnavailable,
     UploadCut,
 )
-from ximilar_ocr_async.jobs import Call
 from ximilar_ocr_async.limit import RAMP_FROM, Limit
 from ximilar_ocr_async.outage import Outage
 from ximilar_ocr_async.pace import Pace

@@ -1,10 +1,11 @@
-"""The books of a session: what was sent and billed, and the one outcome of each job.
+"""The books of a session: what was sent and billed, and the one outcome of each item.
 
 Synchronous, so that nothing comes between "paid" and "recorded".
 """
 
 from attrs import define, field
 
+from ximilar_ocr_async.calls import Item
 from ximilar_ocr_async.errors import (
     BudgetExceeded,
     ConnectionFailed,
@@ -12,7 +13,6 @@ from ximilar_ocr_async.errors import (
     ImageError,
     OCRError,
 )
-from ximilar_ocr_async.jobs import Job
 from ximilar_ocr_async.models import Record
 from ximilar_ocr_async.outcomes import Failure, Outcome, Success
 from ximilar_ocr_async.retry import Verdict, judge
@@ -20,9 +20,9 @@ from ximilar_ocr_async.retry import Verdict, judge
 
 @define(eq=False, repr=False)
 class Ledger:
-    """Counts records, and ends jobs. Lives as long as its session.
+    """Counts records, and ends items. Lives as long as its session.
 
-    Invariant: a job that anybody waits for is ended once, and never before its money is counted.
+    Invariant: an item that anybody waits for is ended once, and never before its money is counted.
 
     Args:
         max_records: Records that may be sent at most.
@@ -40,83 +40,83 @@ class Ledger:
 
     # ---- money
 
-    def afford(self, jobs: list[Job], *, reserved: int) -> list[Job]:
-        """Return the jobs that may be sent beside *reserved* others; fail the rest."""
+    def afford(self, items: list[Item], *, reserved: int) -> list[Item]:
+        """Return the items that may be sent beside *reserved* others; fail the rest."""
         left = max(0, self.max_records - self.sent - reserved)
-        if len(jobs) <= left:
-            return jobs
-        for job in jobs[int(left) :]:
+        if len(items) <= left:
+            return items
+        for item in items[int(left) :]:
             told = f"max_records is {self.max_records}, and as many were sent or are on their way"
-            self.fail(job, BudgetExceeded(told))
-        return jobs[: int(left)]
+            self.fail(item, BudgetExceeded(told))
+        return items[: int(left)]
 
-    def count(self, job: Job, result: Record | OCRError) -> None:
-        """Count how an attempt ended for *job*."""
-        if job.given_up:
-            self._count_lost(job, -1)
+    def count(self, item: Item, result: Record | OCRError) -> None:
+        """Count how an attempt ended for *item*."""
+        if item.given_up:
+            self._count_lost(item, -1)
         if isinstance(result, ImageError):
             return
-        job.attempts += 1
+        item.attempts += 1
         if not isinstance(result, ConnectionFailed):
-            self._count_sent(job, 1)
+            self._count_sent(item, 1)
         if isinstance(result, Record):
             self.billed += 1
         elif judge(result) is Verdict.RESEND_MAYBE_BILLED:
             self.maybe_billed += 1
-            job.maybe_billed += 1
+            item.maybe_billed += 1
 
-    def give_up(self, job: Job) -> None:
-        """Count an attempt under way that *job* will not wait for: it may be billed."""
-        if not job.given_up:
-            self._count_lost(job, 1)
+    def give_up(self, item: Item) -> None:
+        """Count an attempt under way that *item* will not wait for: it may be billed."""
+        if not item.given_up:
+            self._count_lost(item, 1)
 
-    def _count_lost(self, job: Job, step: int) -> None:
+    def _count_lost(self, item: Item, step: int) -> None:
         # Taken back with -1 if it ends after all, because others wait for it.
-        job.given_up = step > 0
-        job.attempts += step
-        job.maybe_billed += step
+        item.given_up = step > 0
+        item.attempts += step
+        item.maybe_billed += step
         self.maybe_billed += step
-        self._count_sent(job, step)
+        self._count_sent(item, step)
 
-    def _count_sent(self, job: Job, step: int) -> None:
-        most = max(job.sent, job.sent + step)
-        job.sent += step
+    def _count_sent(self, item: Item, step: int) -> None:
+        most = max(item.sent, item.sent + step)
+        item.sent += step
         self.sent += step
         self.retried += step * (most > 1)
 
-    # ---- how jobs end
+    # ---- how items end
 
-    def succeed(self, job: Job, record: Record) -> None:
-        """End *job* well."""
+    def succeed(self, item: Item, record: Record) -> None:
+        """End *item* well."""
         outcome = Success(
-            index=job.index,
-            image=job.image,
+            index=item.index,
+            image=item.image,
             record=record,
-            attempts=job.attempts,
-            maybe_billed=job.maybe_billed > 0,
+            attempts=item.attempts,
+            maybe_billed=item.maybe_billed > 0,
         )
-        self._end(job, outcome)
+        self._end(item, outcome)
 
-    def fail_late(self, job: Job, error: OCRError | None = None) -> None:
-        """End *job*, which cannot be done before its deadline; *error* ended its last attempt."""
+    def fail_late(self, item: Item, error: OCRError | None = None) -> None:
+        """End *item*, which cannot be done before its deadline; *error* ended its last attempt."""
         told = f"; the last attempt: {error}" if error else ""
-        self.fail(job, DeadlineExceeded(f"the deadline passed: {job.tell_time()}{told}"))
+        self.fail(item, DeadlineExceeded(f"the deadline passed: {item.tell_time()}{told}"))
 
-    def fail(self, job: Job, error: OCRError) -> None:
-        """End *job* with *error*."""
+    def fail(self, item: Item, error: OCRError) -> None:
+        """End *item* with *error*."""
         outcome = Failure(
-            index=job.index,
-            image=job.image,
+            index=item.index,
+            image=item.image,
             error=error,
-            attempts=job.attempts,
-            maybe_billed=job.maybe_billed > 0,
+            attempts=item.attempts,
+            maybe_billed=item.maybe_billed > 0,
         )
-        self.failed += job.is_wanted
-        self._end(job, outcome)
+        self.failed += item.is_wanted
+        self._end(item, outcome)
 
-    def _end(self, job: Job, outcome: Outcome) -> None:
+    def _end(self, item: Item, outcome: Outcome) -> None:
         # An answer may come in the very turn of the loop in which the session closes.
-        if job.is_wanted:
-            job.done = True
-            job.call.waiting -= 1
-            job.call.deliver(outcome)
+        if item.is_wanted:
+            item.done = True
+            item.call.waiting -= 1
+            item.call.deliver(outcome)

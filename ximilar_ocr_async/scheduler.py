@@ -1,4 +1,4 @@
-"""Slots and batches: jobs of many calls in, full batches out, each outcome to its call.
+"""Slots and batches: items of many calls in, full batches out, each outcome to its call.
 
 State changes are synchronous, so there is nothing to lock; only an attempt and a pause wait.
 """
@@ -13,9 +13,9 @@ from anyio.abc import TaskGroup
 from attrs import define, evolve, field
 
 from ximilar_ocr_async.budget import RetryBudget
+from ximilar_ocr_async.calls import Batch, Call, Isolation, Item
 from ximilar_ocr_async.errors import OCRError, SessionClosed, because
 from ximilar_ocr_async.exchange import Ended, Lane
-from ximilar_ocr_async.jobs import Batch, Call, Isolation, Job
 from ximilar_ocr_async.ledger import Ledger
 from ximilar_ocr_async.limits import MAX_RECORDS
 from ximilar_ocr_async.models import Record
@@ -33,7 +33,7 @@ from ximilar_ocr_async.turns import Turns
 _log = logging.getLogger(__name__)
 
 Attempt: TypeAlias = Callable[
-    [Lane, Sequence[Job], Callable[[Iterable[str]], None]], Awaitable[Ended]
+    [Lane, Sequence[Item], Callable[[Iterable[str]], None]], Awaitable[Ended]
 ]
 
 
@@ -47,7 +47,7 @@ def is_from_outside(error: BaseException) -> bool:
 class Scheduler:
     """Keeps as many attempts in flight as the traffic allows. Lives as long as its session.
 
-    Invariants: every job submitted gets exactly one outcome, unless its call was abandoned; an
+    Invariants: every item submitted gets exactly one outcome, unless its call was abandoned; an
     attempt holds a slot; a pause before another attempt does only after a sign of overload.
     """
 
@@ -56,7 +56,7 @@ class Scheduler:
     traffic: Traffic
     ledger: Ledger
     group: TaskGroup
-    turns: Turns[Job] = field(init=False, factory=Turns)
+    turns: Turns[Item] = field(init=False, factory=Turns)
     in_flight: set[Batch] = field(init=False, factory=set)
     _pausing: set[Batch] = field(init=False, factory=set)
     _calls: set[Call] = field(init=False, factory=set)
@@ -70,30 +70,30 @@ class Scheduler:
     # ---- what calls do
 
     def open(self, call: Call) -> None:
-        """Let *call* submit jobs; raise `SessionClosed` when it is too late."""
+        """Let *call* submit items; raise `SessionClosed` when it is too late."""
         if self._closed:
             raise SessionClosed("the session is closed")
         self._calls.add(call)
 
-    def submit(self, jobs: Iterable[Job]) -> None:
-        """Queue jobs; those that cannot be sent any more fail at once."""
-        for job in jobs:
-            job.call.waiting += 1
-            self._queue(job)
+    def submit(self, items: Iterable[Item]) -> None:
+        """Queue items; those that cannot be sent any more fail at once."""
+        for item in items:
+            item.call.waiting += 1
+            self._queue(item)
 
     def expire(self, call: Call) -> None:
         """Fail what *call* still waits for: its deadline has passed."""
         call.expired = True
-        self._give_up(lambda job: job.call is call)
-        for job in self._open_jobs():
-            if job.call is call:
-                self.ledger.fail_late(job)
+        self._give_up(lambda item: item.call is call)
+        for item in self._open_items():
+            if item.call is call:
+                self.ledger.fail_late(item)
         self._tidy()
 
     def withdraw(self, call: Call) -> None:
-        """Forget *call*: unqueue its jobs, and cancel attempts that nobody else waits for."""
+        """Forget *call*: unqueue its items, and cancel attempts that nobody else waits for."""
         if call.waiting:
-            self._give_up(lambda job: job.call is call)
+            self._give_up(lambda item: item.call is call)
             call.abandoned = True
             self._tidy()
         call.abandoned = True
@@ -106,8 +106,8 @@ class Scheduler:
     async def drain(self, seconds: float) -> None:
         """Send nothing more, and wait up to *seconds* [s] for what is in flight to finish."""
         self._closed = SessionClosed("the session closed before this image was read")
-        for job in [*self.turns, *(job for batch in self._pausing for job in batch.jobs)]:
-            self.ledger.fail(job, self._closed)
+        for item in [*self.turns, *(item for batch in self._pausing for item in batch.items)]:
+            self.ledger.fail(item, self._closed)
         self._tidy()
         with anyio.move_on_after(seconds):
             while self._calls:
@@ -118,47 +118,47 @@ class Scheduler:
         """Fail all that is not done; the caller then cancels the task group."""
         self._closed = SessionClosed("the session closed before this image was read")
         self._give_up(lambda _: True)
-        for job in self._open_jobs():
-            self.ledger.fail(job, self._closed)
+        for item in self._open_items():
+            self.ledger.fail(item, self._closed)
 
-    def _open_jobs(self) -> list[Job]:
+    def _open_items(self) -> list[Item]:
         batches = [*self.in_flight, *self._pausing]
-        return [*self.turns, *(job for batch in batches for job in batch.jobs)]
+        return [*self.turns, *(item for batch in batches for item in batch.items)]
 
     def _give_up(
-        self, is_meant: Callable[[Job], bool], batches: Iterable[Batch] | None = None
+        self, is_meant: Callable[[Item], bool], batches: Iterable[Batch] | None = None
     ) -> None:
-        """Count the attempts under way of jobs that will not wait for them."""
+        """Count the attempts under way of items that will not wait for them."""
         for batch in self.in_flight if batches is None else batches:
-            for job in filter(is_meant, batch.jobs):
-                job.attempting += anyio.current_time() - batch.began
-                if job.id in batch.sent and job.is_wanted:
-                    self.ledger.give_up(job)
+            for item in filter(is_meant, batch.items):
+                item.attempting += anyio.current_time() - batch.began
+                if item.id in batch.sent and item.is_wanted:
+                    self.ledger.give_up(item)
 
     def _tidy(self) -> None:
-        """Unqueue jobs and cancel batches that nobody waits for."""
-        self.turns.remove(lambda job: not job.is_wanted)
+        """Unqueue items and cancel batches that nobody waits for."""
+        self.turns.remove(lambda item: not item.is_wanted)
         for batch in [*self.in_flight, *self._pausing]:
             if not batch.is_wanted:
                 batch.scope.cancel()
 
     # ---- from queue to slot
 
-    def _queue(self, job: Job, *, first: bool = False) -> None:
-        if not job.is_wanted:
+    def _queue(self, item: Item, *, first: bool = False) -> None:
+        if not item.is_wanted:
             return
-        if error := self._closed or job.call.stopped.get(job.lane.endpoint):
-            self.ledger.fail(job, error)
-        elif job.call.expired:
-            self.ledger.fail_late(job)
-        elif error := self.traffic.despair(job.call, anyio.current_time()):
-            self.ledger.fail(job, error)
+        if error := self._closed or item.call.stopped.get(item.lane.endpoint):
+            self.ledger.fail(item, error)
+        elif item.call.expired:
+            self.ledger.fail_late(item)
+        elif error := self.traffic.despair(item.call, anyio.current_time()):
+            self.ledger.fail(item, error)
         else:
-            self.turns.put(job, first=first)
+            self.turns.put(item, first=first)
             self._work.set()
 
     async def run(self) -> None:
-        """Begin attempts whenever there are jobs and a slot; runs until it is cancelled."""
+        """Begin attempts whenever there are items and a slot; runs until it is cancelled."""
         try:
             while True:
                 # A pause may end sooner than was known when it began.
@@ -176,7 +176,7 @@ class Scheduler:
             self.close()
 
     def _wait(self) -> float:
-        """Return how long [s] until a request may begin; for ever without job or slot."""
+        """Return how long [s] until a request may begin; for ever without item or slot."""
         # In an outage, what pauses after a sign of overload must not keep the probe from its slot.
         held = not self.traffic.outage.is_on and sum(b.holds_slot for b in self._pausing)
         if self.turns and len(self.in_flight) + held < self.traffic.limit.slots:
@@ -184,12 +184,12 @@ class Scheduler:
         return float("inf")
 
     def _begin(self) -> None:
-        reserved = sum(not job.given_up for batch in self.in_flight for job in batch.jobs)
+        reserved = sum(not item.given_up for batch in self.in_flight for item in batch.items)
         # A probe is of one record: it risks least, and no other can be at fault for its failure.
         most = 1 if self.traffic.outage.is_on else MAX_RECORDS
-        jobs = self.ledger.afford(self.turns.take(most), reserved=reserved)
-        if jobs:
-            batch = Batch(jobs, is_probe=self.traffic.begin(anyio.current_time()))
+        items = self.ledger.afford(self.turns.take(most), reserved=reserved)
+        if items:
+            batch = Batch(items, is_probe=self.traffic.begin(anyio.current_time()))
             self.in_flight.add(batch)
             self.group.start_soon(self._run, batch)
 
@@ -201,16 +201,16 @@ class Scheduler:
         self._tell(batch, ended)
         self._learn(batch, ended)
         isolation, pauses = Isolation(), {}
-        concluded = {job: self._conclude(job, ended, isolation) for job in batch.jobs}
+        concluded = {item: self._conclude(item, ended, isolation) for item in batch.items}
         # Put first one by one, so that the first of them comes last.
-        for job, pause in reversed(concluded.items()):
+        for item, pause in reversed(concluded.items()):
             if pause:
-                pauses[job] = pause
+                pauses[item] = pause
             elif pause is not None:
                 # Where an outage goes on, another may have better luck: this one may be its cause.
-                self._queue(job, first=not self.traffic.outage.is_on)
+                self._queue(item, first=not self.traffic.outage.is_on)
         if pauses:
-            batch.jobs = list(pauses)
+            batch.items = list(pauses)
             # Told that it asks too much, it must not ask for something else in the same slot.
             batch.holds_slot = ended.is_overload
             await self._pause(batch, max(pauses.values()))
@@ -219,25 +219,25 @@ class Scheduler:
         """Return how the attempt ended; nothing if it was cancelled as nobody waits."""
         try:
             with batch.scope:
-                return await self.attempt(batch.jobs[0].lane, batch.jobs, batch.depart)
+                return await self.attempt(batch.items[0].lane, batch.items, batch.depart)
         except BaseException as error:
             if is_from_outside(error):
                 self.close()
                 raise
             # A bug; raised, it would cancel the task group and with it the user's code.
             _log.exception("an attempt raised")
-            return Ended({job.id: OCRError(f"internal error: {error!r}") for job in batch.jobs})
+            return Ended({item.id: OCRError(f"internal error: {error!r}") for item in batch.items})
         finally:
             self.in_flight.discard(batch)
-            for job in batch.jobs:
-                job.attempting += anyio.current_time() - batch.began
+            for item in batch.items:
+                item.attempting += anyio.current_time() - batch.began
         return Ended()
 
     def _tell(self, batch: Batch, ended: Ended) -> None:
         if _log.isEnabledFor(logging.DEBUG):
             told = {
-                "endpoint": batch.jobs[0].lane.endpoint,
-                "lang": batch.jobs[0].lane.lang,
+                "endpoint": batch.items[0].lane.endpoint,
+                "lang": batch.items[0].lane.lang,
                 "records": len(ended.results),
                 "read": sum(isinstance(result, Record) for result in ended.results.values()),
                 "seconds": anyio.current_time() - batch.began,
@@ -270,10 +270,10 @@ class Scheduler:
         hopeless = {call: error for call, error in despairs.items() if error}
         if hopeless:
             probes = [batch for batch in self.in_flight if batch.is_probe]
-            self._give_up(lambda job: job.call in hopeless, probes)
-            for job in [*self.turns, *(job for batch in probes for job in batch.jobs)]:
-                if job.call in hopeless:
-                    self.ledger.fail(job, hopeless[job.call])
+            self._give_up(lambda item: item.call in hopeless, probes)
+            for item in [*self.turns, *(item for batch in probes for item in batch.items)]:
+                if item.call in hopeless:
+                    self.ledger.fail(item, hopeless[item.call])
             self._tidy()
 
     def _patience(self) -> float:
@@ -291,96 +291,97 @@ class Scheduler:
             await anyio.sleep(seconds)
         self._pausing.discard(batch)
         self._work.set()
-        for job in batch.jobs:
-            job.pausing += seconds
-            self._queue(job, first=True)
+        for item in batch.items:
+            item.pausing += seconds
+            self._queue(item, first=True)
 
-    # ---- what becomes of a job
+    # ---- what becomes of an item
 
-    def _conclude(self, job: Job, ended: Ended, isolation: Isolation) -> float | None:
-        """Count an attempt; end the job, or return how long [s] to wait before another."""
-        result = ended.results.get(job.id)
+    def _conclude(self, item: Item, ended: Ended, isolation: Isolation) -> float | None:
+        """Count an attempt; end the item, or return how long [s] to wait before another."""
+        result = ended.results.get(item.id)
         if result is None:
             return 0.0  # it did not fit into the request
-        if not job.attempts:
+        if not item.attempts:
             self._budget.deposit()
-        self.ledger.count(job, result)
-        if not job.is_wanted:
+        self.ledger.count(item, result)
+        if not item.is_wanted:
             return None
-        if job.isolation is not None and ended.failure is None:
-            job.isolation.convicts(job, None)
+        if item.isolation is not None and ended.failure is None:
+            item.isolation.convicts(item, None)
         if isinstance(result, Record):
-            self.ledger.succeed(job, result)
+            self.ledger.succeed(item, result)
             return None
-        pause = self._decide(job, result, ended, isolation)
+        pause = self._decide(item, result, ended, isolation)
         if pause is None or self._closed:
-            self.ledger.fail(job, result)
+            self.ledger.fail(item, result)
             return None
-        if anyio.current_time() + pause >= job.call.deadline:
-            self.ledger.fail_late(job, result)
+        if anyio.current_time() + pause >= item.call.deadline:
+            self.ledger.fail_late(item, result)
             return None
         return pause
 
     def _decide(
-        self, job: Job, error: OCRError, ended: Ended, isolation: Isolation
+        self, item: Item, error: OCRError, ended: Ended, isolation: Isolation
     ) -> float | None:
         """Return how long [s] to wait before another attempt; None if there is to be none."""
         is_whole = ended.failure is error
-        is_free = is_whole and self._is_excused(job)
-        verdict = judge(error, shared=is_whole and ended.sent > 1, crashed=job.crashed)
-        job.crashed = job.crashed or (is_whole and error.status in CRASHED)
+        is_free = is_whole and self._is_excused(item)
+        verdict = judge(error, shared=is_whole and ended.sent > 1, crashed=item.crashed)
+        item.crashed = item.crashed or (is_whole and error.status in CRASHED)
         if is_free and (verdict is Verdict.RESEND or is_turned_away(error)):
-            job.excused += 1
+            item.excused += 1
             return 0.0
         match verdict:
             case Verdict.STOP:
-                self._stop(job.lane.endpoint, error)
+                self._stop(item.lane.endpoint, error)
                 return None
             case Verdict.ISOLATE:
-                self._isolate(job, isolation, most=1)
+                self._isolate(item, isolation, most=1)
                 return 0.0
             case Verdict.SPLIT:
-                self._isolate(job, None, most=ended.sent // 2)
+                self._isolate(item, None, most=ended.sent // 2)
                 return 0.0
-        if job.isolation is not None and is_suspect(error) and job.isolation.convicts(job, error):
-            self._convict(job.isolation, error)
+        alone = item.isolation
+        if alone and is_suspect(error) and alone.convicts(item, error):
+            self._convict(alone, error)
             return None
-        return self._resend_after(job, error)
+        return self._resend_after(item, error)
 
-    def _is_excused(self, job: Job) -> bool:
-        """Whether an attempt of *job* that was turned away is the outage's fault alone.
+    def _is_excused(self, item: Item) -> bool:
+        """Whether an attempt of *item* that was turned away is the outage's fault alone.
 
         It is not where others were answered since the first time.
         """
         if not self.traffic.outage.is_on:
             return False
-        if job.turned_away is None:
-            job.turned_away = self._answers
-        return job.turned_away == self._answers and not job.call.is_hurried
+        if item.turned_away is None:
+            item.turned_away = self._answers
+        return item.turned_away == self._answers and not item.call.is_hurried
 
-    def _resend_after(self, job: Job, error: OCRError) -> float | None:
+    def _resend_after(self, item: Item, error: OCRError) -> float | None:
         pause = self.retry.resend_after(
-            error, attempts=job.attempts - job.excused, maybe_billed=job.maybe_billed
+            error, attempts=item.attempts - item.excused, maybe_billed=item.maybe_billed
         )
         if pause is None or self._budget.withdraw():
             return pause
-        self.ledger.fail(job, because(error, "too much fails for it to be sent again"))
+        self.ledger.fail(item, because(error, "too much fails for it to be sent again"))
         return None
 
-    def _isolate(self, job: Job, isolation: Isolation | None, *, most: int) -> None:
-        """Have *job* sent with *most* - 1 others at most, at no cost of its patience."""
-        job.excused += 1
-        job.lane = evolve(job.lane, most=most)
+    def _isolate(self, item: Item, isolation: Isolation | None, *, most: int) -> None:
+        """Have *item* sent with *most* - 1 others at most, at no cost of its patience."""
+        item.excused += 1
+        item.lane = evolve(item.lane, most=most)
         if isolation is not None:
-            job.isolation = isolation
-            isolation.jobs.append(job)
+            item.isolation = isolation
+            isolation.items.append(item)
 
     def _convict(self, isolation: Isolation, error: OCRError) -> None:
         """Fail what is left of a batch that was refused for no record's fault."""
-        in_flight = {job.id for batch in self.in_flight for job in batch.jobs}
-        for job in isolation.jobs:
-            if job.id not in in_flight:
-                self.ledger.fail(job, error)
+        in_flight = {item.id for batch in self.in_flight for item in batch.items}
+        for item in isolation.items:
+            if item.id not in in_flight:
+                self.ledger.fail(item, error)
         self._tidy()
 
     def _stop(self, endpoint: str, error: OCRError) -> None:
@@ -390,5 +391,5 @@ class Scheduler:
         """
         for call in self._calls:
             call.stopped[endpoint] = error
-        for job in self.turns.remove(lambda job: job.lane.endpoint == endpoint):
-            self.ledger.fail(job, error)
+        for item in self.turns.remove(lambda item: item.lane.endpoint == endpoint):
+            self.ledger.fail(item, error)

@@ -17,10 +17,10 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 from attrs import define, field, frozen
 
+from ximilar_ocr_async.calls import Call, Item
 from ximilar_ocr_async.errors import ImageError, OptionError, SessionClosed, SessionStateError
 from ximilar_ocr_async.exchange import Lane
 from ximilar_ocr_async.images import Image, Source, check_source
-from ximilar_ocr_async.jobs import Call, Job
 from ximilar_ocr_async.limits import MAX_RECORDS, check_at_least, check_language, check_patience
 from ximilar_ocr_async.outcomes import Failure, Outcome
 from ximilar_ocr_async.scheduler import Scheduler, is_from_outside
@@ -85,7 +85,7 @@ class Stream:
     _clock: anyio.CancelScope = field(init=False, factory=anyio.CancelScope)
     _scope: anyio.CancelScope = field(init=False, factory=anyio.CancelScope)
     # Pulled and not yet submitted.
-    _block: list[Job] = field(init=False, factory=list)
+    _block: list[Item] = field(init=False, factory=list)
     # Pulled and not yet handed out: never more than the window.
     _held: int = field(init=False, default=0)
     _pulled: int = field(init=False, default=0)
@@ -238,15 +238,15 @@ class Stream:
         if not self._block:
             self._block = []
             self._group.start_soon(self._flush_later, self._block)
-        self._block.append(self._make_job(index, image))
+        self._block.append(self._make_item(index, image))
 
-    def _make_job(self, index: int, image: Image) -> Job:
+    def _make_item(self, index: int, image: Image) -> Item:
         prompt = self._options.prompt if image.prompt is None else image.prompt
         endpoint = "read" if prompt is None else "read_gpt"
         lane = Lane(endpoint, image.lang or self._options.lang)
-        return Job(uuid4().hex, index, image, prompt, lane, self._call)
+        return Item(uuid4().hex, index, image, prompt, lane, self._call)
 
-    async def _flush_later(self, block: list[Job]) -> None:
+    async def _flush_later(self, block: list[Item]) -> None:
         await anyio.sleep(self._options.linger)
         if self._block is block:
             self._flush()

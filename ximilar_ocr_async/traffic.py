@@ -7,8 +7,8 @@ import logging
 
 from attrs import define, field
 
+from ximilar_ocr_async.calls import Call
 from ximilar_ocr_async.errors import OCRError, because
-from ximilar_ocr_async.jobs import Call
 from ximilar_ocr_async.limit import Limit
 from ximilar_ocr_async.outage import Outage
 from ximilar_ocr_async.pace import Pace

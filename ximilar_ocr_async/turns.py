@@ -12,7 +12,7 @@ from attrs import define, field
 
 
 class Waiting(Protocol):
-    """What is asked of a job: whose it is, and with which others it may share a request."""
+    """What is asked of an item: whose it is, and with which others it may share a request."""
 
     @property
     def call(self) -> Hashable:
@@ -53,40 +53,40 @@ class Turns(Generic[J]):
 
     def __iter__(self) -> Iterator[J]:
         for callers in self._lanes.values():
-            for jobs in callers.values():
-                yield from jobs
+            for items in callers.values():
+                yield from items
 
-    def put(self, job: J, *, first: bool = False) -> None:
-        """Queue a job behind its caller's others, or *first* before them."""
-        jobs = self._lanes.setdefault(job.lane, {}).setdefault(job.call, deque())
+    def put(self, item: J, *, first: bool = False) -> None:
+        """Queue an item behind its caller's others, or *first* before them."""
+        items = self._lanes.setdefault(item.lane, {}).setdefault(item.call, deque())
         if first:
-            jobs.appendleft(job)
+            items.appendleft(item)
         else:
-            jobs.append(job)
+            items.append(item)
         self._size += 1
 
     def take(self, most: float = inf) -> list[J]:
-        """Take jobs of the lane whose turn it is, *most* at most, one of each caller in turn."""
+        """Take items of the lane whose turn it is, *most* at most, one of each caller in turn."""
         lane = next(iter(self._lanes))
         callers = self._lanes.pop(lane)
         taken: list[J] = []
         while callers and len(taken) < min(most, lane.most):
             caller = next(iter(callers))
-            jobs = callers.pop(caller)
-            taken.append(jobs.popleft())
-            if jobs:
-                callers[caller] = jobs
+            items = callers.pop(caller)
+            taken.append(items.popleft())
+            if items:
+                callers[caller] = items
         if callers:
             self._lanes[lane] = callers
         self._size -= len(taken)
         return taken
 
     def remove(self, is_unwanted: Callable[[J], bool]) -> list[J]:
-        """Remove and return the jobs that are unwanted; the others keep their places."""
-        removed = [job for job in self if is_unwanted(job)]
+        """Remove and return the items that are unwanted; the others keep their places."""
+        removed = [item for item in self if is_unwanted(item)]
         if removed:
-            kept = [job for job in self if not is_unwanted(job)]
+            kept = [item for item in self if not is_unwanted(item)]
             self._lanes, self._size = {}, 0
-            for job in kept:
-                self.put(job)
+            for item in kept:
+                self.put(item)
         return removed

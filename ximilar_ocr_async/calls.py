@@ -1,4 +1,4 @@
-"""What the scheduler moves about: calls, their jobs, and the batches that these form."""
+"""What the scheduler moves about: calls, their items, and the batches that these form."""
 
 from collections.abc import Callable, Iterable
 
@@ -36,7 +36,7 @@ class Call:
 
 
 @define(eq=False, repr=False)
-class Job:
+class Item:
     """One image on its way to its outcome."""
 
     id: str
@@ -84,17 +84,17 @@ class Job:
 
 @define(eq=False, repr=False)
 class Isolation:
-    """The jobs of a batch that was refused as a whole, which are now sent alone."""
+    """The items of a batch that was refused as a whole, which are now sent alone."""
 
-    jobs: list[Job] = field(factory=list)
+    items: list[Item] = field(factory=list)
     # How the first attempt of each ended, by id: an error in words, or nothing.
     _ends: dict[str, str] = field(init=False, factory=dict)
     _is_convicted: bool = field(init=False, default=False)
 
-    def convicts(self, job: Job, error: OCRError | None) -> bool:
-        """Count how *job* alone ended; return whether it is plain that none will do better."""
-        if job.id not in self._ends and len(self._ends) < WITNESSES:
-            self._ends[job.id] = str(error or "")
+    def convicts(self, item: Item, error: OCRError | None) -> bool:
+        """Count how *item* alone ended; return whether it is plain that none will do better."""
+        if item.id not in self._ends and len(self._ends) < WITNESSES:
+            self._ends[item.id] = str(error or "")
             ends = self._ends.values()
             self._is_convicted = len(ends) == WITNESSES and len(set(ends)) == 1 and all(ends)
         return self._is_convicted
@@ -104,11 +104,11 @@ class Isolation:
 class Batch:
     """Jobs of one lane that share a request."""
 
-    jobs: list[Job]
+    items: list[Item]
     # Whether it is the one request that asks if an outage is over.
     is_probe: bool = False
     began: float = field(factory=anyio.current_time)
-    # Ids of the jobs whose request was made: then giving up on them may cost.
+    # Ids of the items whose request was made: then giving up on them may cost.
     sent: frozenset[str] = frozenset()
     # Of the attempt under way, or of the pause.
     scope: anyio.CancelScope = field(factory=anyio.CancelScope)
@@ -116,10 +116,10 @@ class Batch:
     holds_slot: bool = False
 
     def depart(self, ids: Iterable[str]) -> None:
-        """Count the request as made, with the jobs of these *ids* in it."""
+        """Count the request as made, with the items of these *ids* in it."""
         self.sent = frozenset(ids)
 
     @property
     def is_wanted(self) -> bool:
         """Whether anybody waits for any of it."""
-        return any(job.is_wanted for job in self.jobs)
+        return any(item.is_wanted for item in self.items)
