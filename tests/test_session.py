@@ -20,6 +20,7 @@ from ximilar_ocr_async import (
     ConnectionFailed,
     Image,
     ImageError,
+    Language,
     OCRError,
     OCRSession,
     OptionError,
@@ -92,6 +93,26 @@ async def test_bytes_are_sent_as_base64_and_read(world: World) -> None:
     world.engine.texts = {PNG: "from memory"}
     async with world.session() as session:
         assert (await session.read(PNG)).text == "from memory"
+
+
+async def test_a_language_is_told_by_its_name(world: World) -> None:
+    """A member of the enum is as good as its letters, for a call and for an image."""
+    images = [Image("https://x.example/1", lang=Language.KOREAN), Image("https://x.example/2")]
+    async with world.session() as session:
+        await session.read_all(images, lang=Language.CHINESE)
+    assert sorted(world.langs) == ["ko", "zh"]
+
+
+async def test_records_name_their_language_if_asked(world: World) -> None:
+    """Batches are of one language all the same; by default their records do not repeat it."""
+    images = [Image("https://x.example/1", lang="ja"), Image("https://x.example/2")]
+    async with world.session(per_record_lang=True) as session:
+        await session.read_all(images)
+    async with world.session() as session:
+        await session.read_all(images)
+    told = [str(record.get("lang")) for batch in world.batches for record in batch]
+    assert sorted(told[:2]) == ["en", "ja"]
+    assert told[2:] == ["None", "None"]
 
 
 async def test_a_prompt_goes_to_the_language_model(world: World) -> None:

@@ -13,6 +13,7 @@ from ximilar_ocr_async.errors import (
     ImageError,
     OCRError,
     OptionError,
+    PlanError,
     RateLimited,
     ReplyError,
     ReplyLost,
@@ -25,6 +26,7 @@ from ximilar_ocr_async.errors import (
     UploadCut,
 )
 from ximilar_ocr_async.images import Image
+from ximilar_ocr_async.limits import Language
 from ximilar_ocr_async.models import GPT, OCR, Record, Status, Text
 from ximilar_ocr_async.outcomes import Failure, Outcome, Success
 from ximilar_ocr_async.retry import RetryPolicy
@@ -43,10 +45,12 @@ __all__ = [
     "Failure",
     "Image",
     "ImageError",
+    "Language",
     "OCRError",
     "OCRSession",
     "OptionError",
     "Outcome",
+    "PlanError",
     "RateLimited",
     "Record",
     "ReplyError",

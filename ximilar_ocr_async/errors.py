@@ -18,6 +18,7 @@
     ├── ExtractionError              the model: its answer does not fit the class; paid for
     └── ServiceError                 the service answered with a failing status
         ├── AuthError                the account: the token or the plan does not allow this
+        │   └── PlanError            the account: its plan is without this endpoint
         ├── RateLimited              the program: too many requests; wait
         ├── RequestRejected          the program: the service refuses this request or this record
         └── ServiceUnavailable       the service: it failed; worth another attempt
@@ -138,6 +139,10 @@ class ServiceError(OCRError):
 
 class AuthError(ServiceError):
     """The token is wrong, or the plan or its credits do not allow this. See the account's page."""
+
+
+class PlanError(AuthError):
+    """The account's plan is without this endpoint. The message names the plan that has it."""
 
 
 class RateLimited(ServiceError):

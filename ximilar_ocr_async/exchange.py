@@ -1,6 +1,7 @@
 """One attempt at a batch: images in; for each of them a record or an error out."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Protocol
 
 import anyio
@@ -13,7 +14,7 @@ from ximilar_ocr_async.limits import MAX_RECORDS
 from ximilar_ocr_async.models import Record
 from ximilar_ocr_async.retry import Verdict, is_overload, judge
 from ximilar_ocr_async.transport import Transport
-from ximilar_ocr_async.wire import decode, encode_batch, encode_record
+from ximilar_ocr_async.wire import decode, encode_batch, encode_record, name_plan
 
 LOADING_THREADS = 4
 """Threads that read and encode; more would make neither a disk nor the interpreter faster."""
@@ -78,6 +79,7 @@ class Exchange:
     transport: Transport
     # [bytes] of images, as base64, that one request may hold; a larger image goes alone.
     max_bytes: int
+    per_record_lang: bool = False
     _cuts: int = field(init=False, default=0)
     _threads: anyio.CapacityLimiter = field(
         init=False, factory=lambda: anyio.CapacityLimiter(LOADING_THREADS)
@@ -94,7 +96,7 @@ class Exchange:
             depart: Called with the ids that are in the request when it is made; from then on they
                 may be billed.
         """
-        encoded = await self._encode(batch)
+        encoded = await self._encode(lane, batch)
         unfit: dict[str, Record | OCRError] = {
             i: e for i, e in encoded.items() if isinstance(e, ImageError)
         }
@@ -116,12 +118,14 @@ class Exchange:
         renamed = {i: _renamed(answer, names[i]) for i, answer in answers.items()}
         return Ended(unfit | renamed, len(records))
 
-    async def _encode(self, batch: Sequence[Outgoing]) -> dict[str, tuple[bytes, ...] | ImageError]:
+    async def _encode(
+        self, lane: Lane, batch: Sequence[Outgoing]
+    ) -> dict[str, tuple[bytes, ...] | ImageError]:
+        lang = lane.lang if self.per_record_lang else None
+        encode = partial(_encode, batch, self.max_bytes, lang)
         if _is_small(batch):
-            return _encode(batch, self.max_bytes)
-        return await anyio.to_thread.run_sync(
-            _encode, batch, self.max_bytes, abandon_on_cancel=True, limiter=self._threads
-        )
+            return encode()
+        return await anyio.to_thread.run_sync(encode, abandon_on_cancel=True, limiter=self._threads)
 
     async def _send(
         self, lane: Lane, records: dict[str, tuple[bytes, ...]]
@@ -133,7 +137,7 @@ class Exchange:
         except OCRError as error:
             if len(ids) > 1:
                 self._learn(error, sum(map(len, body)))
-            raise
+            raise name_plan(error, lane.endpoint) from None
         return dict(zip(ids, decoded, strict=True))
 
     def _learn(self, error: OCRError, size: int) -> None:
@@ -151,7 +155,9 @@ def _is_small(batch: Sequence[Outgoing]) -> bool:
     return sum(len(source) for source in sources if isinstance(source, bytes)) <= INLINE
 
 
-def _encode(batch: Sequence[Outgoing], max_bytes: int) -> dict[str, tuple[bytes, ...] | ImageError]:
+def _encode(
+    batch: Sequence[Outgoing], max_bytes: int, lang: str | None
+) -> dict[str, tuple[bytes, ...] | ImageError]:
     """Encode images in their order, until the next would make the request too large."""
     encoded: dict[str, tuple[bytes, ...] | ImageError] = {}
     total = 0
@@ -159,15 +165,15 @@ def _encode(batch: Sequence[Outgoing], max_bytes: int) -> dict[str, tuple[bytes,
         total += size(outgoing.image) * 4 // 3
         if encoded and total > max_bytes:
             break
-        encoded[outgoing.id] = _encode_one(outgoing)
+        encoded[outgoing.id] = _encode_one(outgoing, lang)
     return encoded
 
 
-def _encode_one(outgoing: Outgoing) -> tuple[bytes, ...] | ImageError:
+def _encode_one(outgoing: Outgoing, lang: str | None) -> tuple[bytes, ...] | ImageError:
     image = outgoing.image
     try:
         data = None if isinstance(image.source, str) else load(image)
-        return encode_record(outgoing.id, image, data, prompt=outgoing.prompt)
+        return encode_record(outgoing.id, image, data, prompt=outgoing.prompt, lang=lang)
     except ImageError as error:
         return error.with_traceback(None)
     except Exception as error:  # noqa: BLE001 - a path or a mapping of the caller's own class

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from attrs import Attribute, field, frozen
 
 from ximilar_ocr_async.errors import ImageError, OptionError
-from ximilar_ocr_async.limits import IMAGE_FORMATS, MAX_IMAGE_BYTES, check_language
+from ximilar_ocr_async.limits import IMAGE_FORMATS, MAX_IMAGE_BYTES, check_language, check_prompt
 
 Source: TypeAlias = str | os.PathLike[str] | bytes
 """A URL, a file or an encoded image, told apart by type alone: a `str` never opens a file."""
@@ -45,8 +45,8 @@ def _check_lang(_: "Image", __: "Attribute[str | None]", value: str | None) -> N
 
 
 def _check_prompt(_: "Image", __: "Attribute[str | None]", value: str | None) -> None:
-    if not isinstance(value, str | None):
-        raise OptionError(f"prompt is a {type(value).__name__}, expected a string")
+    if value is not None:
+        check_prompt(value)
 
 
 def _check_extra(_: "Image", __: "Attribute[Mapping[str, Any]]", value: Mapping[str, Any]) -> None:
@@ -74,7 +74,8 @@ class Image:
         source: URL as `str`, file as `pathlib.Path`, or an encoded image as `bytes`.
         id: The caller's name for it; comes back as ``Record.id``.
         lang: Language of its text, before the call's own ``lang``.
-        prompt: Question for the language model, before the call's own ``prompt``.
+        prompt: Question for the language model, before the call's own ``prompt`` or
+            ``instructions``.
         extra: More keys for its record on the wire; the service hands them back.
     """
 

@@ -88,7 +88,7 @@ class Ledger:
 
     def succeed(self, item: Item, record: Record) -> None:
         """End *item* well."""
-        outcome = Success(
+        outcome: Outcome = Success(
             index=item.index,
             image=item.image,
             record=record,

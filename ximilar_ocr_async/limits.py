@@ -4,6 +4,7 @@ Sources: *docs* is https://docs.ximilar.com/text/ocr, read in 2026-08; *quicksta
 https://docs.ximilar.com/quickstart, read in 2026-08; *vendor's client* is ximilar-client 1.39.0.
 """
 
+from enum import StrEnum
 from math import inf, isfinite
 
 from ximilar_ocr_async.errors import OptionError
@@ -17,16 +18,24 @@ MAX_RECORDS = 10
 CREDITS = {"read": 5, "read_gpt": 15}
 """What a record costs, by endpoint. Source: https://www.ximilar.com/pricing, read 2026-08-28."""
 
-LANGUAGES = {
-    "en": "english",
-    "zh": "chinese",
-    "ko": "korean",
-    "ja": "japanese",
-    "ru": "russian",
-}
+PLANS = {"read_gpt": "a Business or Professional"}
+"""The plan that an endpoint needs, if not any will do. Source: docs."""
+
+
+class Language(StrEnum):
+    """Language of the text on an image, wherever ``lang`` is asked for. Source: docs."""
+
+    ENGLISH = "en"
+    CHINESE = "zh"
+    KOREAN = "ko"
+    JAPANESE = "ja"
+    RUSSIAN = "ru"
+
+
+LANGUAGES = {language.value: language.name.lower() for language in Language}
 """What ``lang`` may be, and the name that comes back as ``lang_name``. Source: docs."""
 
-DEFAULT_LANGUAGE = "en"
+DEFAULT_LANGUAGE = Language.ENGLISH
 """Source: docs."""
 
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "HEIC", "BMP", "TIFF", "GIF")

@@ -1,37 +1,43 @@
 """What the user gets: one outcome for each image, a `Success` or a `Failure`."""
 
 from copy import copy
-from typing import Literal, NoReturn, TypeAlias
+from typing import Generic, Literal, NoReturn, TypeAlias
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
+from typing_extensions import TypeVar
 
 from ximilar_ocr_async.errors import OCRError
 from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.models import Record
 
+T = TypeVar("T", default=Record)
+"""What a call wants of an image: untold, its record."""
+
 
 @frozen(kw_only=True)
-class Success:
+class Success(Generic[T]):
     """An image that was read.
 
     Attributes:
         index: Place of the image in the input, from 0.
         image: What was given.
         record: What the service said.
+        value: The typed answer of `OCRSession.extract_all` and the like; else the record.
         attempts: Requests that carried it.
         maybe_billed: Whether an earlier attempt may have been billed too, its reply being lost.
     """
 
     index: int
     image: Image
-    record: Record
+    record: Record = field(repr=False)
+    value: T = field(default=Factory(lambda self: self.record, takes_self=True), hash=False)
     attempts: int = 1
     maybe_billed: bool = False
     ok: Literal[True] = field(default=True, init=False)
 
-    def unwrap(self) -> Record:
-        """Return the record."""
-        return self.record
+    def unwrap(self) -> T:
+        """Return the value."""
+        return self.value
 
 
 @frozen(kw_only=True)
@@ -60,4 +66,4 @@ class Failure:
         raise copy(self.error)
 
 
-Outcome: TypeAlias = Success | Failure
+Outcome: TypeAlias = Success[T] | Failure

@@ -2,82 +2,29 @@
 
 import os
 import warnings
-from math import inf
 from types import TracebackType
 from typing import Self
 
 import anyio
-import anyio.lowlevel
-from anyio.abc import TaskGroup
-from attrs import field, frozen
 
 from ximilar_ocr_async.auth import Token
 from ximilar_ocr_async.errors import SessionStateError
-from ximilar_ocr_async.exchange import Exchange
-from ximilar_ocr_async.ledger import Ledger
-from ximilar_ocr_async.limit import Limit
 from ximilar_ocr_async.limits import (
     BASE_URL,
     DEFAULT_LANGUAGE,
     MAX_BATCH_BYTES,
     MAX_RESPONSE_BYTES,
     RECOMMENDED_CONCURRENCY,
-    check_at_least,
-    check_patience,
 )
 from ximilar_ocr_async.models import Record
-from ximilar_ocr_async.outage import Outage
-from ximilar_ocr_async.outcomes import Outcome
-from ximilar_ocr_async.pace import Pace
+from ximilar_ocr_async.options import Options
+from ximilar_ocr_async.outcomes import Outcome, T
+from ximilar_ocr_async.questions import Extraction, Reading
 from ximilar_ocr_async.retry import RetryPolicy
-from ximilar_ocr_async.scheduler import Scheduler
+from ximilar_ocr_async.running import Running
 from ximilar_ocr_async.stats import Stats
-from ximilar_ocr_async.stream import AnyImage, CallOptions, Images, Stream
-from ximilar_ocr_async.traffic import Traffic
-from ximilar_ocr_async.transport import Client, Transport, check_base_url
-
-CLOSING = 5.0
-"""[s] that connections get to close."""
-
-READ_PATIENCE = 30.0
-"""[s] of an outage that a single read without a deadline waits at most: somebody stands there."""
-
-
-@frozen
-class _Running:
-    """What stands between entering and leaving."""
-
-    group: TaskGroup
-    scheduler: Scheduler
-    transport: Transport
-    # Neither its tasks nor its connections work anywhere else.
-    loop: object = field(factory=anyio.lowlevel.current_token)
-    process: int = field(factory=os.getpid)
-
-    def check_place(self) -> None:
-        """Raise `SessionStateError` in another event loop, thread or process than its own."""
-        try:
-            is_home = anyio.lowlevel.current_token() == self.loop and os.getpid() == self.process
-        except RuntimeError:
-            is_home = False
-        if not is_home:
-            raise SessionStateError(
-                "a session is used in the event loop and process it was made in"
-            )
-
-    async def leave(self, exc: BaseException | None) -> None:
-        """End all that runs, after *exc* in the body."""
-        self.scheduler.close()
-        try:
-            if isinstance(exc, anyio.get_cancelled_exc_class()):
-                await self.group.__aexit__(type(exc), exc, exc.__traceback__)
-            else:
-                # The body's error stays out of the group, which would wrap it in one of its own.
-                self.group.cancel_scope.cancel()
-                await self.group.__aexit__(None, None, None)
-        finally:
-            with anyio.move_on_after(CLOSING, shield=True):
-                await self.transport.aclose()
+from ximilar_ocr_async.stream import AnyImage, Images, Stream
+from ximilar_ocr_async.transport import Client
 
 
 class OCRSession:
@@ -99,6 +46,7 @@ class OCRSession:
         max_response_bytes: [bytes] of an answer, decompressed; a larger one is an error.
         max_records: Records that the session may send in all, resends among them; images beyond
             fail unsent, with `BudgetExceeded`.
+        per_record_lang: Whether each record names its language too, which its request does anyway.
         retry: How often and how soon an image is sent again.
         timeout: [s] that one request may take in all. In it, connecting may take 10 s, and the
             service may be silent for 90 s.
@@ -115,7 +63,7 @@ class OCRSession:
     """
 
     # On the class, because __del__ asks for it even where __init__ was called wrongly.
-    _running: _Running | None = None
+    _running: Running | None = None
 
     def __init__(
         self,
@@ -129,6 +77,7 @@ class OCRSession:
         max_batch_bytes: int = MAX_BATCH_BYTES,
         max_response_bytes: int = MAX_RESPONSE_BYTES,
         max_records: int | None = None,
+        per_record_lang: bool = False,
         retry: RetryPolicy | None = None,
         timeout: float = 180.0,
         deadline: float | None = None,
@@ -137,70 +86,34 @@ class OCRSession:
         http_client: Client | None = None,
     ) -> None:
         self._entered = False
-        self._base_url = base_url or os.environ.get("XIMILAR_BASE_URL") or BASE_URL
-        self._max_concurrency = max_concurrency
-        self._adaptive = adaptive
-        self._max_requests_per_second = max_requests_per_second
-        self._linger = linger
-        self._max_batch_bytes = max_batch_bytes
-        self._max_response_bytes = max_response_bytes
-        self._max_records = max_records
-        self._retry = retry or RetryPolicy()
-        self._timeout = timeout
-        self._deadline = deadline
-        self._patience = patience
-        self._drain = drain
-        self._http_client = http_client
         try:
             self._token = Token.find(token)
         finally:
             # The raw token must not stand in the locals of a traceback.
             del token
-        self._check_options()
-
-    def _check_options(self) -> None:
-        check_base_url(self._base_url)
-        check_at_least("max_concurrency", self._max_concurrency, 1)
-        check_at_least("max_batch_bytes", self._max_batch_bytes, 1)
-        check_at_least("max_response_bytes", self._max_response_bytes, 1)
-        check_patience(self._patience)
-        check_at_least("timeout", self._timeout, 0.001)
-        check_at_least("drain", self._drain, 0.0)
-        check_at_least("linger", self._linger, 0.0)
-        if self._max_requests_per_second is not None:
-            check_at_least("max_requests_per_second", self._max_requests_per_second, 0.001)
-        if self._max_records is not None:
-            check_at_least("max_records", self._max_records, 0)
-        if self._deadline is not None:
-            check_at_least("deadline", self._deadline, 0.0)
+        self._options = Options(
+            base_url=base_url or os.environ.get("XIMILAR_BASE_URL") or BASE_URL,
+            max_concurrency=max_concurrency,
+            adaptive=adaptive,
+            max_requests_per_second=max_requests_per_second,
+            linger=linger,
+            max_batch_bytes=max_batch_bytes,
+            max_response_bytes=max_response_bytes,
+            max_records=max_records,
+            per_record_lang=per_record_lang,
+            retry=retry or RetryPolicy(),
+            timeout=timeout,
+            deadline=deadline,
+            patience=patience,
+            drain=drain,
+            http_client=http_client,
+        )
 
     async def __aenter__(self) -> Self:
         if self._entered:
             raise SessionStateError("a session is entered once; make another")
         self._entered = True
-        transport = Transport(
-            base_url=self._base_url,
-            token=self._token,
-            connections=self._max_concurrency,
-            timeout=self._timeout,
-            max_response_bytes=self._max_response_bytes,
-            client=self._http_client,
-        )
-        group = await anyio.create_task_group().__aenter__()
-        rate = self._max_requests_per_second
-        scheduler = Scheduler(
-            Exchange(transport, self._max_batch_bytes),
-            self._retry,
-            Traffic(
-                Limit(self._max_concurrency, adaptive=self._adaptive),
-                Pace(1 / rate if rate else 0.0),
-                Outage(self._retry.base, self._retry.cap),
-            ),
-            Ledger(inf if self._max_records is None else self._max_records),
-            group,
-        )
-        group.start_soon(scheduler.run)
-        self._running = _Running(group, scheduler, transport)
+        self._running = await Running.start(self._options, self._token)
         return self
 
     async def __aexit__(
@@ -214,7 +127,7 @@ class OCRSession:
             return
         try:
             if not isinstance(exc, anyio.get_cancelled_exc_class()):
-                await running.scheduler.drain(self._drain)
+                await running.scheduler.drain(self._options.drain)
         except BaseException as error:
             exc = error
             raise
@@ -236,42 +149,26 @@ class OCRSession:
     @property
     def stats(self) -> Stats:
         """What the session has done and is doing, as a snapshot."""
-        running = self._open()
-        scheduler, ledger = running.scheduler, running.scheduler.ledger
-        return Stats(
-            in_flight=len(scheduler.in_flight),
-            queued=len(scheduler.turns),
-            limit=scheduler.traffic.limit.slots,
-            outage=scheduler.traffic.outage.is_on,
-            requests=running.transport.requests,
-            records_sent=ledger.sent,
-            records_billed=ledger.billed,
-            records_maybe_billed=ledger.maybe_billed,
-            records_retried=ledger.retried,
-            records_failed=ledger.failed,
-            bytes_sent=running.transport.bytes_sent,
-        )
+        return self._open().stats
 
     def __repr__(self) -> str:
         if self._running is None:
             state = "closed" if self._entered else "not entered"
-            return f"<OCRSession {state}, {self._base_url}>"
+            return f"<OCRSession {state}>"
         stats = self.stats
         return (
-            f"<OCRSession open, {self._base_url}, {stats.in_flight} of {stats.limit} slots in use,"
+            f"<OCRSession open, {self._options.base_url},"
+            f" {stats.in_flight} of {stats.limit} slots in use,"
             f" {stats.queued} queued, {stats.records_billed} read, {stats.records_failed} failed>"
         )
 
-    def _open(self) -> _Running:
+    def _open(self) -> Running:
         if self._running is None:
             done = "is closed" if self._entered else "was not entered"
             raise SessionStateError(f"the session {done}; use it inside its async with block")
         return self._running
 
-    def _stream(self, images: Images, options: CallOptions) -> Stream:
-        running = self._open()
-        running.check_place()
-        return Stream(images, options, running.scheduler, running.group)
+    # ---- text
 
     def stream(
         self,
@@ -304,15 +201,14 @@ class OCRSession:
             OptionError: An option is outside its allowed values.
             SessionStateError: The session is not open.
         """
-        options = CallOptions(
+        return self._open().stream(
+            images,
+            Reading(prompt),
             lang=lang,
-            prompt=prompt,
             ordered=ordered,
-            deadline=self._deadline if deadline is None else deadline,
-            patience=self._patience if patience is None else patience,
-            linger=self._linger,
+            deadline=deadline,
+            patience=patience,
         )
-        return self._stream(images, options)
 
     async def read_all(
         self,
@@ -327,12 +223,10 @@ class OCRSession:
 
         Raises as `stream` does, and what the iterable itself raises.
         """
-        # In order only at the end: on its way, one slow image would hold up all behind it.
-        async with self.stream(
-            images, lang=lang, prompt=prompt, deadline=deadline, patience=patience
-        ) as stream:
-            outcomes = [outcome async for outcome in stream]
-        return sorted(outcomes, key=lambda outcome: outcome.index)
+        question = Reading(prompt)
+        return await self._open().collect(
+            images, question, lang=lang, deadline=deadline, patience=patience
+        )
 
     async def read(
         self,
@@ -348,18 +242,94 @@ class OCRSession:
         Raises:
             OCRError: It was not read.
         """
-        deadline = self._deadline if deadline is None else deadline
-        is_hurried = deadline is None and patience is None
-        if patience is None:
-            patience = min(self._patience, READ_PATIENCE) if deadline is None else inf
-        options = CallOptions(
+        question = Reading(prompt)
+        return await self._open().first(
+            image, question, lang=lang, deadline=deadline, patience=patience
+        )
+
+    # ---- typed answers
+
+    def extract_stream(
+        self,
+        images: Images,
+        cls: type[T],
+        *,
+        instructions: str = "",
+        reasks: int = 0,
+        lang: str = DEFAULT_LANGUAGE,
+        ordered: bool = False,
+        deadline: float | None = None,
+        patience: float | None = None,
+    ) -> Stream[T]:
+        """Have the language model fill in a class from each image; else as `stream`.
+
+        The prompt is made from the class. An answer that does not fit ends as a `Failure` with an
+        `ExtractionError`; each was paid for.
+
+        Args:
+            images: As for `stream`.
+            cls: An attrs class, a dataclass or a TypedDict, with fields of plain types, lists,
+                enums, dates, decimals and more such classes. A field is described in
+                ``metadata={"description": ...}`` or ``Annotated[X, "..."]``.
+            instructions: What else the model should know; an image's own prompt takes its place.
+            reasks: How often an image whose answer does not fit is asked about again, with what
+                was wrong. Each time costs as the first.
+            lang: Language of their text; an image's own goes before it.
+            ordered: Whether outcomes come in the order of the images.
+            deadline: [s] As for `stream`.
+            patience: [s] As for `stream`.
+
+        Returns:
+            The stream; the `value` of its outcomes is an instance of *cls*.
+
+        Raises:
+            OptionError: *cls* cannot be described within the limit of a prompt, and more as
+                `stream`.
+        """
+        return self._open().stream(
+            images,
+            Extraction(cls, instructions, reasks),
             lang=lang,
-            prompt=prompt,
+            ordered=ordered,
             deadline=deadline,
             patience=patience,
-            is_hurried=is_hurried,
-            linger=self._linger,
         )
-        async with self._stream([image], options) as outcomes:
-            outcome = await anext(outcomes)
-        return outcome.unwrap()
+
+    async def extract_all(
+        self,
+        images: Images,
+        cls: type[T],
+        *,
+        instructions: str = "",
+        reasks: int = 0,
+        lang: str = DEFAULT_LANGUAGE,
+        deadline: float | None = None,
+        patience: float | None = None,
+    ) -> list[Outcome[T]]:
+        """As `extract_stream`; return (n) outcomes in the order of the images."""
+        question = Extraction(cls, instructions, reasks)
+        return await self._open().collect(
+            images, question, lang=lang, deadline=deadline, patience=patience
+        )
+
+    async def extract(
+        self,
+        image: AnyImage,
+        cls: type[T],
+        *,
+        instructions: str = "",
+        reasks: int = 0,
+        lang: str = DEFAULT_LANGUAGE,
+        deadline: float | None = None,
+        patience: float | None = None,
+    ) -> T:
+        """As `extract_stream`, of one image; return the instance of *cls*.
+
+        Raises:
+            ExtractionError: The answer does not fit; the error has its faults, and the record.
+            OCRError: There is no answer.
+        """
+        question = Extraction(cls, instructions, reasks)
+        return await self._open().first(
+            image, question, lang=lang, deadline=deadline, patience=patience
+        )

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing, suppress
 from inspect import isasyncgen
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Generic, Self, TypeAlias
 from uuid import uuid4
 
 import anyio
@@ -18,11 +18,12 @@ from anyio.abc import TaskGroup
 from attrs import define, field, frozen
 
 from ximilar_ocr_async.calls import Call, Item
-from ximilar_ocr_async.errors import ImageError, OptionError, SessionClosed, SessionStateError
+from ximilar_ocr_async.errors import OCRError, OptionError, SessionClosed, SessionStateError
 from ximilar_ocr_async.exchange import Lane
 from ximilar_ocr_async.images import Image, Source, check_source
 from ximilar_ocr_async.limits import MAX_RECORDS, check_at_least, check_language, check_patience
-from ximilar_ocr_async.outcomes import Failure, Outcome
+from ximilar_ocr_async.outcomes import Failure, Outcome, T
+from ximilar_ocr_async.questions import Question
 from ximilar_ocr_async.scheduler import Scheduler, is_from_outside
 
 AnyImage: TypeAlias = Image | Source
@@ -46,7 +47,6 @@ class CallOptions:
 
     Attributes:
         lang: Language of an image that names none.
-        prompt: Question for an image that has none.
         ordered: Whether outcomes come in the order of the images.
         deadline: [s] that the call may take in all.
         patience: [s] of an outage to wait through.
@@ -55,7 +55,6 @@ class CallOptions:
     """
 
     lang: str
-    prompt: str | None
     ordered: bool = False
     deadline: float | None
     patience: float
@@ -70,13 +69,14 @@ class CallOptions:
 
 
 @define(eq=False, repr=False)
-class Stream:
+class Stream(Generic[T]):
     """Outcomes as they come. Lives as long as its ``async with`` block; iterate inside it.
 
     Leaving the block early withdraws what was not sent.
     """
 
     _images: Images
+    _question: Question[T]
     _options: CallOptions
     _scheduler: Scheduler
     _group: TaskGroup
@@ -89,9 +89,9 @@ class Stream:
     # Pulled and not yet handed out: never more than the window.
     _held: int = field(init=False, default=0)
     _pulled: int = field(init=False, default=0)
-    _ready: deque[Outcome] = field(init=False, factory=deque)
+    _ready: deque[Outcome[T]] = field(init=False, factory=deque)
     # In order only: outcomes whose turn has not come, by index.
-    _early: dict[int, Outcome] = field(init=False, factory=dict)
+    _early: dict[int, Outcome[T]] = field(init=False, factory=dict)
     _turn: int = field(init=False, default=0)
     # Raised to the consumer after the last outcome; None once the source is exhausted.
     _source_error: BaseException | None = field(
@@ -141,7 +141,7 @@ class Stream:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Outcome:
+    async def __anext__(self) -> Outcome[T]:
         self._check_inside()
         while not self._ready:
             if self._fed.is_set() and not self._held:
@@ -178,6 +178,14 @@ class Stream:
 
     def _receive(self, outcome: Outcome) -> None:
         """Take an outcome; called synchronously, so that nothing paid for can be lost."""
+        understood = self._question.understand(outcome)
+        if isinstance(understood, str):
+            again = self._make_item(outcome.index, outcome.image, understood)
+            self._scheduler.submit([again])
+        else:
+            self._keep(understood)
+
+    def _keep(self, outcome: Outcome[T]) -> None:
         if self._options.ordered:
             self._early[outcome.index] = outcome
             while self._turn in self._early:
@@ -232,16 +240,16 @@ class Stream:
         image = item if isinstance(item, Image) else Image(item)
         try:
             check_source(image)
-        except ImageError as error:
-            self._receive(Failure(index=index, image=image, error=error.with_traceback(None)))
+            prompt = self._question.prompt_for(image)
+        except OCRError as error:
+            self._keep(Failure(index=index, image=image, error=error.with_traceback(None)))
             return
         if not self._block:
             self._block = []
             self._group.start_soon(self._flush_later, self._block)
-        self._block.append(self._make_item(index, image))
+        self._block.append(self._make_item(index, image, prompt))
 
-    def _make_item(self, index: int, image: Image) -> Item:
-        prompt = self._options.prompt if image.prompt is None else image.prompt
+    def _make_item(self, index: int, image: Image, prompt: str | None) -> Item:
         endpoint = "read" if prompt is None else "read_gpt"
         lane = Lane(endpoint, image.lang or self._options.lang)
         return Item(uuid4().hex, index, image, prompt, lane, self._call)

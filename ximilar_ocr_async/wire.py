@@ -23,6 +23,7 @@ from ximilar_ocr_async.errors import (
     AuthError,
     ImageError,
     OCRError,
+    PlanError,
     RateLimited,
     ReplyError,
     ReplyLost,
@@ -31,6 +32,7 @@ from ximilar_ocr_async.errors import (
     ServiceUnavailable,
 )
 from ximilar_ocr_async.images import Image
+from ximilar_ocr_async.limits import PLANS
 from ximilar_ocr_async.models import GPT, OCR, Record, Status, Text
 from ximilar_ocr_async.outcomes import Outcome
 
@@ -42,9 +44,16 @@ _SNIPPET = 120
 
 
 def encode_record(
-    record_id: str, image: Image, data: bytes | None, *, prompt: str | None = None
+    record_id: str,
+    image: Image,
+    data: bytes | None,
+    *,
+    prompt: str | None = None,
+    lang: str | None = None,
 ) -> tuple[bytes, ...]:
     """Encode one image as a record, in pieces: by URL, or by *data* where there is some.
+
+    Its *lang* need not stand here, for its request has it too.
 
     Raises:
         ImageError: Its ``extra`` is not JSON.
@@ -52,6 +61,8 @@ def encode_record(
     fields_: dict[str, Any] = {**image.extra, "_id": record_id}
     if prompt is not None:
         fields_["prompt"] = prompt
+    if lang is not None:
+        fields_["lang"] = lang
     if data is None:
         fields_["_url"] = image.source
     try:
@@ -257,6 +268,16 @@ _NO_CREDITS = re.compile(
 _NOT_ALLOWED = re.compile(r"\bauthorization\b|\binvalid token\b|\bnot allowed to\b", re.IGNORECASE)
 """Words that tell more than the code beside them: "no credits" comes as 401, 402, 403, 429 or 200.
 Source: clients of the service found in public, read in 2026-08."""
+
+
+def name_plan(error: OCRError, endpoint: str) -> OCRError:
+    """Return *error*, or one that names the plan, where the account's own is without *endpoint*."""
+    needed, told = PLANS.get(endpoint), str(error)
+    is_refused = isinstance(error, AuthError) and error.status == 403  # noqa: PLR2004 - HTTP's own
+    if needed is None or not is_refused or _NO_CREDITS.search(told):
+        return error
+    told = f"{told}; {endpoint} needs {needed} plan"
+    return PlanError(told, status=error.status, request_id=error.request_id)
 
 
 def _is_of_account(text: str) -> bool:

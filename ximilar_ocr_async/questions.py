@@ -1,0 +1,152 @@
+"""What a call asks of each image, and what it makes of the record that comes back."""
+
+from typing import Generic, Protocol
+
+from attrs import define, evolve, field, frozen
+
+from ximilar_ocr_async.answers import extract
+from ximilar_ocr_async.errors import ExtractionError, because
+from ximilar_ocr_async.images import Image
+from ximilar_ocr_async.limits import (
+    BYTES_PER_TOKEN,
+    MAX_PROMPT_TOKENS,
+    check_at_least,
+    check_prompt,
+)
+from ximilar_ocr_async.outcomes import Failure, Outcome, Success, T
+from ximilar_ocr_async.schema import describe
+
+
+class Question(Protocol[T]):
+    """What is asked, and how an answer is understood."""
+
+    def prompt_for(self, image: Image) -> str | None:
+        """Return what the language model is asked about *image*, if it is asked."""
+        ...
+
+    def understand(self, outcome: Outcome) -> Outcome[T] | str:
+        """Return what *outcome* is to the caller, or the prompt to ask about its image again."""
+        ...
+
+
+def _check_prompt(_: object, __: object, value: str | None) -> None:
+    if value is not None:
+        check_prompt(value)
+
+
+@frozen
+class Reading:
+    """Asks for the record as it is, with the answer to a *prompt* in it if there is one."""
+
+    prompt: str | None = field(default=None, validator=_check_prompt)
+
+    def prompt_for(self, image: Image) -> str | None:
+        """Return the image's own prompt, else that of the call."""
+        return self.prompt if image.prompt is None else image.prompt
+
+    def understand(self, outcome: Outcome) -> Outcome:
+        """Return *outcome* as it is."""
+        return outcome
+
+
+@frozen
+class _Reasked:
+    """An image that is asked about again: what was spent on it, and why it was not enough."""
+
+    times: int = 0
+    attempts: int = 0
+    maybe_billed: bool = False
+    error: ExtractionError | None = None
+
+
+@define
+class Extraction(Generic[T]):
+    """Asks for an instance of a class.
+
+    Args:
+        cls: An attrs class, a dataclass or a TypedDict.
+        instructions: What else the model should know; an image's own prompt takes its place.
+        reasks: How often an image is asked about again whose answer does not fit.
+
+    Raises:
+        OptionError: *cls* cannot be described.
+    """
+
+    cls: type[T]
+    instructions: str = ""
+    reasks: int = 0
+    _prompt: str = field(init=False)
+    # By index; an image is in it while it is asked about again.
+    _reasked: dict[int, _Reasked] = field(init=False, factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        check_at_least("reasks", self.reasks, 0)
+        self._prompt = describe(self.cls, self.instructions)
+
+    def prompt_for(self, image: Image) -> str:
+        """Return the prompt that describes the class."""
+        return self._prompt if image.prompt is None else describe(self.cls, image.prompt)
+
+    def understand(self, outcome: Outcome) -> Outcome[T] | str:
+        """Return the answer as an instance of the class, or the prompt to ask again with.
+
+        An image that failed while it was asked about again ends with what was wrong at first,
+        because that error has the record that was paid for.
+        """
+        before = self._reasked.pop(outcome.index, _Reasked())
+        outcome = evolve(
+            outcome,
+            attempts=outcome.attempts + before.attempts,
+            maybe_billed=outcome.maybe_billed or before.maybe_billed,
+        )
+        if outcome.ok:
+            return self._extract(outcome, before.times)
+        if before.error is None:
+            return outcome
+        reason = f"asked again: {outcome.error}"
+        return evolve(outcome, error=because(before.error, reason))
+
+    def _extract(self, outcome: Success, times: int) -> Outcome[T] | str:
+        try:
+            value = extract(outcome.record, self.cls)
+        except ExtractionError as error:
+            # A traceback holds its frames, and these would hold the call.
+            misfit = error.with_traceback(None)
+        else:
+            return _with_value(outcome, value)
+        if times == self.reasks:
+            return _with_error(outcome, misfit)
+        self._reasked[outcome.index] = _Reasked(
+            times + 1, outcome.attempts, outcome.maybe_billed, misfit
+        )
+        return _ask_again(self.prompt_for(outcome.image), misfit)
+
+
+def _with_value(outcome: Success, value: T) -> Success[T]:
+    return Success(
+        index=outcome.index,
+        image=outcome.image,
+        record=outcome.record,
+        value=value,
+        attempts=outcome.attempts,
+        maybe_billed=outcome.maybe_billed,
+    )
+
+
+def _with_error(outcome: Success, error: ExtractionError) -> Failure:
+    return Failure(
+        index=outcome.index,
+        image=outcome.image,
+        error=error,
+        attempts=outcome.attempts,
+        maybe_billed=outcome.maybe_billed,
+    )
+
+
+def _ask_again(prompt: str, error: ExtractionError) -> str:
+    # Not what was there instead: it may come from the image, and this is where orders stand.
+    faults = [fault.partition(", got ")[0] for fault in error.faults]
+    told = "; ".join(faults) or "it was not one whole JSON object"
+    words = f"{prompt}\nAn earlier answer was wrong: {told}"
+    limit = MAX_PROMPT_TOKENS * BYTES_PER_TOKEN
+    return words.encode(errors="surrogatepass")[:limit].decode(errors="ignore")

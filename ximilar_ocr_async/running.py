@@ -1,0 +1,185 @@
+"""What stands between entering a session and leaving it: its tasks, its connections, its place."""
+
+import os
+from math import inf
+from typing import Self
+
+import anyio
+import anyio.lowlevel
+from anyio.abc import TaskGroup
+from attrs import field, frozen
+
+from ximilar_ocr_async.auth import Token
+from ximilar_ocr_async.errors import SessionStateError
+from ximilar_ocr_async.exchange import Exchange
+from ximilar_ocr_async.ledger import Ledger
+from ximilar_ocr_async.limit import Limit
+from ximilar_ocr_async.options import Options
+from ximilar_ocr_async.outage import Outage
+from ximilar_ocr_async.outcomes import Outcome, T
+from ximilar_ocr_async.pace import Pace
+from ximilar_ocr_async.questions import Question
+from ximilar_ocr_async.scheduler import Scheduler
+from ximilar_ocr_async.stats import Stats
+from ximilar_ocr_async.stream import AnyImage, CallOptions, Images, Stream
+from ximilar_ocr_async.traffic import Traffic
+from ximilar_ocr_async.transport import Transport
+
+READ_PATIENCE = 30.0
+"""[s] of an outage that a single read without a deadline waits at most: somebody stands there."""
+
+CLOSING = 5.0
+"""[s] that connections get to close."""
+
+
+@frozen
+class Running:
+    """The parts of a session, put together."""
+
+    options: Options
+    group: TaskGroup
+    scheduler: Scheduler
+    transport: Transport
+    # Neither its tasks nor its connections work anywhere else.
+    loop: object = field(factory=anyio.lowlevel.current_token)
+    process: int = field(factory=os.getpid)
+
+    @classmethod
+    async def start(cls, options: Options, token: Token) -> Self:
+        """Put the parts together, and open the task group in which all requests run."""
+        transport = Transport(
+            base_url=options.base_url,
+            token=token,
+            connections=options.max_concurrency,
+            timeout=options.timeout,
+            max_response_bytes=options.max_response_bytes,
+            client=options.http_client,
+        )
+        group = await anyio.create_task_group().__aenter__()
+        rate = options.max_requests_per_second
+        scheduler = Scheduler(
+            Exchange(transport, options.max_batch_bytes, options.per_record_lang),
+            options.retry,
+            Traffic(
+                Limit(options.max_concurrency, adaptive=options.adaptive),
+                Pace(1 / rate if rate else 0.0),
+                Outage(options.retry.base, options.retry.cap),
+            ),
+            Ledger(inf if options.max_records is None else options.max_records),
+            group,
+        )
+        group.start_soon(scheduler.run)
+        return cls(options, group, scheduler, transport)
+
+    def check_place(self) -> None:
+        """Raise `SessionStateError` in another event loop, thread or process than its own."""
+        try:
+            is_home = anyio.lowlevel.current_token() == self.loop and os.getpid() == self.process
+        except RuntimeError:
+            is_home = False
+        if not is_home:
+            raise SessionStateError(
+                "a session is used in the event loop and process it was made in"
+            )
+
+    async def leave(self, exc: BaseException | None) -> None:
+        """End all that runs, after *exc* in the body."""
+        self.scheduler.close()
+        try:
+            if isinstance(exc, anyio.get_cancelled_exc_class()):
+                await self.group.__aexit__(type(exc), exc, exc.__traceback__)
+            else:
+                # The body's error stays out of the group, which would wrap it in one of its own.
+                self.group.cancel_scope.cancel()
+                await self.group.__aexit__(None, None, None)
+        finally:
+            with anyio.move_on_after(CLOSING, shield=True):
+                await self.transport.aclose()
+
+    # ---- calls
+
+    def stream(
+        self,
+        images: Images,
+        question: Question[T],
+        *,
+        lang: str,
+        ordered: bool = False,
+        deadline: float | None,
+        patience: float | None,
+    ) -> Stream[T]:
+        """Begin a call of many images."""
+        options = CallOptions(
+            lang=lang,
+            ordered=ordered,
+            deadline=self.options.deadline if deadline is None else deadline,
+            patience=self.options.patience if patience is None else patience,
+            linger=self.options.linger,
+        )
+        return self._stream(images, question, options)
+
+    async def collect(
+        self,
+        images: Images,
+        question: Question[T],
+        *,
+        lang: str,
+        deadline: float | None,
+        patience: float | None,
+    ) -> list[Outcome[T]]:
+        """Make a call of many images; return the outcomes in their order."""
+        # In order only at the end: on its way, one slow image would hold up all behind it.
+        async with self.stream(
+            images, question, lang=lang, deadline=deadline, patience=patience
+        ) as stream:
+            outcomes = [outcome async for outcome in stream]
+        return sorted(outcomes, key=lambda outcome: outcome.index)
+
+    async def first(
+        self,
+        image: AnyImage,
+        question: Question[T],
+        *,
+        lang: str,
+        deadline: float | None,
+        patience: float | None,
+    ) -> T:
+        """Make a call of one image; return its value, or raise its error."""
+        deadline = self.options.deadline if deadline is None else deadline
+        is_hurried = deadline is None and patience is None
+        if patience is None:
+            patience = min(self.options.patience, READ_PATIENCE) if deadline is None else inf
+        options = CallOptions(
+            lang=lang,
+            deadline=deadline,
+            patience=patience,
+            is_hurried=is_hurried,
+            linger=self.options.linger,
+        )
+        async with self._stream([image], question, options) as outcomes:
+            outcome = await anext(outcomes)
+        return outcome.unwrap()
+
+    def _stream(self, images: Images, question: Question[T], options: CallOptions) -> Stream[T]:
+        self.check_place()
+        return Stream(images, question, options, self.scheduler, self.group)
+
+    # ---- what it has done
+
+    @property
+    def stats(self) -> Stats:
+        """What was done and is being done."""
+        scheduler, ledger = self.scheduler, self.scheduler.ledger
+        return Stats(
+            in_flight=len(scheduler.in_flight),
+            queued=len(scheduler.turns),
+            limit=scheduler.traffic.limit.slots,
+            outage=scheduler.traffic.outage.is_on,
+            requests=self.transport.requests,
+            records_sent=ledger.sent,
+            records_billed=ledger.billed,
+            records_maybe_billed=ledger.maybe_billed,
+            records_retried=ledger.retried,
+            records_failed=ledger.failed,
+            bytes_sent=self.transport.bytes_sent,
+        )
