@@ -47,7 +47,7 @@ def encoders(images: list[bytes]) -> dict[str, Callable[[], Any]]:
 
     def spliced() -> Any:
         each = [encode_record(str(i), Image(x), x) for i, x in enumerate(images)]
-        return encode_batch(each, "en")
+        return encode_batch(each, {"lang": "en"})
 
     return {
         "this package: pieces": spliced,

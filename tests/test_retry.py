@@ -29,6 +29,7 @@ from ximilar_ocr_async.errors import (
     ServiceUnavailable,
     UploadCut,
 )
+from ximilar_ocr_async.failures import service_error
 from ximilar_ocr_async.retry import (
     MAX_RETRY_AFTER,
     VERDICTS,
@@ -42,7 +43,7 @@ from ximilar_ocr_async.retry import (
     parse_date,
     parse_retry_after,
 )
-from ximilar_ocr_async.wire import decode, service_error
+from ximilar_ocr_async.wire import decode
 
 NOW = datetime(1994, 11, 6, 8, 49, 30, tzinfo=UTC)
 RESENT = [cls for cls, verdict in VERDICTS.items() if verdict is Verdict.RESEND]

@@ -108,7 +108,7 @@ def test_a_batch_says_in_json_what_was_given(
         else:
             record["_url"] = source
         expected.append(record)
-    body = b"".join(encode_batch(pieces, lang))
+    body = b"".join(encode_batch(pieces, {"lang": lang}))
     assert json.loads(body) == {"lang": lang, "records": expected}
 
 

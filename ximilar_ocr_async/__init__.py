@@ -3,6 +3,7 @@
 Start with `OCRSession`.
 """
 
+from ximilar_ocr_async.account import estimate
 from ximilar_ocr_async.errors import (
     AddressError,
     AuthError,
@@ -11,6 +12,9 @@ from ximilar_ocr_async.errors import (
     DeadlineExceeded,
     ExtractionError,
     ImageError,
+    JobExpired,
+    JobFailed,
+    JobNotFound,
     OCRError,
     OptionError,
     PlanError,
@@ -24,27 +28,38 @@ from ximilar_ocr_async.errors import (
     SessionClosed,
     SessionStateError,
     UploadCut,
+    WebhookError,
 )
 from ximilar_ocr_async.images import Image
+from ximilar_ocr_async.jobs import Job
 from ximilar_ocr_async.limits import Language
-from ximilar_ocr_async.models import GPT, OCR, Record, Status, Text
+from ximilar_ocr_async.models import GPT, OCR, Account, JobInfo, Record, Status, Text
 from ximilar_ocr_async.outcomes import Failure, Outcome, Success
 from ximilar_ocr_async.retry import RetryPolicy
 from ximilar_ocr_async.session import OCRSession
 from ximilar_ocr_async.stats import Stats
+from ximilar_ocr_async.submission import Webhook
+from ximilar_ocr_async.webhooks import Delivery, WebhookReceiver
 
 __all__ = [
     "GPT",
     "OCR",
+    "Account",
     "AddressError",
     "AuthError",
     "BudgetExceeded",
     "ConnectionFailed",
     "DeadlineExceeded",
+    "Delivery",
     "ExtractionError",
     "Failure",
     "Image",
     "ImageError",
+    "Job",
+    "JobExpired",
+    "JobFailed",
+    "JobInfo",
+    "JobNotFound",
     "Language",
     "OCRError",
     "OCRSession",
@@ -67,4 +82,8 @@ __all__ = [
     "Success",
     "Text",
     "UploadCut",
+    "Webhook",
+    "WebhookError",
+    "WebhookReceiver",
+    "estimate",
 ]

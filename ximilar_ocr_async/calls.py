@@ -14,6 +14,12 @@ WITNESSES = 3
 """Records sent alone that must fail alike for the service, and not the records, to be at fault."""
 
 
+def is_from_outside(error: BaseException) -> bool:
+    """Whether *error* cancels the current task, and is no stray of something awaited in it."""
+    is_cancellation = isinstance(error, anyio.get_cancelled_exc_class())
+    return is_cancellation and anyio.current_effective_deadline() == float("-inf")
+
+
 @define(eq=False, repr=False)
 class Call:
     """One call of the user's: where its outcomes go, and until when they are wanted."""
@@ -31,8 +37,8 @@ class Call:
     waiting: int = 0
     # Nobody waits for its outcomes any more.
     abandoned: bool = False
-    # By endpoint: why nothing more of this call is sent there.
-    stopped: dict[str, OCRError] = field(factory=dict)
+    # By target: why nothing more of this call is sent there.
+    stopped: dict[tuple[str, bool], OCRError] = field(factory=dict)
 
 
 @define(eq=False, repr=False)

@@ -15,12 +15,16 @@
     ├── ReplyLost                    the network: sent, but no whole answer came; maybe billed
     │   └── RequestTimeout           the service: it took longer than the timeout; maybe billed
     ├── ReplyError                   the service: its answer makes no sense; maybe billed
+    ├── WebhookError                 whoever called the webhook: this is no delivery
     ├── ExtractionError              the model: its answer does not fit the class; paid for
     └── ServiceError                 the service answered with a failing status
         ├── AuthError                the account: the token or the plan does not allow this
         │   └── PlanError            the account: its plan is without this endpoint
         ├── RateLimited              the program: too many requests; wait
         ├── RequestRejected          the program: the service refuses this request or this record
+        ├── JobNotFound              the program: there is no such asynchronous request
+        │   └── JobExpired           the program: it was kept for two weeks, and these are over
+        ├── JobFailed                the service: an asynchronous request came to no good end
         └── ServiceUnavailable       the service: it failed; worth another attempt
 """
 
@@ -133,6 +137,10 @@ class ExtractionError(OCRError):
         self.record = record
 
 
+class WebhookError(OCRError):
+    """What came to the webhook is no delivery. Answer it with ``status``: 400, 401 or 413."""
+
+
 class ServiceError(OCRError):
     """The service answered with a failing status; ``status`` and the message are its own."""
 
@@ -151,6 +159,18 @@ class RateLimited(ServiceError):
 
 class RequestRejected(ServiceError):
     """The service refuses this request or this record. Sending it again would not help."""
+
+
+class JobNotFound(ServiceError):
+    """There is no such asynchronous request of this account, or no more. Check the id."""
+
+
+class JobExpired(JobNotFound):
+    """The asynchronous request was kept for two weeks, and these are over. Submit it again."""
+
+
+class JobFailed(ServiceError):
+    """An asynchronous request came to no good end; the message says its state and what to try."""
 
 
 class ServiceUnavailable(ServiceError):

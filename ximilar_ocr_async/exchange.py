@@ -1,5 +1,6 @@
 """One attempt at a batch: images in; for each of them a record or an error out."""
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Protocol
@@ -8,13 +9,18 @@ import anyio
 import anyio.to_thread
 from attrs import define, evolve, field, frozen
 
+from ximilar_ocr_async.asynchronous import REQUESTS, decode_submitted
 from ximilar_ocr_async.errors import ImageError, OCRError, UploadCut
+from ximilar_ocr_async.failures import name_plan
 from ximilar_ocr_async.images import Image, load, size
 from ximilar_ocr_async.limits import MAX_RECORDS
 from ximilar_ocr_async.models import Record
 from ximilar_ocr_async.retry import Verdict, is_overload, judge
+from ximilar_ocr_async.submission import Submission
 from ximilar_ocr_async.transport import Transport
-from ximilar_ocr_async.wire import decode, encode_batch, encode_record, name_plan
+from ximilar_ocr_async.wire import decode, encode_batch, encode_record
+
+_log = logging.getLogger(__name__)
 
 LOADING_THREADS = 4
 """Threads that read and encode; more would make neither a disk nor the interpreter faster."""
@@ -31,11 +37,20 @@ CUTS = 2
 
 @frozen
 class Lane:
-    """What the records of one request have in common, and how many may be in it."""
+    """What the records of one request have in common, and how many may be in it.
+
+    With a *submission*, they are not read by the request, but later.
+    """
 
     endpoint: str
     lang: str
     most: int = MAX_RECORDS
+    submission: Submission | None = None
+
+    @property
+    def target(self) -> tuple[str, bool]:
+        """What is refused, where the account may not use it."""
+        return self.endpoint, self.submission is not None
 
 
 class Outgoing(Protocol):
@@ -96,6 +111,23 @@ class Exchange:
             depart: Called with the ids that are in the request when it is made; from then on they
                 may be billed.
         """
+        began = anyio.current_time()
+        ended = await self._attempt(lane, batch, depart)
+        if _log.isEnabledFor(logging.DEBUG):
+            told = {
+                "endpoint": lane.endpoint,
+                "lang": lane.lang,
+                "records": len(ended.results),
+                "read": sum(isinstance(result, Record) for result in ended.results.values()),
+                "seconds": anyio.current_time() - began,
+            }
+            words = "%(endpoint)s %(lang)s, %(records)d records, %(read)d read in %(seconds).3f s"
+            _log.debug(words, told, extra=told)
+        return ended
+
+    async def _attempt(
+        self, lane: Lane, batch: Sequence[Outgoing], depart: Callable[[Iterable[str]], None]
+    ) -> Ended:
         encoded = await self._encode(lane, batch)
         unfit: dict[str, Record | OCRError] = {
             i: e for i, e in encoded.items() if isinstance(e, ImageError)
@@ -130,10 +162,14 @@ class Exchange:
     async def _send(
         self, lane: Lane, records: dict[str, tuple[bytes, ...]]
     ) -> dict[str, Record | OCRError]:
-        body, ids = encode_batch(list(records.values()), lane.lang), list(records)
+        path, fields, decode_it = f"/ocr/v2/{lane.endpoint}", {"lang": lane.lang}, decode
+        if lane.submission:
+            path, decode_it = REQUESTS, decode_submitted
+            fields = {**lane.submission.fields, "endpoint": lane.endpoint, **fields}
+        body, ids = encode_batch(list(records.values()), fields), list(records)
         try:
-            answer = await self.transport.post(f"/ocr/v2/{lane.endpoint}", body)
-            decoded = decode(answer.status, answer.body, ids, retry_after=answer.retry_after)
+            answer = await self.transport.send("POST", path, body)
+            decoded = decode_it(answer.status, answer.body, ids, retry_after=answer.retry_after)
         except OCRError as error:
             if len(ids) > 1:
                 self._learn(error, sum(map(len, body)))

@@ -96,7 +96,7 @@ class Image:
 def check_source(image: Image) -> None:
     """Raise `ImageError` when the source is of no kind that can be sent; opens nothing."""
     match image.source:
-        case str() as url if not _is_url(url):
+        case str() as url if not is_url(url):
             raise ImageError(f"{url[:80]!r} is no http(s) URL; for a file pass pathlib.Path(...)")
         case str() | bytes() | os.PathLike():
             return
@@ -105,7 +105,8 @@ def check_source(image: Image) -> None:
             raise ImageError(f"image is a {kind}, allowed are a URL, a Path, bytes and Image")
 
 
-def _is_url(text: str) -> bool:
+def is_url(text: str) -> bool:
+    """Whether *text* is an http(s) URL."""
     try:
         url = urlsplit(text)
         has_host = bool(url.hostname) and url.port != 0

@@ -53,6 +53,9 @@ MAX_BATCH_BYTES = 32 * 1024 * 1024
 MAX_RESPONSE_BYTES = 32 * 1024 * 1024
 """[bytes] of an answer, decompressed. Source: judgement; 10 records of 100 texts take 0.25 MB."""
 
+JOB_KEPT = 14 * 24 * 3600.0
+"""[s] that an asynchronous request is kept. Source: docs.ximilar.com/platform/vlm, 2026-08."""
+
 MAX_PROMPT_TOKENS = 1000
 """Tokens of a prompt. Source: docs, "1000 tokens per record (image)"."""
 

@@ -4,6 +4,7 @@ Keys of a reply that are not known here are kept in ``extra``, so that a new fie
 breaks nobody. Source of names and shapes: https://docs.ximilar.com/text/ocr, read in 2026-08.
 """
 
+from datetime import datetime
 from typing import Any, TypeAlias
 
 from attrs import field, frozen
@@ -115,3 +116,38 @@ class Record:
     def text(self) -> str:
         """The whole text of the image: ``ocr.full_text``."""
         return self.ocr.full_text
+
+
+@frozen
+class Account:
+    """The account that the token belongs to. Source: https://docs.ximilar.com/quickstart, 2026-08.
+
+    Attributes:
+        credits_counter: Credits, as the service counts them; whether those that are left or those
+            that were used, it does not say.
+        credits_limit: Credits that the counter is held against.
+        extra: All else that is told: name, e-mail address and so on; not in the repr.
+    """
+
+    credits_counter: int | None = None
+    credits_limit: int | None = None
+    extra: dict[str, Any] = field(factory=dict, hash=False, repr=False)
+
+
+@frozen
+class JobInfo:
+    """An asynchronous request in the account's list. Source: https://docs.ximilar.com/async-api.
+
+    Attributes:
+        id: Its name, to take it up again with.
+        status: Its state, such as ``CREATED``, ``PROCESSING`` or ``DONE``.
+        type: Of the service that it is for.
+        created: When it was submitted.
+        extra: Keys that this class does not know.
+    """
+
+    id: str
+    status: str
+    type: str | None = None
+    created: datetime | None = None
+    extra: dict[str, Any] = field(factory=dict, hash=False)

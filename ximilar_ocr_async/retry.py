@@ -20,6 +20,9 @@ from ximilar_ocr_async.errors import (
     DeadlineExceeded,
     ExtractionError,
     ImageError,
+    JobExpired,
+    JobFailed,
+    JobNotFound,
     OCRError,
     OptionError,
     PlanError,
@@ -33,6 +36,7 @@ from ximilar_ocr_async.errors import (
     SessionClosed,
     SessionStateError,
     UploadCut,
+    WebhookError,
 )
 from ximilar_ocr_async.limits import check_at_least
 
@@ -71,12 +75,16 @@ VERDICTS: Mapping[type[OCRError], Verdict] = {
     ReplyLost: Verdict.RESEND_MAYBE_BILLED,
     RequestTimeout: Verdict.RESEND_MAYBE_BILLED,
     ReplyError: Verdict.RESEND_MAYBE_BILLED,
+    WebhookError: Verdict.FAIL,
     ExtractionError: Verdict.FAIL,
     ServiceError: Verdict.FAIL,
     AuthError: Verdict.STOP,
     PlanError: Verdict.STOP,
     RateLimited: Verdict.RESEND,
     RequestRejected: Verdict.FAIL,
+    JobNotFound: Verdict.FAIL,
+    JobExpired: Verdict.FAIL,
+    JobFailed: Verdict.FAIL,
     ServiceUnavailable: Verdict.RESEND,
 }
 """The verdict on each class of error; a test demands that none is missing."""

@@ -1,6 +1,7 @@
 """What stands between entering a session and leaving it: its tasks, its connections, its place."""
 
 import os
+from collections.abc import Iterable
 from math import inf
 from typing import Self
 
@@ -9,11 +10,17 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 from attrs import field, frozen
 
+from ximilar_ocr_async.account import DETAILS
+from ximilar_ocr_async.asynchronous import page_path
 from ximilar_ocr_async.auth import Token
-from ximilar_ocr_async.errors import SessionStateError
+from ximilar_ocr_async.errands import Errands
+from ximilar_ocr_async.errors import OptionError, SessionStateError
 from ximilar_ocr_async.exchange import Exchange
+from ximilar_ocr_async.jobs import Job, JobList, Part, take_down
 from ximilar_ocr_async.ledger import Ledger
 from ximilar_ocr_async.limit import Limit
+from ximilar_ocr_async.limits import MAX_RECORDS
+from ximilar_ocr_async.models import Account, Record
 from ximilar_ocr_async.options import Options
 from ximilar_ocr_async.outage import Outage
 from ximilar_ocr_async.outcomes import Outcome, T
@@ -22,8 +29,11 @@ from ximilar_ocr_async.questions import Question
 from ximilar_ocr_async.scheduler import Scheduler
 from ximilar_ocr_async.stats import Stats
 from ximilar_ocr_async.stream import AnyImage, CallOptions, Images, Stream
+from ximilar_ocr_async.submission import Submission
 from ximilar_ocr_async.traffic import Traffic
 from ximilar_ocr_async.transport import Transport
+from ximilar_ocr_async.webhooks import WebhookReceiver
+from ximilar_ocr_async.wire import decode_model
 
 READ_PATIENCE = 30.0
 """[s] of an outage that a single read without a deadline waits at most: somebody stands there."""
@@ -40,6 +50,7 @@ class Running:
     group: TaskGroup
     scheduler: Scheduler
     transport: Transport
+    errands: Errands
     # Neither its tasks nor its connections work anywhere else.
     loop: object = field(factory=anyio.lowlevel.current_token)
     process: int = field(factory=os.getpid)
@@ -69,7 +80,8 @@ class Running:
             group,
         )
         group.start_soon(scheduler.run)
-        return cls(options, group, scheduler, transport)
+        errands = Errands(scheduler, transport, options.retry, group)
+        return cls(options, group, scheduler, transport, errands)
 
     def check_place(self) -> None:
         """Raise `SessionStateError` in another event loop, thread or process than its own."""
@@ -107,6 +119,7 @@ class Running:
         ordered: bool = False,
         deadline: float | None,
         patience: float | None,
+        submission: Submission | None = None,
     ) -> Stream[T]:
         """Begin a call of many images."""
         options = CallOptions(
@@ -115,6 +128,7 @@ class Running:
             deadline=self.options.deadline if deadline is None else deadline,
             patience=self.options.patience if patience is None else patience,
             linger=self.options.linger,
+            submission=submission,
         )
         return self._stream(images, question, options)
 
@@ -164,6 +178,57 @@ class Running:
         self.check_place()
         return Stream(images, question, options, self.scheduler, self.group)
 
+    async def submit(
+        self,
+        images: Images,
+        question: Question[Record],
+        submission: Submission,
+        receiver: WebhookReceiver | None,
+        *,
+        lang: str,
+        deadline: float | None,
+        patience: float | None,
+    ) -> Job:
+        """Submit images for later."""
+        job = Job(self.errands, self.options.patience, receiver, {})
+        try:
+            async with self.stream(
+                images,
+                question,
+                lang=lang,
+                deadline=deadline,
+                patience=patience,
+                submission=submission,
+            ) as outcomes:
+                async for outcome in outcomes:
+                    take_down(outcome, job)
+        except BaseException as error:
+            if job.parts:
+                error.add_note(f"submitted before: {', '.join(job.ids)}")
+            raise
+        return job
+
+    def job(self, ids: str | Iterable[str], receiver: WebhookReceiver | None) -> Job:
+        """Take up what was submitted before."""
+        self.check_place()
+        given = [ids] if isinstance(ids, str) else list(ids)
+        for request_id in given:
+            if not isinstance(request_id, str) or request_id in {"", ".", ".."}:
+                raise OptionError(f"id is {request_id!r}, expected that of an asynchronous request")
+        places = {request_id: Part(i * MAX_RECORDS) for i, request_id in enumerate(given)}
+        return Job(self.errands, self.options.patience, receiver, places)
+
+    def jobs(self, **asked: str | None) -> JobList:
+        """List what was submitted, filtered as *asked*."""
+        self.check_place()
+        return JobList(self.errands, self.options.patience, page_path(**asked))
+
+    async def account(self, *, patience: float = READ_PATIENCE) -> Account:
+        """Ask for the account."""
+        self.check_place()
+        patience = min(patience, self.options.patience)
+        return decode_model(await self.errands.get(DETAILS, patience=patience), Account)
+
     # ---- what it has done
 
     @property
@@ -171,7 +236,7 @@ class Running:
         """What was done and is being done."""
         scheduler, ledger = self.scheduler, self.scheduler.ledger
         return Stats(
-            in_flight=len(scheduler.in_flight),
+            in_flight=len(scheduler.in_flight) + scheduler.visits,
             queued=len(scheduler.turns),
             limit=scheduler.traffic.limit.slots,
             outage=scheduler.traffic.outage.is_on,

@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 from attrs import define, evolve, field
 
 from ximilar_ocr_async.budget import RetryBudget
-from ximilar_ocr_async.calls import Batch, Call, Isolation, Item
+from ximilar_ocr_async.calls import Batch, Call, Isolation, Item, is_from_outside
 from ximilar_ocr_async.errors import OCRError, SessionClosed, because
 from ximilar_ocr_async.exchange import Ended, Lane
 from ximilar_ocr_async.ledger import Ledger
@@ -37,12 +37,6 @@ Attempt: TypeAlias = Callable[
 ]
 
 
-def is_from_outside(error: BaseException) -> bool:
-    """Whether *error* cancels the current task, and is no stray of something awaited in it."""
-    is_cancellation = isinstance(error, anyio.get_cancelled_exc_class())
-    return is_cancellation and anyio.current_effective_deadline() == float("-inf")
-
-
 @define(eq=False, repr=False)
 class Scheduler:
     """Keeps as many attempts in flight as the traffic allows. Lives as long as its session.
@@ -58,12 +52,15 @@ class Scheduler:
     group: TaskGroup
     turns: Turns[Item] = field(init=False, factory=Turns)
     in_flight: set[Batch] = field(init=False, factory=set)
+    # Requests in flight without items.
+    visits: int = field(init=False, default=0)
+    # Why nothing more is sent.
+    closed: OCRError | None = field(init=False, default=None)
     _pausing: set[Batch] = field(init=False, factory=set)
     _calls: set[Call] = field(init=False, factory=set)
     _budget: RetryBudget = field(init=False, factory=RetryBudget)
     # Requests that were answered.
     _answers: int = field(init=False, default=0)
-    _closed: OCRError | None = field(init=False, default=None)
     _work: anyio.Event = field(init=False, factory=anyio.Event)
     _idle: anyio.Event = field(init=False, factory=anyio.Event)
 
@@ -71,7 +68,7 @@ class Scheduler:
 
     def open(self, call: Call) -> None:
         """Let *call* submit items; raise `SessionClosed` when it is too late."""
-        if self._closed:
+        if self.closed:
             raise SessionClosed("the session is closed")
         self._calls.add(call)
 
@@ -105,9 +102,9 @@ class Scheduler:
 
     async def drain(self, seconds: float) -> None:
         """Send nothing more, and wait up to *seconds* [s] for what is in flight to finish."""
-        self._closed = SessionClosed("the session closed before this image was read")
+        self.closed = SessionClosed("the session closed before this image was read")
         for item in [*self.turns, *(item for batch in self._pausing for item in batch.items)]:
-            self.ledger.fail(item, self._closed)
+            self.ledger.fail(item, self.closed)
         self._tidy()
         with anyio.move_on_after(seconds):
             while self._calls:
@@ -116,10 +113,10 @@ class Scheduler:
 
     def close(self) -> None:
         """Fail all that is not done; the caller then cancels the task group."""
-        self._closed = SessionClosed("the session closed before this image was read")
+        self.closed = SessionClosed("the session closed before this image was read")
         self._give_up(lambda _: True)
         for item in self._open_items():
-            self.ledger.fail(item, self._closed)
+            self.ledger.fail(item, self.closed)
 
     def _open_items(self) -> list[Item]:
         batches = [*self.in_flight, *self._pausing]
@@ -147,7 +144,7 @@ class Scheduler:
     def _queue(self, item: Item, *, first: bool = False) -> None:
         if not item.is_wanted:
             return
-        if error := self._closed or item.call.stopped.get(item.lane.endpoint):
+        if error := self.closed or item.call.stopped.get(item.lane.target):
             self.ledger.fail(item, error)
         elif item.call.expired:
             self.ledger.fail_late(item)
@@ -176,12 +173,28 @@ class Scheduler:
             self.close()
 
     def _wait(self) -> float:
-        """Return how long [s] until a request may begin; for ever without item or slot."""
+        """Return how long [s] until a batch may be sent; for ever without item or slot."""
+        return self._wait_for_slot() if self.turns else float("inf")
+
+    def _wait_for_slot(self) -> float:
         # In an outage, what pauses after a sign of overload must not keep the probe from its slot.
         held = not self.traffic.outage.is_on and sum(b.holds_slot for b in self._pausing)
-        if self.turns and len(self.in_flight) + held < self.traffic.limit.slots:
+        if len(self.in_flight) + self.visits + held < self.traffic.limit.slots:
             return self.traffic.wait(anyio.current_time())
         return float("inf")
+
+    async def enter(self) -> bool:
+        """Take a slot for a request without items; return whether it is a probe."""
+        while (wait := self._wait_for_slot()) > 0:
+            with anyio.move_on_after(wait):
+                await self._work.wait()
+        self.visits += 1
+        return self.traffic.begin(anyio.current_time())
+
+    def leave(self) -> None:
+        """Give the slot back."""
+        self.visits -= 1
+        self._work.set()
 
     def _begin(self) -> None:
         reserved = sum(not item.given_up for batch in self.in_flight for item in batch.items)
@@ -198,7 +211,6 @@ class Scheduler:
     async def _run(self, batch: Batch) -> None:
         ended = await self._attempt(batch)
         self._work.set()
-        self._tell(batch, ended)
         self._learn(batch, ended)
         isolation, pauses = Isolation(), {}
         concluded = {item: self._conclude(item, ended, isolation) for item in batch.items}
@@ -232,18 +244,6 @@ class Scheduler:
             for item in batch.items:
                 item.attempting += anyio.current_time() - batch.began
         return Ended()
-
-    def _tell(self, batch: Batch, ended: Ended) -> None:
-        if _log.isEnabledFor(logging.DEBUG):
-            told = {
-                "endpoint": batch.items[0].lane.endpoint,
-                "lang": batch.items[0].lane.lang,
-                "records": len(ended.results),
-                "read": sum(isinstance(result, Record) for result in ended.results.values()),
-                "seconds": anyio.current_time() - batch.began,
-            }
-            words = "%(endpoint)s %(lang)s, %(records)d records, %(read)d read in %(seconds).3f s"
-            _log.debug(words, told, extra=told)
 
     def _learn(self, batch: Batch, ended: Ended) -> None:
         """Let the traffic know how an attempt went, and the queue if that looks hopeless."""
@@ -313,7 +313,7 @@ class Scheduler:
             self.ledger.succeed(item, result)
             return None
         pause = self._decide(item, result, ended, isolation)
-        if pause is None or self._closed:
+        if pause is None or self.closed:
             self.ledger.fail(item, result)
             return None
         if anyio.current_time() + pause >= item.call.deadline:
@@ -334,7 +334,7 @@ class Scheduler:
             return 0.0
         match verdict:
             case Verdict.STOP:
-                self._stop(item.lane.endpoint, error)
+                self._stop(item.lane.target, error)
                 return None
             case Verdict.ISOLATE:
                 self._isolate(item, isolation, most=1)
@@ -360,7 +360,9 @@ class Scheduler:
         return item.turned_away == self._answers and not item.call.is_hurried
 
     def _resend_after(self, item: Item, error: OCRError) -> float | None:
-        pause = self.retry.resend_after(
+        # Submitted twice, an image would be paid twice, and the results would come twice too.
+        retry = evolve(self.retry, resend_maybe_billed=0) if item.lane.submission else self.retry
+        pause = retry.resend_after(
             error, attempts=item.attempts - item.excused, maybe_billed=item.maybe_billed
         )
         if pause is None or self._budget.withdraw():
@@ -384,12 +386,12 @@ class Scheduler:
                 self.ledger.fail(item, error)
         self._tidy()
 
-    def _stop(self, endpoint: str, error: OCRError) -> None:
-        """Fail all that is queued for *endpoint*, and all that these calls will submit for it.
+    def _stop(self, target: tuple[str, bool], error: OCRError) -> None:
+        """Fail all that is queued for *target*, and all that these calls will submit for it.
 
         Calls made later try anew: a plan may be upgraded while a web backend runs.
         """
         for call in self._calls:
-            call.stopped[endpoint] = error
-        for item in self.turns.remove(lambda item: item.lane.endpoint == endpoint):
+            call.stopped[target] = error
+        for item in self.turns.remove(lambda item: item.lane.target == target):
             self.ledger.fail(item, error)

@@ -2,13 +2,16 @@
 
 import os
 import warnings
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
 import anyio
 
+from ximilar_ocr_async.account import advise
 from ximilar_ocr_async.auth import Token
-from ximilar_ocr_async.errors import SessionStateError
+from ximilar_ocr_async.errors import OCRError, SessionStateError
+from ximilar_ocr_async.jobs import Job, JobList
 from ximilar_ocr_async.limits import (
     BASE_URL,
     DEFAULT_LANGUAGE,
@@ -16,7 +19,7 @@ from ximilar_ocr_async.limits import (
     MAX_RESPONSE_BYTES,
     RECOMMENDED_CONCURRENCY,
 )
-from ximilar_ocr_async.models import Record
+from ximilar_ocr_async.models import Account, Record
 from ximilar_ocr_async.options import Options
 from ximilar_ocr_async.outcomes import Outcome, T
 from ximilar_ocr_async.questions import Extraction, Reading
@@ -24,7 +27,12 @@ from ximilar_ocr_async.retry import RetryPolicy
 from ximilar_ocr_async.running import Running
 from ximilar_ocr_async.stats import Stats
 from ximilar_ocr_async.stream import AnyImage, Images, Stream
+from ximilar_ocr_async.submission import Submission, Webhook
 from ximilar_ocr_async.transport import Client
+from ximilar_ocr_async.webhooks import WebhookReceiver
+
+CHECK_PATIENCE = 10.0
+"""[s] that a check may take: somebody stands there."""
 
 
 class OCRSession:
@@ -261,30 +269,20 @@ class OCRSession:
         deadline: float | None = None,
         patience: float | None = None,
     ) -> Stream[T]:
-        """Have the language model fill in a class from each image; else as `stream`.
+        """Have the language model fill in a class from each image; all else as for `stream`.
 
-        The prompt is made from the class. An answer that does not fit ends as a `Failure` with an
-        `ExtractionError`; each was paid for.
-
-        Args:
-            images: As for `stream`.
-            cls: An attrs class, a dataclass or a TypedDict, with fields of plain types, lists,
-                enums, dates, decimals and more such classes. A field is described in
-                ``metadata={"description": ...}`` or ``Annotated[X, "..."]``.
-            instructions: What else the model should know; an image's own prompt takes its place.
-            reasks: How often an image whose answer does not fit is asked about again, with what
-                was wrong. Each time costs as the first.
-            lang: Language of their text; an image's own goes before it.
-            ordered: Whether outcomes come in the order of the images.
-            deadline: [s] As for `stream`.
-            patience: [s] As for `stream`.
+        *cls* is an attrs class, a dataclass or a TypedDict, with fields of plain types, lists,
+        enums, dates, decimals and more such classes; ``metadata={"description": ...}`` or
+        ``Annotated[X, "..."]`` describes a field. *instructions* are what else the model should
+        know; an image's own prompt takes their place. An image whose answer does not fit is asked
+        about again up to *reasks* times, with what was wrong; each time costs as the first.
 
         Returns:
-            The stream; the `value` of its outcomes is an instance of *cls*.
+            The stream; the ``value`` of an outcome is an instance of *cls*. Where an answer does
+            not fit, the outcome is a `Failure` with an `ExtractionError`, and was paid for.
 
         Raises:
-            OptionError: *cls* cannot be described within the limit of a prompt, and more as
-                `stream`.
+            OptionError: *cls* cannot be described in a prompt, and as for `stream`.
         """
         return self._open().stream(
             images,
@@ -333,3 +331,69 @@ class OCRSession:
         return await self._open().first(
             image, question, lang=lang, deadline=deadline, patience=patience
         )
+
+    # ---- later
+
+    async def submit(
+        self,
+        images: Images,
+        *,
+        webhook: Webhook | WebhookReceiver | None = None,
+        lang: str = DEFAULT_LANGUAGE,
+        prompt: str | None = None,
+        type: str = "ocr",  # noqa: A002 - the service's own word
+        endpoint: str | None = None,
+        deadline: float | None = None,
+        patience: float | None = None,
+    ) -> Job:
+        """Submit images to be read later, in asynchronous requests of up to 10.
+
+        What is done is told to *webhook*; a receiver in this program wakes the job, too. *type* and
+        *endpoint* are not published for OCR: ``ocr`` is a guess; the endpoint is ``read``, or
+        ``read_gpt`` where there is a prompt, if nothing else is said. All else as for `stream`.
+
+        An image that cannot be submitted is a `Failure` among the job's outcomes. Where the answer
+        to a submission is lost, its images are not submitted twice: they fail as maybe billed.
+
+        Returns:
+            The job; store its ``ids``.
+        """
+        receiver = webhook if isinstance(webhook, WebhookReceiver) else None
+        hook = webhook.webhook if isinstance(webhook, WebhookReceiver) else webhook
+        return await self._open().submit(
+            images,
+            Reading(prompt),
+            Submission(type, endpoint, hook),
+            receiver,
+            lang=lang,
+            deadline=deadline,
+            patience=patience,
+        )
+
+    def job(self, ids: str | Iterable[str], *, webhook: WebhookReceiver | None = None) -> Job:
+        """Take a job up again by the *ids* of its requests; deliveries to *webhook* wake it.
+
+        That one of them does not exist turns out when its outcomes are asked for.
+        """
+        return self._open().job(ids, webhook)
+
+    def jobs(self, *, status: str | None = None, type: str | None = None) -> JobList:  # noqa: A002 - as above
+        """Iterate over the account's asynchronous requests, if asked for of one status or type."""
+        return self._open().jobs(status=status, type=type)
+
+    # ---- the account
+
+    async def account(self) -> Account:
+        """Return the account that the token belongs to. It costs nothing."""
+        return await self._open().account()
+
+    async def check(self) -> None:
+        """Prove that the service is reached and takes the token. It costs nothing.
+
+        Raises:
+            OCRError: It is not so; the message says what to do.
+        """
+        try:
+            await self._open().account(patience=CHECK_PATIENCE)
+        except OCRError as error:
+            raise advise(error) from None

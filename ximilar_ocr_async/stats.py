@@ -14,7 +14,7 @@ class Stats:
         outage: Whether the service is out of reach, so that only probes are sent.
         requests: Requests begun.
         records_sent: Records that reached the service, or may have.
-        records_billed: Records that were read.
+        records_billed: Records that were read, or submitted to be read later.
         records_maybe_billed: Records whose reply was lost, once for each time.
         records_retried: Records of those that had been sent before.
         records_failed: Images that ended as a failure.

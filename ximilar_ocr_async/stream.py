@@ -17,14 +17,16 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 from attrs import define, field, frozen
 
-from ximilar_ocr_async.calls import Call, Item
+from ximilar_ocr_async.asynchronous import make_id
+from ximilar_ocr_async.calls import Call, Item, is_from_outside
 from ximilar_ocr_async.errors import OCRError, OptionError, SessionClosed, SessionStateError
 from ximilar_ocr_async.exchange import Lane
 from ximilar_ocr_async.images import Image, Source, check_source
 from ximilar_ocr_async.limits import MAX_RECORDS, check_at_least, check_language, check_patience
 from ximilar_ocr_async.outcomes import Failure, Outcome, T
 from ximilar_ocr_async.questions import Question
-from ximilar_ocr_async.scheduler import Scheduler, is_from_outside
+from ximilar_ocr_async.scheduler import Scheduler
+from ximilar_ocr_async.submission import Submission
 
 AnyImage: TypeAlias = Image | Source
 Images: TypeAlias = Iterable[AnyImage] | AsyncIterable[AnyImage]
@@ -52,6 +54,7 @@ class CallOptions:
         patience: [s] of an outage to wait through.
         is_hurried: Whether attempts count in an outage too.
         linger: [s] that an image waits for company in its batch.
+        submission: How they are submitted, if they are to be read later.
     """
 
     lang: str
@@ -60,6 +63,7 @@ class CallOptions:
     patience: float
     is_hurried: bool = False
     linger: float
+    submission: Submission | None = None
 
     def __attrs_post_init__(self) -> None:
         check_language(self.lang)
@@ -250,9 +254,14 @@ class Stream(Generic[T]):
         self._block.append(self._make_item(index, image, prompt))
 
     def _make_item(self, index: int, image: Image, prompt: str | None) -> Item:
+        submission = self._options.submission
         endpoint = "read" if prompt is None else "read_gpt"
-        lane = Lane(endpoint, image.lang or self._options.lang)
-        return Item(uuid4().hex, index, image, prompt, lane, self._call)
+        name = uuid4().hex
+        if submission:
+            endpoint = submission.endpoint or endpoint
+            name = make_id(index, image.id)
+        lane = Lane(endpoint, image.lang or self._options.lang, submission=submission)
+        return Item(name, index, image, prompt, lane, self._call)
 
     async def _flush_later(self, block: list[Item]) -> None:
         await anyio.sleep(self._options.linger)

@@ -80,6 +80,10 @@ class Traffic:
             self.limit.overload(began=began, now=now)
         self._tell_limit(before)
 
+    def answer(self, now: float) -> None:
+        """Count a request that was answered and says nothing of how long a batch takes."""
+        self._end_outage(now)
+
     def withdraw(self, now: float, *, probe: bool, was_sent: bool) -> None:
         """Count a request that was given up before it ended, or that was never made."""
         if was_sent:

@@ -107,8 +107,8 @@ class Transport:
             "User-Agent": f"ximilar-ocr-async/{version('ximilar-ocr-async')}",
         }
 
-    async def post(self, path: str, body: Sequence[bytes]) -> Answer:
-        """Send a JSON body, given in pieces.
+    async def send(self, method: str, path: str, body: Sequence[bytes] = ()) -> Answer:
+        """Send a request, with a JSON body in pieces if it has one.
 
         A request that met a connection which had died while idle is sent again at once.
 
@@ -118,11 +118,11 @@ class Transport:
             ReplyLost: It was sent, and no whole answer came back.
             ReplyError: The answer is too large, or encoded in a way that was not asked for.
         """
-        trace, ended = await self._attempt(path, body)
+        trace, ended = await self._attempt(method, path, body)
         met = 1
         # Each such meeting leaves one idle connection less.
         while trace.died_idle(self._round_trip) and met <= self._connections:
-            trace, ended = await self._attempt(path, body)
+            trace, ended = await self._attempt(method, path, body)
             met += 1
         if isinstance(ended, OCRError):
             # Raised out here so that it holds no request, and with it no body and no token.
@@ -130,14 +130,16 @@ class Transport:
         self._reached = True
         return ended
 
-    async def _attempt(self, path: str, body: Sequence[bytes]) -> tuple[Trace, Answer | OCRError]:
+    async def _attempt(
+        self, method: str, path: str, body: Sequence[bytes]
+    ) -> tuple[Trace, Answer | OCRError]:
         trace = Trace()
         self.requests += 1
         self.bytes_sent += sum(map(len, body))
         ended: Answer | OCRError | None = None
         with anyio.move_on_after(self._timeout):
             try:
-                ended = await self._exchange(path, body, trace)
+                ended = await self._exchange(method, path, body, trace)
             except OCRError as error:
                 error.__context__ = None
                 ended = error
@@ -148,10 +150,12 @@ class Transport:
         self._round_trip = trace.round_trip or self._round_trip
         return trace, ended or trace.timeout(self._timeout)
 
-    async def _exchange(self, path: str, body: Sequence[bytes], trace: Trace) -> Answer:
+    async def _exchange(
+        self, method: str, path: str, body: Sequence[bytes], trace: Trace
+    ) -> Answer:
         size = sum(map(len, body))
         request = self._client.build_request(
-            "POST",
+            method,
             self._base_url + path,
             content=b"".join(body) if size <= PIECE else _Stream(_cut(body)),
             headers={**self._headers, "Content-Length": str(size)},

@@ -9,36 +9,24 @@ Source: https://docs.ximilar.com/text/ocr and the vendor's clients, read in 2026
 import base64
 import json
 import logging
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from math import isfinite
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import evolve, fields
 from cattrs import Converter, transform_error
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from ximilar_ocr_async.errors import (
-    AddressError,
-    AuthError,
-    ImageError,
-    OCRError,
-    PlanError,
-    RateLimited,
-    ReplyError,
-    ReplyLost,
-    RequestRejected,
-    ServiceError,
-    ServiceUnavailable,
-)
+from ximilar_ocr_async.errors import ImageError, OCRError, ReplyError
+from ximilar_ocr_async.failures import SNIPPET, record_error, whole_failure
 from ximilar_ocr_async.images import Image
-from ximilar_ocr_async.limits import PLANS
-from ximilar_ocr_async.models import GPT, OCR, Record, Status, Text
+from ximilar_ocr_async.models import GPT, OCR, Account, JobInfo, Record, Status, Text
 from ximilar_ocr_async.outcomes import Outcome
 
+M = TypeVar("M", Account, JobInfo)
+
 _log = logging.getLogger(__name__)
-_SNIPPET = 120
-"""[characters] of an answer that is no JSON, for the error's message."""
 
 # ---------------------------------------------------------------------------------- out
 
@@ -75,9 +63,11 @@ def encode_record(
     return (head[:-1] + b', "_base64": "', base64.b64encode(data), b'"}')
 
 
-def encode_batch(records: Sequence[Sequence[bytes]], lang: str) -> tuple[bytes, ...]:
-    """Join encoded records of one language into a request body, still in pieces."""
-    pieces = [b'{"lang": "%s", "records": [' % lang.encode()]
+def encode_batch(
+    records: Sequence[Sequence[bytes]], fields: Mapping[str, Any]
+) -> tuple[bytes, ...]:
+    """Join encoded records into a request body with these other *fields*, still in pieces."""
+    pieces = [json.dumps(fields).encode()[:-1] + b', "records": [']
     for place, record in enumerate(records):
         if place:
             pieces.append(b", ")
@@ -150,11 +140,24 @@ def _structure_finite(value: Any, _: Any) -> float:
     raise TypeError("expected a finite number")
 
 
+def _structure_time(value: Any, _: Any) -> datetime:
+    return datetime.fromisoformat(value)
+
+
 _converter.register_structure_hook(str, _structure_str)
 _converter.register_structure_hook(float, _structure_finite)
-for _class in (Text, OCR, GPT, Status, Record):
+_converter.register_structure_hook(datetime, _structure_time)
+for _class in (Text, OCR, GPT, Status, Record, Account, JobInfo):
     _converter.register_structure_hook(_class, _structure_hook(_class))
     _converter.register_unstructure_hook(_class, _unstructure_hook(_class))
+
+
+def decode_model(document: Mapping[str, Any], cls: type[M]) -> M:
+    """Return an instance of one of the service's classes; raise `ReplyError` if it does not fit."""
+    try:
+        return _converter.structure(document, cls)
+    except Exception as error:  # noqa: BLE001 - cattrs raises groups of many types
+        raise ReplyError(_address(error, "$")) from None
 
 
 def _status(value: Any, default: Status) -> Status:
@@ -191,21 +194,40 @@ def decode(
     Raises:
         OCRError: The request failed as a whole.
     """
+    document, status = _parse(http_status, body)
+    rows = document.get("records") if isinstance(document, Mapping) else None
+    is_read = Status(code=http_status).ok and isinstance(rows, list)
+    if rows is not None and is_read and (status.ok or _have_verdicts(rows)):
+        return _decode_rows(rows, ids, status)
+    raise whole_failure(http_status, status, document, retry_after, missing="records")
+
+
+def decode_document(
+    http_status: int, body: bytes, *, retry_after: float | None = None
+) -> Mapping[str, Any]:
+    """Return the JSON object in an answer that is about no batch.
+
+    Raises:
+        OCRError: The request failed, or there is none.
+    """
+    document, status = _parse(http_status, body)
+    if Status(code=http_status).ok and status.ok and isinstance(document, Mapping):
+        return document
+    raise whole_failure(http_status, status, document, retry_after, missing="object")
+
+
+def _parse(http_status: int, body: bytes) -> tuple[Any, Status]:
+    """Return the document in an answer, and what the answer says of the request as a whole."""
     http = Status(code=http_status)
     try:
         document = json.loads(body, parse_constant=lambda _: None)
     except (ValueError, RecursionError):
-        document, status = None, evolve(http, text=f"the answer is not JSON: {_snippet(body)}")
-    else:
-        status = _document_status(document, http)
-    rows = document.get("records") if isinstance(document, Mapping) else None
-    if http.ok and isinstance(rows, list) and (status.ok or _have_verdicts(rows)):
-        return _decode_rows(rows, ids, status)
-    raise _whole_failure(http, status, document, retry_after)
+        return None, evolve(http, text=f"the answer is not JSON: {_snippet(body)}")
+    return document, _document_status(document, http)
 
 
 def _snippet(body: bytes) -> str:
-    text = body[:_SNIPPET].decode("ascii", "replace")
+    text = body[:SNIPPET].decode("ascii", "replace")
     return " ".join("".join(c if c.isprintable() else " " for c in text).split()) or "nothing"
 
 
@@ -220,80 +242,8 @@ def _document_status(document: Any, http: Status) -> Status:
     return evolve(status, code=http.code) if status.ok and not http.ok else status
 
 
-def _have_verdicts(rows: list[Any]) -> bool:
+def _have_verdicts(rows: Any) -> bool:
     return any(isinstance(row, Mapping) and "_status" in row for row in rows)
-
-
-def _whole_failure(
-    http: Status, status: Status, document: Any, retry_after: float | None
-) -> OCRError:
-    text = status.text or _detail(document)
-    if http.ok and status.ok and not _is_of_account(text):
-        message = f"the answer has no records: {text or 'it says nothing'}"
-        return ReplyError(message, request_id=status.request_id)
-    return service_error(status.code, text, request_id=status.request_id, retry_after=retry_after)
-
-
-def _detail(document: Any) -> str:
-    """Find the words of an error in the shapes that the service's frameworks give it."""
-    match document:
-        case {"detail": str(text)} | [str(text), *_]:
-            return text
-        case Mapping():
-            lists = ((k, v[0]) for k, v in document.items() if isinstance(v, list) and v)
-            return next(
-                (f"{k}: {word}"[:_SNIPPET] for k, word in lists if isinstance(word, str)), ""
-            )
-        case _:
-            return ""
-
-
-def service_error(
-    code: int, text: str, *, request_id: str | None = None, retry_after: float | None = None
-) -> OCRError:
-    """Turn a failing status of a whole request into its error."""
-    return _error_class(code, text)(
-        f"{code}: {text}" if text else f"the service answered {code}",
-        status=code,
-        request_id=request_id,
-        retry_after=retry_after,
-    )
-
-
-_NO_CREDITS = re.compile(
-    r"\bcredits? (limits?|exceeded|exhausted)\b"
-    r"|\b(no|not enough|insufficient|out of)( \w+)? credits?\b",
-    re.IGNORECASE,
-)
-_NOT_ALLOWED = re.compile(r"\bauthorization\b|\binvalid token\b|\bnot allowed to\b", re.IGNORECASE)
-"""Words that tell more than the code beside them: "no credits" comes as 401, 402, 403, 429 or 200.
-Source: clients of the service found in public, read in 2026-08."""
-
-
-def name_plan(error: OCRError, endpoint: str) -> OCRError:
-    """Return *error*, or one that names the plan, where the account's own is without *endpoint*."""
-    needed, told = PLANS.get(endpoint), str(error)
-    is_refused = isinstance(error, AuthError) and error.status == 403  # noqa: PLR2004 - HTTP's own
-    if needed is None or not is_refused or _NO_CREDITS.search(told):
-        return error
-    told = f"{told}; {endpoint} needs {needed} plan"
-    return PlanError(told, status=error.status, request_id=error.request_id)
-
-
-def _is_of_account(text: str) -> bool:
-    return bool(_NO_CREDITS.search(text) or _NOT_ALLOWED.search(text))
-
-
-def _error_class(code: int, text: str) -> type[OCRError]:
-    if code in {504, 524}:
-        return ReplyLost  # a gateway gave up on a service that may have gone on
-    if code in {408, 425} or code >= 500:  # noqa: PLR2004 - HTTP's class of server errors
-        return ServiceUnavailable
-    if code in {401, 402, 403} or _is_of_account(text):
-        return AuthError
-    if code // 100 == 3:  # noqa: PLR2004 - HTTP's class of redirects
-        return AddressError
-    return RateLimited if code == 429 else RequestRejected  # noqa: PLR2004 - HTTP's own number
 
 
 def _decode_rows(rows: list[Any], ids: Sequence[str], default: Status) -> list[Record | OCRError]:
@@ -301,7 +251,7 @@ def _decode_rows(rows: list[Any], ids: Sequence[str], default: Status) -> list[R
     if len(rows) != len(found):
         _log.warning("ignored %d records that were not asked for", len(rows) - len(found))
     return [
-        _decode_row(found[i], f"$.records[{i}]", default)
+        decode_row(found[i], f"$.records[{i}]", default)
         if i in found
         else ReplyError(
             f"the answer has {len(rows)} records for {len(ids)}, and not this one",
@@ -325,27 +275,24 @@ def _match(rows: list[Any], ids: Sequence[str]) -> Iterator[tuple[str, Any]]:
             yield name, row
 
 
-def _decode_row(row: Any, address: str, default: Status) -> Record | OCRError:
+def decode_row(row: Any, address: str, default: Status) -> Record | OCRError:
+    """Decode what came back of one record.
+
+    Args:
+        row: Of JSON types, whatever they are.
+        address: Where it stands, for the message.
+        default: Its status as far as it has none of its own.
+    """
     try:
         if not isinstance(row, Mapping):
             raise TypeError(f"expected an object, got {type(row).__name__}")
         status = _status(row.get("_status"), default)
         if not status.ok:
-            return _record_error(status)
+            return record_error(status)
         rest = {key: value for key, value in row.items() if key != "_status"}
         return evolve(_converter.structure(rest, Record), status=status)
     except Exception as error:  # noqa: BLE001 - cattrs raises groups of many types
         return ReplyError(_address(error, address), request_id=default.request_id)
-
-
-def _record_error(status: Status) -> ServiceError:
-    transient = status.code == 429 or status.code >= 500  # noqa: PLR2004 - HTTP's own numbers
-    cls: type[ServiceError] = ServiceUnavailable if transient else RequestRejected
-    # A record's own 401 or 403 tells of its URL, not of the account, unless its words do.
-    if _NO_CREDITS.search(status.text):
-        cls = AuthError
-    text = f"{status.code}: {status.text or 'no reason given'}"
-    return cls(text, status=status.code, request_id=status.request_id)
 
 
 def _address(error: Exception, path: str) -> str:

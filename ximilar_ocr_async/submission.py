@@ -1,0 +1,83 @@
+"""How images are submitted for later, and where it is told that they are done."""
+
+import re
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import Attribute, field, frozen
+
+from ximilar_ocr_async.errors import OptionError
+from ximilar_ocr_async.images import is_url
+
+SECRET_HEADER = "X-Webhook-Secret"  # noqa: S105 - its name, which is no secret
+"""The header that is made where no other is given."""
+
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
+_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?", re.ASCII)
+"""What may be in a header [RFC 9110, 5.1 and 5.5, without what is obsolete]."""
+
+
+def _with_secret(headers: Mapping[str, str] | None) -> Mapping[str, str]:
+    return dict(headers) if headers else {SECRET_HEADER: secrets.token_urlsafe(32)}
+
+
+def _check_url(_: "Webhook", __: "Attribute[str]", url: str) -> None:
+    if not isinstance(url, str) or not is_url(url):
+        raise OptionError(f"url of a webhook is {url!r}, expected http(s)://HOST/...")
+
+
+def _check_headers(
+    _: "Webhook", __: "Attribute[Mapping[str, str]]", headers: Mapping[str, str]
+) -> None:
+    for name, value in headers.items():
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise OptionError(f"{name!r} is no name of a header")
+        # Not shown: it is a secret.
+        if not isinstance(value, str) or not _VALUE.fullmatch(value):
+            raise OptionError(f"header {name} has more than visible ASCII, or is empty")
+
+
+@frozen
+class Webhook:
+    """Where the service is to tell that an asynchronous request is done.
+
+    Deliveries are not signed: what proves them is that they bring the *headers*, all of which are
+    secrets therefore.
+
+    Args:
+        url: Where it posts to.
+        headers: Sent along; without any, one with a secret of 256 bits is made.
+    """
+
+    url: str = field(validator=_check_url)
+    headers: Mapping[str, str] = field(
+        default=None, converter=_with_secret, validator=_check_headers, repr=False, hash=False
+    )
+
+
+@frozen(eq=False)
+class Submission:
+    """What the asynchronous requests of one call have in common; one call's are not another's.
+
+    Args:
+        type: Of the service. That of OCR is not published: ``ocr`` is a guess.
+        endpoint: Of that service; untold, ``read`` or ``read_gpt`` as for direct requests.
+        webhook: Where to tell that they are done.
+    """
+
+    type: str = "ocr"
+    endpoint: str | None = None
+    webhook: Webhook | None = None
+
+    def __attrs_post_init__(self) -> None:
+        for name, value in (("type", self.type), ("endpoint", self.endpoint or "read")):
+            if not isinstance(value, str) or not value:
+                raise OptionError(f"{name} is {value!r}, expected a word such as 'ocr' or 'read'")
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Fields of a request, beside its records, language and endpoint."""
+        hook = self.webhook
+        told = {"webhook": {"endpoint": hook.url, "headers": dict(hook.headers)}} if hook else {}
+        return {"type": self.type, **told}

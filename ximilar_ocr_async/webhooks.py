@@ -1,0 +1,199 @@
+"""Deliveries to a webhook in, outcomes out; what waits for a job is woken by them."""
+
+import hmac
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping
+from typing import Any, Literal, TypeAlias
+from weakref import WeakSet
+
+import anyio
+from attrs import define, field, frozen
+
+from ximilar_ocr_async.asynchronous import DONE, decode_outcomes, state_of
+from ximilar_ocr_async.errors import OptionError, ReplyError, WebhookError
+from ximilar_ocr_async.limits import MAX_RESPONSE_BYTES, check_at_least
+from ximilar_ocr_async.outcomes import Outcome
+from ximilar_ocr_async.submission import Webhook
+
+KEPT_BYTES = 32 * 1024 * 1024
+"""[bytes of JSON] of deliveries that no job took yet; beyond it, the oldest are left to polling."""
+
+KEPT_IDS = 100_000
+"""Ids of deliveries that are remembered, so that a second one is told from the first."""
+
+
+@frozen
+class Delivery:
+    """What a webhook was told: that an asynchronous request is done.
+
+    Attributes:
+        id: Of the request.
+        outcomes: (n) of its images, of which all that is known is URL and name; None where they
+            are to be fetched, by ``session.job(id)``.
+    """
+
+    id: str
+    outcomes: tuple[Outcome, ...] | None = field(default=None, repr=False)
+
+
+Handle: TypeAlias = Callable[[Delivery], Awaitable[None]]
+
+
+@define(eq=False)
+class WebhookReceiver:
+    """Takes deliveries. Give it to `OCRSession.submit` in its webhook's place, and mount its `app`.
+
+    It belongs to one event loop; jobs of any sessions there may wait for it.
+
+    Args:
+        webhook: Its headers are what proves a delivery.
+        verify: ``secret`` believes what comes with the headers; ``refetch`` believes only that
+            something is done, and has it fetched from the service.
+        max_bytes: [bytes] of a delivery.
+    """
+
+    webhook: Webhook
+    verify: Literal["secret", "refetch"] = "secret"
+    max_bytes: int = MAX_RESPONSE_BYTES
+    # Ids of the last that came, the oldest first.
+    _seen: dict[str, None] = field(init=False, factory=dict, repr=False)
+    # Those that no job took yet, the oldest first, each with its size [bytes]; and all their size.
+    _kept: dict[str, tuple[Delivery, int]] = field(init=False, factory=dict, repr=False)
+    _size: int = field(init=False, default=0, repr=False)
+    _jobs: WeakSet[object] = field(init=False, factory=WeakSet, repr=False)
+    _arrival: anyio.Event | None = field(init=False, default=None, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.verify not in {"secret", "refetch"}:
+            raise OptionError(f"verify is {self.verify!r}, allowed are secret, refetch")
+        check_at_least("max_bytes", self.max_bytes, 1)
+
+    # ---- the webhook's end
+
+    def check(self, headers: Mapping[str, str]) -> None:
+        """Raise `WebhookError` unless *headers* bring the webhook's own."""
+        given = {name.lower(): value for name, value in headers.items()}
+        is_same = [
+            hmac.compare_digest(_bytes(given.get(name.lower(), "")), _bytes(value))
+            for name, value in self.webhook.headers.items()
+        ]
+        if not all(is_same):
+            raise WebhookError("the delivery does not bring the webhook's headers", status=401)
+
+    def receive(self, headers: Mapping[str, str], body: bytes) -> Delivery | None:
+        """Take a delivery; return nothing if it was there before.
+
+        Raises:
+            WebhookError: It is none; ``status`` is what to answer.
+        """
+        self.check(headers)
+        if len(body) > self.max_bytes:
+            told = f"the delivery is {len(body):,} bytes, the limit is {self.max_bytes:,}"
+            raise WebhookError(told, status=413)
+        delivery = self._parse(body)
+        if delivery.id in self._seen:
+            return None
+        self._seen[delivery.id] = None
+        if len(self._seen) > KEPT_IDS:
+            del self._seen[next(iter(self._seen))]
+        self._keep(delivery, len(body))
+        return delivery
+
+    def _parse(self, body: bytes) -> Delivery:
+        try:
+            document = json.loads(body, parse_constant=lambda _: None)
+        except (ValueError, RecursionError):
+            raise WebhookError("the delivery is not JSON", status=400) from None
+        request_id = document.get("id") if isinstance(document, Mapping) else None
+        if not isinstance(request_id, str) or not request_id:
+            raise WebhookError("the delivery names no asynchronous request", status=400)
+        return Delivery(request_id, self._outcomes(document, request_id))
+
+    def _outcomes(self, document: Any, request_id: str) -> tuple[Outcome, ...] | None:
+        if self.verify == "refetch" or state_of(document) != DONE:
+            return None
+        try:
+            return tuple(decode_outcomes(document, request_id, 0))
+        except ReplyError:
+            return None
+
+    def app(self, handle: Handle | None = None) -> Any:
+        """Make an ASGI application, of Starlette, that takes deliveries by POST at any path.
+
+        Args:
+            handle: Awaited with each delivery before it is answered; needs no job.
+        """
+        # Imported late: an extra, which may not be installed.
+        from starlette.applications import Starlette  # noqa: PLC0415
+        from starlette.requests import Request  # noqa: PLC0415
+        from starlette.responses import PlainTextResponse, Response  # noqa: PLC0415
+        from starlette.routing import Route  # noqa: PLC0415
+
+        async def deliver(request: Request) -> Response:
+            try:
+                # Before anything of the body is looked at.
+                self.check(request.headers)
+                body = await _read(request.stream(), self.max_bytes)
+                delivery = self.receive(request.headers, body)
+            except WebhookError as error:
+                return PlainTextResponse(str(error), error.status or 400)
+            if delivery and handle:
+                await self._handle(delivery, handle)
+            return Response(status_code=204)
+
+        return Starlette(routes=[Route("/{path:path}", deliver, methods=["POST"])])
+
+    async def _handle(self, delivery: Delivery, handle: Handle) -> None:
+        try:
+            await handle(delivery)
+        except BaseException:
+            # It was not heard of, so that it is new when it comes again.
+            self._seen.pop(delivery.id, None)
+            raise
+
+    # ---- the jobs' end
+
+    def listen(self, job: object) -> None:
+        """Keep what comes from now on for *job* to take, as long as there is such a job."""
+        self._jobs.add(job)
+
+    def take(self, ids: Container[str]) -> list[Delivery]:
+        """Return what came of the requests with these *ids*, once."""
+        found = [request_id for request_id in self._kept if request_id in ids]
+        return [self._drop(request_id) for request_id in found]
+
+    async def wait(self) -> None:
+        """Wait until something new is to be taken."""
+        self._arrival = self._arrival or anyio.Event()
+        await self._arrival.wait()
+
+    def _keep(self, delivery: Delivery, size: int) -> None:
+        if not self._jobs:
+            return
+        self._kept[delivery.id] = (delivery, size)
+        self._size += size
+        while self._size > KEPT_BYTES:
+            # Polling will find it.
+            self._drop(next(iter(self._kept)))
+        if self._arrival:
+            self._arrival.set()
+            self._arrival = None
+
+    def _drop(self, request_id: str) -> Delivery:
+        delivery, size = self._kept.pop(request_id)
+        self._size -= size
+        return delivery
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogatepass")
+
+
+async def _read(pieces: AsyncIterator[bytes], limit: int) -> bytes:
+    """Return a body, or of one that is over *limit* [bytes] a little more than that."""
+    body = bytearray()
+    async for piece in pieces:
+        body += piece
+        if len(body) > limit:
+            break
+    return bytes(body)
