@@ -50,8 +50,8 @@ OWNERS = {
     "rapidocr": {"emulator.engines.rapid"},
     "starlette": {"emulator.asgi", "webhooks"},
     "uvicorn": {"emulator.server"},
-    "cyclopts": {"cli", "cli.read", "cli.serve"},
-    "rich": {"cli.read"},
+    "cyclopts": {"cli", "cli.run"},
+    "rich": {"cli.run"},
     "pytest": {"testing.fixtures"},
     "trio": {"testing.clock"},
 }

@@ -1,4 +1,4 @@
-"""JSON types in, an instance of the user's class out, or the address of each fault.
+"""JSON types in, an instance of the user's class out, or the address of each fault; and back.
 
 Here cattrs knows the user's classes, and in `wire` the service's. It is lenient where a value can
 mean one thing only, and guesses nowhere.
@@ -270,6 +270,28 @@ def structure(value: Any, cls: type[T]) -> T:
     more = "; and more" if len(faults) > _SHOWN_FAULTS else ""
     told = "; ".join(faults[:_SHOWN_FAULTS])
     raise ExtractionError(f"the answer does not fit {cls.__name__}: {told}{more}", faults=faults)
+
+
+def unstructure(value: Any) -> Any:
+    """Return JSON types from which `structure` makes *value* again, which it has made.
+
+    Decimals keep their digits, in quotes; dates are ISO 8601, enums as the model is told of them.
+    What a class's own converter has made of a field, and JSON lacks, stays as it is.
+    """
+    if is_shaped(type(value)):
+        value = {field.name: getattr(value, field.name) for field in fields_of(type(value))}
+    match value:
+        case Enum():
+            return label(value)
+        case Mapping():
+            return {key: unstructure(item) for key, item in value.items()}
+        case list() | tuple():
+            return [unstructure(item) for item in value]
+        case Decimal():
+            return f"{value:f}"  # its exponent may be longer than `structure` takes
+        case date() | time():
+            return value.isoformat()
+    return value
 
 
 def _faults(error: Exception) -> tuple[str, ...]:

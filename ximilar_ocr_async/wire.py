@@ -18,11 +18,12 @@ from attrs import evolve, fields
 from cattrs import Converter, transform_error
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from ximilar_ocr_async.errors import ImageError, OCRError, ReplyError
+from ximilar_ocr_async.errors import ExtractionError, ImageError, OCRError, ReplyError
 from ximilar_ocr_async.failures import SNIPPET, record_error, whole_failure
 from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.models import GPT, OCR, Account, JobInfo, Record, Status, Text
 from ximilar_ocr_async.outcomes import Outcome
+from ximilar_ocr_async.structuring import unstructure
 
 M = TypeVar("M", Account, JobInfo)
 
@@ -304,16 +305,31 @@ def _address(error: Exception, path: str) -> str:
 
 def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
     """Return *outcome* as JSON types, its record in the service's own names."""
-    common = {
+    if outcome.ok:
+        return _common(outcome) | {"record": _converter.unstructure(outcome.record)}
+    return _common(outcome) | {"error": _error_to_json(outcome.error)}
+
+
+def extraction_to_json(outcome: Outcome[Any]) -> dict[str, Any]:
+    """Return *outcome* as JSON types, its value as `structure` takes it."""
+    if outcome.ok:
+        return _common(outcome) | {"value": unstructure(outcome.value)}
+    return _common(outcome) | {"error": _error_to_json(outcome.error)}
+
+
+def _common(outcome: Outcome[Any]) -> dict[str, Any]:
+    return {
         "index": outcome.index,
         "image": outcome.image.name,
         "ok": outcome.ok,
         "attempts": outcome.attempts,
         "maybe_billed": outcome.maybe_billed,
     }
-    if outcome.ok:
-        return common | {"record": _converter.unstructure(outcome.record)}
-    error = outcome.error
+
+
+def _error_to_json(error: OCRError) -> dict[str, Any]:
+    more: dict[str, Any] = {"status": error.status, "request_id": error.request_id}
+    if isinstance(error, ExtractionError):
+        more |= {"faults": [*error.faults], "answer": error.answer}
     told = {"type": type(error).__name__, "message": str(error)}
-    more = {"status": error.status, "request_id": error.request_id}
-    return common | {"error": told | {k: v for k, v in more.items() if v is not None}}
+    return told | {k: v for k, v in more.items() if v is not None}

@@ -23,6 +23,14 @@ def main() -> None:
     # Said here because what is loaded when used has no docstring to show before.
     app.command("ximilar_ocr_async.cli.read:read", help="Read the text off images.")
     app.command(
+        "ximilar_ocr_async.cli.extract:extract",
+        help="""Have the language model fill in a class from images.
+
+        An answer costs 15 credits. To have it on this machine, give a language model of your own
+        to "ximilar-ocr serve --gpt-url ...", and point XIMILAR_BASE_URL there.
+        """,
+    )
+    app.command(
         "ximilar_ocr_async.cli.serve:serve",
         help="Serve OCR on this machine: any token, and its address as XIMILAR_BASE_URL.",
     )

@@ -1,0 +1,78 @@
+"""Words of a command line to a class: one of the user's modules, or made of named fields."""
+
+import importlib
+import re
+import sys
+from datetime import date, datetime, time
+from decimal import Decimal
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, TypedDict
+
+from ximilar_ocr_async.errors import OptionError
+
+_TYPES = {kind.__name__: kind for kind in (str, int, float, Decimal, bool, date, datetime, time)}
+
+_FIELD = re.compile(r"\s*([^\s:]+)\s*:\s*(\S.*?)\s*", re.DOTALL)
+_LIST = re.compile(r"list\s*\[\s*(.*?)\s*\]", re.DOTALL)
+
+ALLOWED = f"{', '.join(_TYPES)}, list[X], and X? for what may be missing"
+
+
+def choose_class(schema: str | None, fields: str | None) -> type[Any]:
+    """Return the class that *schema* names, or one that is made of *fields*.
+
+    Raises:
+        OptionError: There is none, or not exactly one of both is given.
+    """
+    if schema is not None and fields is None:
+        return _find_class(schema)
+    if fields is not None and schema is None:
+        return make_class(fields)
+    raise OptionError("give either --schema or --fields: what is to be filled in")
+
+
+def _find_class(schema: str) -> type[Any]:
+    module, _, name = schema.partition(":")
+    if not module or not name:
+        raise OptionError(f"--schema is {schema!r}, expected module:Class")
+    # As `python -m` does.
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        found: type[Any] = attrgetter(name)(importlib.import_module(module))
+    except Exception as error:
+        told = " ".join(f"{type(error).__name__}: {error}".split())
+        raise OptionError(f"--schema {schema} cannot be loaded: {told}") from error
+    return found
+
+
+def make_class(fields: str) -> type[Any]:
+    """Make a TypedDict of *fields*, such as ``total: Decimal, due: date?``.
+
+    Raises:
+        OptionError: A field cannot be understood; the message names it.
+    """
+    types: dict[str, Any] = {}
+    for field in fields.split(","):
+        parts = _FIELD.fullmatch(field)
+        if not parts:
+            raise OptionError(f"--fields: {field.strip()!r} is no field; write name:type")
+        name, kind = parts.groups()
+        if not name.isidentifier():
+            raise OptionError(f"--fields: {name!r} is no name; take letters, digits and _")
+        if name in types:
+            raise OptionError(f"--fields: there are two fields {name}")
+        types[name] = _type_of(kind, name)
+    # Not a class of objects: making one would run code made of these names.
+    made: type[Any] = TypedDict("Fields", types)  # type: ignore[misc]
+    return made
+
+
+def _type_of(kind: str, name: str) -> Any:
+    if kind.endswith("?"):
+        return _type_of(kind[:-1].rstrip(), name) | None
+    if items := _LIST.fullmatch(kind):
+        return list[_type_of(items[1], name)]  # type: ignore[misc]
+    if kind not in _TYPES:
+        raise OptionError(f"--fields: {name} is {kind!r}, allowed are {ALLOWED}")
+    return _TYPES[kind]
