@@ -1,7 +1,8 @@
 """The main job, on this machine: a folder of pictures in; a table, overlays and JSON lines out.
 
 Run as ``make demo``. The local service reads with real OCR, and the client talks to it over real
-HTTP, as it would to Ximilar's.
+HTTP, as it would to Ximilar's. At the end, three pictures become objects of classes, from
+answers that are SCRIPTED: no language model is asked.
 """
 
 import json
@@ -10,8 +11,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import anyio
+import scripted_answers
+import typed_answers
 from attrs import frozen
 from PIL import Image as Picture
 from PIL import ImageDraw
@@ -22,6 +26,7 @@ from rich.table import Table
 
 from ximilar_ocr_async import Failure, Image, OCRSession, Outcome, Record, Success
 from ximilar_ocr_async.emulator.engines.local import LocalEngine
+from ximilar_ocr_async.emulator.gpt import ScriptedGPT
 from ximilar_ocr_async.emulator.pictures import decode
 from ximilar_ocr_async.emulator.server import serving
 from ximilar_ocr_async.emulator.service import Service
@@ -113,6 +118,28 @@ def show(arrivals: Sequence[Arrival]) -> None:
     console.print(table)
 
 
+async def fill_in(url: str) -> list[Outcome[Any]]:
+    """Have the three pictures of ``typed_answers.py`` made into its classes."""
+    async with OCRSession("local", base_url=url) as session:
+        return await typed_answers.fill_in(session)
+
+
+def show_typed_answers(engine: LocalEngine) -> bool:
+    """Print what became of the three pictures, plainly called scripted; return whether all did."""
+    with serving(Service(engine, gpt=ScriptedGPT(scripted_answers.answer))) as url:
+        outcomes = anyio.run(fill_in, url)
+    console.rule("Typed answers (SCRIPTED)")
+    console.print(
+        "The text is read off the pictures. What a language model would say of it is SCRIPTED, in "
+        "examples/scripted_answers.py: no language model was asked."
+    )
+    for outcome in outcomes:
+        print()
+        typed_answers.show(outcome)
+    console.rule("SCRIPTED: no language model was asked")
+    return all(outcome.ok for outcome in outcomes)
+
+
 def main() -> int:
     """Run the demo; return its exit code."""
     OUT.mkdir(exist_ok=True)
@@ -132,7 +159,8 @@ def main() -> int:
         f"{read_} of {len(images)} pictures read in {seconds:.1f} s, {service.billed} records "
         f"billed; outcomes.jsonl and overlays are in {OUT}/."
     )
-    return 0 if read_ == len(images) else 1
+    are_typed = show_typed_answers(engine)
+    return 0 if are_typed and read_ == len(images) else 1
 
 
 if __name__ == "__main__":

@@ -6,13 +6,14 @@ address in XIMILAR_BASE_URL.
 """
 
 import sys
+from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import anyio
-from attrs import field, fields, frozen
+from attrs import field, fields, frozen, has
 
 from ximilar_ocr_async import OCRSession, Outcome
 
@@ -67,16 +68,16 @@ class Invoice:
 
 @frozen
 class Nutrition:
-    """What 100 g hold."""
+    """What 100 g of a food hold."""
 
-    energy: int = field(metadata={"description": "[kJ]"})
-    fat: Decimal = field(metadata={"description": "[g]"})
-    saturates: Decimal = field(metadata={"description": "[g]"})
-    carbohydrate: Decimal = field(metadata={"description": "[g]"})
-    sugars: Decimal = field(metadata={"description": "[g]"})
-    fibre: Decimal | None = field(metadata={"description": "[g]"})
-    protein: Decimal = field(metadata={"description": "[g]"})
-    salt: Decimal = field(metadata={"description": "[g]"})
+    energy: int = field(metadata={"description": "in kJ"})
+    fat: Decimal = field(metadata={"description": "in g"})
+    saturates: Decimal = field(metadata={"description": "in g"})
+    carbohydrate: Decimal = field(metadata={"description": "in g"})
+    sugars: Decimal = field(metadata={"description": "in g"})
+    fibre: Decimal | None = field(metadata={"description": "in g"})
+    protein: Decimal = field(metadata={"description": "in g"})
+    salt: Decimal = field(metadata={"description": "in g"})
 
 
 @frozen
@@ -84,7 +85,7 @@ class Label:
     """The label of a food."""
 
     product: str
-    net_weight: int = field(metadata={"description": "[g]"})
+    net_weight: int = field(metadata={"description": "in g"})
     nutrition: Nutrition
     ingredients: list[str]
 
@@ -97,42 +98,49 @@ CLASSES: dict[str, type[Any]] = {
 """What to make of which picture."""
 
 
-async def extract_all(session: OCRSession) -> list[Outcome[Any]]:
-    """Have each picture made into its class, all at once: their records share a request."""
-    outcomes: list[Outcome[Any]] = []
+async def fill_in(session: OCRSession) -> list[Outcome[Any]]:
+    """Have each picture made into its class, all at once, so that they share a request."""
+    found: dict[str, Outcome[Any]] = {}
 
     async def extract(name: str, cls: type[Any]) -> None:
-        outcomes.extend(await session.extract_all([PICTURES / name], cls))
+        [found[name]] = await session.extract_all([PICTURES / name], cls)
 
     async with anyio.create_task_group() as group:
         for name, cls in CLASSES.items():
             group.start_soon(extract, name, cls)
-    return outcomes
+    return [found[name] for name in CLASSES]
 
 
-def lines_of(outcome: Outcome[Any]) -> list[str]:
-    """Return what came of a picture, one line for each field."""
-    heading = Path(outcome.image.name).name
-    if not outcome.ok:
-        return [f"{heading}: {outcome.error}"]
-    value = outcome.value
-    return [f"{heading}: {type(value).__name__}", *_lines_of(value, "  ")]
+def show(outcome: Outcome[Any]) -> None:
+    """Print what came of a picture, field by field as Python writes it."""
+    name = Path(outcome.image.name).name
+    if outcome.ok:
+        print(f"{name}: {type(outcome.value).__name__}")
+        print("\n".join(lines_of(outcome.value, "  ")))
+    else:
+        print(f"{name}: {outcome.error}")
 
 
-def _lines_of(value: Any, indent: str) -> list[str]:
-    told = []
+def lines_of(value: Any, indent: str) -> Iterator[str]:
+    """Yield a line for each field of *value*, what is in lists and other classes below it."""
     for name in (a.name for a in fields(type(value))):
-        item = getattr(value, name)
-        told.append(f"{indent}{name} = {item!r}")
-    return told
+        match getattr(value, name):
+            case list(items):
+                yield f"{indent}{name}:"
+                yield from (f"{indent}  {item!r}" for item in items)
+            case inner if has(type(inner)):
+                yield f"{indent}{name}:"
+                yield from lines_of(inner, f"{indent}  ")
+            case item:
+                yield f"{indent}{name}: {item!r}"
 
 
 async def main() -> int:
     """Print what comes of each picture; return the exit code."""
     async with OCRSession() as session:
-        outcomes = await extract_all(session)
+        outcomes = await fill_in(session)
     for outcome in outcomes:
-        print("\n".join(lines_of(outcome)))
+        show(outcome)
     return 0 if all(outcome.ok for outcome in outcomes) else 1
 
 

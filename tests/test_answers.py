@@ -4,7 +4,7 @@ import copy
 import json
 import pickle
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from enum import Enum, IntEnum
@@ -21,7 +21,7 @@ from ximilar_ocr_async.answers import MAX_ANSWER, MAX_DEPTH, extract, find_answe
 from ximilar_ocr_async.errors import ExtractionError
 from ximilar_ocr_async.models import GPT, Record, Status
 from ximilar_ocr_async.schema import describe
-from ximilar_ocr_async.structuring import MAX_FAULTS, structure
+from ximilar_ocr_async.structuring import MAX_FAULTS, structure, unstructure
 
 # ---- the user's classes
 
@@ -125,26 +125,57 @@ INVOICES = st.builds(
 )
 
 
-def _plain(_: Any, __: Any, value: Any) -> Any:
-    """Write a value that JSON lacks as a model would."""
-    match value:
-        case Enum():
-            return value.name if isinstance(value, Stars) else value.value
-        case date() | time():
-            return value.isoformat()
-        case Decimal():
-            return str(value)
-        case Party() | dict():
-            items = value if isinstance(value, dict) else vars(value)
-            return {key: _plain(None, None, item) for key, item in items.items()}
-        case tuple():
-            return [_plain(None, None, item) for item in value]
-    return value
+DECIMALS = st.decimals(allow_nan=False, allow_infinity=False)
+LITERALS = st.sampled_from(["a", " a", 1, True, None])
+
+HINTS: st.SearchStrategy[tuple[Any, st.SearchStrategy[Any]]] = st.deferred(
+    lambda: st.sampled_from(_SIMPLE) | HINTS.flatmap(lambda below: st.sampled_from(_around(*below)))
+)
+"""Types that a field may have, each with the values of that type."""
+
+_SIMPLE: list[tuple[Any, st.SearchStrategy[Any]]] = [
+    (str, st.text()),
+    (int, st.integers()),
+    (float, NUMBERS),
+    (Decimal, DECIMALS),
+    (bool, st.booleans()),
+    (date, st.dates()),
+    (datetime, st.datetimes(timezones=st.none() | st.just(UTC))),
+    (time, st.times(timezones=st.none() | st.just(UTC))),
+    (Kind, st.sampled_from(Kind)),
+    (Colour, st.sampled_from(Colour)),
+    (Stars, st.sampled_from(Stars)),
+    (Literal["a", " a", 1, True, None], LITERALS),  # noqa: PYI061 - as users write it
+    (Party, PARTIES),
+    (Line, LINES),
+    (Note, NOTES),
+]
 
 
-def _written(invoice: Invoice) -> Any:
-    """Return *invoice* in JSON's types."""
-    return attrs.asdict(invoice, value_serializer=_plain)
+def _around(hint: Any, values: st.SearchStrategy[Any]) -> list[tuple[Any, Any]]:
+    """Return the types that can be made around one."""
+    lists = st.lists(values, max_size=2)
+    return [
+        (hint | None, st.none() | values),
+        (Annotated[hint, "as printed"], values),
+        (list[hint], lists),
+        (tuple[hint, ...], lists.map(tuple)),
+        (Sequence[hint], lists.map(tuple)),
+        (tuple[hint, hint], st.tuples(values, values)),
+        (dict[str, hint], st.dictionaries(st.text(), values, max_size=2)),
+    ]
+
+
+FORMS = st.sampled_from(
+    [
+        lambda name, hints: attrs.make_class(
+            name, {key: attrs.field(type=hint) for key, hint in hints.items()}
+        ),
+        lambda name, hints: make_dataclass(name, hints.items()),
+        TypedDict,
+    ]
+)
+"""Ways to make a class with fields of given types."""
 
 
 # ---- what a model writes
@@ -335,9 +366,44 @@ def test_an_instance_survives_the_way_there_and_back(
     invoice: Invoice, write: Any, quoted: bool
 ) -> None:
     """What an instance looks like in JSON or in Python's style is read as that instance."""
-    text = f"Here: {{}} ```{write(_written(invoice))}```"
-    json_result = None if quoted else _written(invoice)
+    text = f"Here: {{}} ```{write(unstructure(invoice))}```"
+    json_result = None if quoted else unstructure(invoice)
     assert extract(_record(text, json_result), Invoice) == invoice
+
+
+@given(data=st.data(), fields=st.lists(HINTS, min_size=1, max_size=4), form=FORMS)
+def test_any_instance_survives_json(data: st.DataObject, fields: Any, form: Any) -> None:
+    """Whatever class it is of, an instance is the same when it comes back from JSON."""
+    hints = {name: hint for name, (hint, _) in zip("abcd", fields, strict=False)}
+    cls = form("One", hints)
+    assert describe(cls)
+    values = zip(hints, (values for _, values in fields), strict=True)
+    instance = cls(**{name: data.draw(drawn) for name, drawn in values})
+    found = structure(json.loads(json.dumps(unstructure(instance), allow_nan=False)), cls)
+    assert found == instance
+    assert type(found) is type(instance)
+
+
+@pytest.mark.parametrize(
+    "value, plain",
+    [
+        (Line("tea", Decimal("1.20"), 2, ("a", 3)), None),
+        (Kind.CREDIT, "credit note"),
+        (Colour.RED, "r"),
+        (Stars.ONE, "ONE"),
+        (Decimal("12.50"), "12.50"),
+        (Decimal("1.5e999"), "15" + "0" * 998),
+        (Decimal("1e-1005"), "0." + "0" * 1004 + "1"),
+        (datetime(2026, 1, 31, 14, 30, tzinfo=UTC), "2026-01-31T14:30:00+00:00"),
+        (time(14, 30), "14:30:00"),
+        ({"day": date(2026, 1, 31)}, {"day": "2026-01-31"}),
+        ((True, None, 1.5), [True, None, 1.5]),
+    ],
+)
+def test_an_instance_looks_in_json_as_the_model_would_write_it(value: Any, plain: Any) -> None:
+    """Enums, decimals and dates are told as the prompt asks for them; a field by its name."""
+    line = {"text": "tea", "price": "1.20", "_amount": 2, "tags": ["a", 3]}
+    assert unstructure(value) == (line if plain is None else plain)
 
 
 @given(value=JSON)
