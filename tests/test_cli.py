@@ -7,47 +7,26 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import anyio
 import httpx
 import pytest
-from attrs import define, field, frozen
+from attrs import define, field
 from PIL import Image, ImageDraw, ImageFont
 
+from tests.command_line import CLI, JPEG, Ran, served, start, write
 from tests.loopback import Site, answer
-from ximilar_ocr_async.cli import main
 from ximilar_ocr_async.emulator.engines import Reading
 from ximilar_ocr_async.emulator.engines.scripted import ScriptedEngine
 from ximilar_ocr_async.emulator.fetch import Fetch
-from ximilar_ocr_async.emulator.server import bind, serving
+from ximilar_ocr_async.emulator.server import bind
 from ximilar_ocr_async.emulator.service import Service
 
-JPEG = b"\xff\xd8\xff"
-"""What makes the client take the rest for an image."""
-
-PROGRAM = (sys.executable, "-c", "from ximilar_ocr_async.cli import main; main()")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's files and terminals")
-
-
-@frozen
-class Ran:
-    """What a command came to."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def lines(self) -> list[Any]:
-        """The JSON lines on standard output."""
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-CLI: TypeAlias = Callable[..., Ran]
 
 
 @define
@@ -80,38 +59,9 @@ class OneBatch:
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Run each test in an empty folder, with no token and a wide terminal."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("XIMILAR_API_TOKEN", "XIMILAR_API_KEY", "XIMILAR_BASE_URL", "FORCE_COLOR"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
-    return tmp_path
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CLI:
-    """Run a command in this process."""
-
-    def run(*words: str, stdin: bytes = b"") -> Ran:
-        monkeypatch.setattr(sys, "argv", ["ximilar-ocr", *words])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        with pytest.raises(SystemExit) as ended:
-            main()
-        code = ended.value.code
-        assert isinstance(code, int)
-        return Ran(code, *capsys.readouterr())
-
-    return run
-
-
-@contextmanager
-def served(service: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    """Serve, and point the command line there."""
-    with serving(service) as url:
-        monkeypatch.setenv("XIMILAR_BASE_URL", url)
-        monkeypatch.setenv("XIMILAR_API_TOKEN", "abc")
-        yield service
+def folder(empty_folder: Path) -> Path:
+    """Run each test in an empty folder."""
+    return empty_folder
 
 
 @pytest.fixture
@@ -125,13 +75,6 @@ def service(echo: Echo, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     """Serve what the engine reads, and point the command line there."""
     with served(Service(echo, fetch=Fetch(allow_private=True)), monkeypatch) as service:
         yield service
-
-
-def write(*names: str) -> None:
-    """Write images that say what they are called."""
-    for name in names:
-        Path(name).parent.mkdir(parents=True, exist_ok=True)
-        Path(name).write_bytes(JPEG + name.encode())
 
 
 def images(ran: Ran) -> list[str]:
@@ -487,23 +430,6 @@ def test_a_busy_port_is_told(cli: CLI) -> None:
         ran = cli("serve", "--port", port)
     assert (ran.code, ran.out) == (2, "")
     assert f"port {port} cannot be had" in ran.err
-
-
-@contextmanager
-def start(*words: str, **options: Any) -> Iterator[Any]:
-    """Run a command in a process of its own while the block is run; kill it if that fails."""
-    with subprocess.Popen(
-        [*PROGRAM, *words],
-        stdout=subprocess.PIPE,
-        stderr=options.pop("stderr", subprocess.PIPE),
-        text=True,
-        **options,
-    ) as process:
-        try:
-            yield process
-        except BaseException:
-            process.kill()
-            raise
 
 
 @pytest.mark.parametrize(
