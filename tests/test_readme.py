@@ -17,18 +17,25 @@ from ximilar_ocr_async.emulator.engines.scripted import ScriptedEngine
 from ximilar_ocr_async.emulator.faults import OF_JOBS, OF_RECORDS, OF_REQUESTS, FaultPlan
 from ximilar_ocr_async.emulator.server import serving
 from ximilar_ocr_async.emulator.service import Service
+from ximilar_ocr_async.testing import InProcessService, ScriptedGPT
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+BLOCKS: list[str] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def block_with(words: str) -> str:
+    """Return the one block of Python that has *words*."""
+    [block] = [block for block in BLOCKS if words in block]
+    return block
 
 
 def test_the_ten_lines_run_as_printed() -> None:
-    """The first block is a whole program, and reads the pictures that it names."""
+    """The first lines are a whole program, and reads the pictures that it names."""
     with serving(Service(ScriptedEngine("what stands there"))) as url:
         env = os.environ | {"XIMILAR_BASE_URL": url, "XIMILAR_API_TOKEN": "local"}
         done = subprocess.run(
-            [sys.executable, "-c", BLOCKS[0]],
+            [sys.executable, "-c", block_with("anyio.run(main)")],
             cwd=ROOT,
             env=env,
             capture_output=True,
@@ -48,18 +55,46 @@ def test_the_ten_lines_run_as_printed() -> None:
 async def test_the_forms_of_reading_run_as_printed(
     world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second block reads one image, several, and a stream."""
+    """The block about reading reads one image, several, and a stream."""
     monkeypatch.chdir(ROOT)
     world.engine.texts = "some text"
     world.engine.latency = 0
     names: dict[str, Any] = {}
-    exec(BLOCKS[1], names)  # noqa: S102 - the README's own code
+    exec(block_with("def read_images"), names)  # noqa: S102 - the README's own code
     async with world.session() as session:
         await names["read_images"](session, b"\x89PNG\r\n\x1a\n")
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith("some text 800 ((0.0, 0.0)")
     assert printed[1] == "2 of 3"
     assert printed[2:] == [f"{index} some text" for index in range(25)]
+
+
+ANSWER = (
+    '{"number": "2025-0187", "issued": "2025-06-03", "total": "688.80", "lines": ['
+    '{"description": "Oak shelf", "quantity": 4, "amount": "346.00"},'
+    '{"description": "Fitting", "quantity": 6, "amount": "228.00"}]}'
+)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"], indirect=False)
+async def test_the_typed_answers_run_as_printed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The block about classes fills in one and many, and tells the faults of what does not fit."""
+    monkeypatch.chdir(ROOT)
+    bad = ANSWER.replace('"688.80"', '"a lot"')
+    answers = iter([ANSWER, bad, ANSWER])
+    there = InProcessService(texts="some text", gpt=ScriptedGPT(lambda *_: next(answers)))
+    scan = ROOT / "examples/images/en-invoice.png"
+    names: dict[str, Any] = {}
+    exec(block_with("class Invoice"), names)  # noqa: S102 - the README's own code
+    async with there.session() as session:
+        await names["read_invoices"](session, [scan, scan])
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first == "2025 688.80 574.00"
+    fault = "$.total: expected a number such as 1234.5, got 'a lot'"
+    assert sorted(lines) == [f"{(fault,)} in {bad}", "2025-0187 in some text"]
 
 
 def test_every_error_is_explained() -> None:
@@ -73,9 +108,9 @@ def test_every_error_is_explained() -> None:
 
 
 def test_the_backend_runs_as_printed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The third block is an app that reads what is uploaded to it."""
+    """The block about backends is an app that reads what is uploaded to it."""
     names: dict[str, Any] = {}
-    exec(BLOCKS[2], names)  # noqa: S102 - the README's own code
+    exec(block_with("FastAPI"), names)  # noqa: S102 - the README's own code
     with serving(Service(ScriptedEngine("what stands there"))) as url:
         monkeypatch.setenv("XIMILAR_BASE_URL", url)
         monkeypatch.setenv("XIMILAR_API_TOKEN", "local")
@@ -86,8 +121,7 @@ def test_the_backend_runs_as_printed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_test_file_runs_as_printed(tmp_path: Path) -> None:
     """The block about testing is a whole test file, and its tests pass."""
-    [block] = [block for block in BLOCKS if "pytest_plugins" in block]
-    (tmp_path / "test_scans.py").write_text(block, encoding="utf-8")
+    (tmp_path / "test_scans.py").write_text(block_with("pytest_plugins"), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider"],
         cwd=tmp_path,
