@@ -58,7 +58,7 @@ def extract(
             ),
             to_json=extraction_to_json,
             to_lines=_lines,
-            done="filled in",
+            success="filled in",
             format="jsonl",
         )
         return run(images, options, command)

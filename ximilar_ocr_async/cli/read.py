@@ -46,7 +46,7 @@ def read(
             ask=partial(OCRSession.stream, lang=options.lang, prompt=prompt),
             to_json=outcome_to_json,
             to_lines=_lines,
-            done="read",
+            success="read",
             format="text",
             is_local=local,
         )

@@ -87,7 +87,7 @@ class Command:
         ask: Begins the call.
         to_json: What a line of JSON has.
         to_lines: What stands there as text.
-        done: What has become of an image that did not fail.
+        success: What is said of an image that did not fail.
         format: How outcomes are written to standard output.
         is_local: Whether the images are read on this machine.
     """
@@ -95,7 +95,7 @@ class Command:
     ask: Callable[[OCRSession, Images], Stream[Any]]
     to_json: Callable[[Outcome[Any]], dict[str, Any]]
     to_lines: Callable[[Success[Any]], Sequence[str]]
-    done: str
+    success: str
     format: Format
     is_local: bool = False
 
@@ -233,4 +233,4 @@ class Printer:
     def totals(self) -> str:
         """Return one line about all that was written."""
         seconds = time.monotonic() - self._start
-        return f"{self.done} {self.command.done}, {self.failed} failed, {seconds:.1f} s"
+        return f"{self.done} {self.command.success}, {self.failed} failed, {seconds:.1f} s"
