@@ -17,7 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from typing_extensions import TypeAliasType
 
-from ximilar_ocr_async.answers import MAX_ANSWER, MAX_DEPTH, extract, find_answer
+from ximilar_ocr_async.answers import MAX_ANSWER, MAX_DEPTH, MAX_VALUES, extract, find_answer
 from ximilar_ocr_async.errors import ExtractionError
 from ximilar_ocr_async.models import GPT, Record, Status
 from ximilar_ocr_async.schema import describe
@@ -301,7 +301,8 @@ def test_an_answer_that_is_cut_off_is_no_answer(
         ('{"a": 1} {"b": "', "is cut off: its last object does not end"),
         ("{'b': 'it's'}", "is cut off: its last object does not end"),
         ("{" * (MAX_DEPTH + 1), "is nested more than 64 deep"),
-        ("x" * (MAX_ANSWER + 1), "has 262,145 characters, the limit is 262,144"),
+        ("x" * (MAX_ANSWER + 1), "has 65,537 characters, the limit is 65,536"),
+        ("{}" * MAX_VALUES, "has 1,000 objects or more"),
     ],
 )
 def test_what_is_no_answer_says_why(text: str, message: str) -> None:
@@ -312,7 +313,7 @@ def test_what_is_no_answer_says_why(text: str, message: str) -> None:
     assert caught.value.answer == text
 
 
-SIZE = 200_000
+SIZE = 60_000
 
 
 @pytest.mark.parametrize(
@@ -338,6 +339,14 @@ def test_blanks_are_passed_once(blanks: str) -> None:
     for text in (f"{{{blanks}", f"{{{blanks}}}", f"{blanks}{{{blanks}}}"):
         error = _error_of(partial(_find, text))
         assert error is None or len(str(error)) < 100
+
+
+def test_an_answer_that_the_service_parsed_is_bounded_too() -> None:
+    """What comes as ``json_result`` is as long as text may be, and no longer."""
+    fits, too_long = ["x" * 100] * 600, ["x" * 100] * 700
+    assert find_answer(GPT(json_result=fits)) == fits
+    with pytest.raises(ExtractionError, match="has 72,800 characters, the limit is 65,536"):
+        find_answer(GPT(json_result=too_long))
 
 
 def test_depth_is_bounded_in_each_style() -> None:

@@ -17,8 +17,11 @@ from ximilar_ocr_async.structuring import structure
 
 T = TypeVar("T")
 
-MAX_ANSWER = 256 * 1024
-"""[characters] Source: judgement; four times what 16,384 tokens, gpt-4o's longest answer, take."""
+MAX_ANSWER = 64 * 1024
+"""[characters] Source: judgement; 16,384 tokens, gpt-4o's longest answer, take about as many."""
+
+MAX_VALUES = 1000
+"""Objects beside one another. Source: judgement; in an answer there are one or two."""
 
 MAX_DEPTH = 64
 """Objects and arrays in one another. Source: judgement; no prompt of 1,000 tokens asks for more."""
@@ -76,11 +79,11 @@ def find_answer(gpt: GPT) -> Any:
     Raises:
         ExtractionError: There is no answer, or it is cut off, garbled, too long or too deep.
     """
-    if gpt.json_result is not None:
-        return gpt.json_result
     text = gpt.result or ""
-    if len(text) > MAX_ANSWER:
-        raise _no_answer(f"has {len(text):,} characters, the limit is {MAX_ANSWER:,}", text)
+    _check_length(text, text)
+    if gpt.json_result is not None:
+        _check_length(json.dumps(gpt.json_result, ensure_ascii=False), text)
+        return gpt.json_result
     try:
         # Models write line breaks into strings as they are, which strict JSON forbids.
         return json.loads(_FOREIGN.sub(_to_json, _last_value(text)), strict=False)
@@ -92,12 +95,22 @@ def _no_answer(reason: str, text: str) -> ExtractionError:
     return ExtractionError(f"the answer {reason}", answer=text)
 
 
+def _check_length(written: str, text: str) -> None:
+    if len(written) > MAX_ANSWER:
+        raise _no_answer(f"has {len(written):,} characters, the limit is {MAX_ANSWER:,}", text)
+
+
 def _last_value(text: str) -> str:
     """Return the last object, or array of objects, that does not stand in another one."""
     found, end = "", 0
-    while start := _START.search(text, end):
+    for _ in range(MAX_VALUES):
+        start = _START.search(text, end)
+        if start is None:
+            break
         end = _end(text, start.start())
         found = text[start.start() : end]
+    else:
+        raise _no_answer(f"has {MAX_VALUES:,} objects or more", text)
     if not found:
         raise _no_answer("has no JSON object" if text.strip() else "is empty", text)
     return found

@@ -207,7 +207,7 @@ class JobOutcomes:
             try:
                 outcomes = decode_outcomes(document, request_id, job.parts[request_id].first)
             except ReplyError as error:
-                self._fail(request_id, error)
+                self._fail(request_id, error.with_traceback(None))
             else:
                 self._keep(request_id, outcomes)
 
