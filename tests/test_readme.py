@@ -11,8 +11,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 import ximilar_ocr_async
+from tests.test_web import fetch, served, until
 from tests.world import World
-from ximilar_ocr_async import OCRError
+from ximilar_ocr_async import OCRError, Webhook
 from ximilar_ocr_async.emulator.engines.scripted import ScriptedEngine
 from ximilar_ocr_async.emulator.faults import OF_JOBS, OF_RECORDS, OF_REQUESTS, FaultPlan
 from ximilar_ocr_async.emulator.server import serving
@@ -97,6 +98,48 @@ async def test_the_typed_answers_run_as_printed(
     assert sorted(lines) == [f"{(fault,)} in {bad}", "2025-0187 in some text"]
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"], indirect=False)
+async def test_the_jobs_run_as_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """The block about asynchronous requests submits, waits, takes up again and lists."""
+    names: dict[str, Any] = {}
+    exec(block_with("submit_and_wait"), names)  # noqa: S102 - the README's own code
+    there, urls = InProcessService(), [f"https://scans.example/{i}.jpg" for i in range(12)]
+    async with there.session() as session:
+        await names["submit_and_wait"](session, urls)
+    ids, *lines, again, newest, oldest = capsys.readouterr().out.splitlines()
+    assert sorted(lines) == sorted(f"{index} {url}" for index, url in enumerate(urls))
+    assert again == "12 outcomes, in the order of the images"
+    named = set(ids.removeprefix("store these: ").split())
+    assert {newest.split()[0], oldest.split()[0]} == named
+    assert there.billed == 12
+
+
+def test_the_webhooks_run_as_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The block about webhooks is an app that submits what it is asked to, and is told of it."""
+    names: dict[str, Any] = {}
+    exec(block_with("read-later"), names)  # noqa: S102 - the README's own code
+    with serving(Service(ScriptedEngine("what stands there"), fetch=fetch)) as url:
+        monkeypatch.setenv("XIMILAR_BASE_URL", url)
+        monkeypatch.setenv("XIMILAR_API_TOKEN", "local")
+        with served(names["app"]) as backend:
+            names["receiver"].webhook = Webhook(f"{backend.url}/hook/")
+            answer = backend.http.post("/read-later", json=["https://x.example/1"])
+            until(lambda: 204 in backend.statuses)
+    assert answer.json() == ["what stands there"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"], indirect=False)
+async def test_the_account_is_asked_as_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """The block about the account proves the token, and says what images would cost."""
+    names: dict[str, Any] = {}
+    exec(block_with("look_before_you_spend"), names)  # noqa: S102 - the README's own code
+    async with InProcessService().session() as session:
+        await names["look_before_you_spend"](session, ["https://x.example/1"] * 3)
+    assert capsys.readouterr().out == "0 of 2147483647\n15 45\n"
+
+
 def test_every_error_is_explained() -> None:
     """The table of errors names each class that is exported."""
     exported = [getattr(ximilar_ocr_async, name) for name in ximilar_ocr_async.__all__]
@@ -110,7 +153,7 @@ def test_every_error_is_explained() -> None:
 def test_the_backend_runs_as_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The block about backends is an app that reads what is uploaded to it."""
     names: dict[str, Any] = {}
-    exec(block_with("FastAPI"), names)  # noqa: S102 - the README's own code
+    exec(block_with("UploadFile"), names)  # noqa: S102 - the README's own code
     with serving(Service(ScriptedEngine("what stands there"))) as url:
         monkeypatch.setenv("XIMILAR_BASE_URL", url)
         monkeypatch.setenv("XIMILAR_API_TOKEN", "local")
