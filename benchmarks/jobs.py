@@ -207,7 +207,7 @@ async def receiving(port: int, seed: int) -> AsyncIterator[WebhookReceiver]:
 
 async def live(url: str, store: Store, life: int) -> None:
     """Submit the images and store the ids, or take these up; note the outcomes as they come."""
-    stored = json.loads(store.job.read_text()) if life > 1 else {"port": 0}
+    stored: dict[str, Any] = json.loads(store.job.read_text()) if life > 1 else {"port": 0}
     async with receiving(stored["port"], seed=life) as receiver, session(url) as ocr:
         if life > 1:
             job = ocr.job(stored["ids"], webhook=receiver)
