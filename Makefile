@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --no-cache-dir
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint types faults bench-concurrency images clean
+.PHONY: demo test lint types faults bench-concurrency bench-jobs images clean
 
 demo: .venv/demo
 	$(BIN)/python examples/demo.py
@@ -27,6 +27,9 @@ faults: .venv/dev
 
 bench-concurrency: .venv/dev
 	$(BIN)/python benchmarks/concurrency.py
+
+bench-jobs: .venv/dev
+	$(BIN)/python benchmarks/jobs.py
 
 images: .venv/demo
 	$(BIN)/python examples/make_images.py
