@@ -50,7 +50,7 @@ OWNERS = {
     "rapidocr": {"emulator.engines.rapid"},
     "starlette": {"emulator.asgi", "webhooks"},
     "uvicorn": {"emulator.server"},
-    "cyclopts": {"cli", "cli.read", "cli.serve"},
+    "cyclopts": {"cli", "cli.read", "cli.jobs"},
     "rich": {"cli.read"},
     "pytest": {"testing.fixtures"},
     "trio": {"testing.clock"},
