@@ -5,8 +5,11 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.command_line import cli, empty_folder
 from tests.world import World
 from ximilar_ocr_async.testing import virtual_time
+
+__all__ = ["anyio_backend", "cli", "empty_folder", "world"]
 
 # A test never asserts a time, and the machine may be busy.
 settings.register_profile("patient", deadline=None)
