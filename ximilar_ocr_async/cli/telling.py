@@ -19,8 +19,12 @@ ALL_WELL, SOME_FAILED, USAGE = 0, 1, 2
 
 def run(command: Callable[[], Awaitable[int]]) -> int:
     """Run *command*; return the exit code, after an error with what went wrong."""
+    return anyio.run(_end, command)
+
+
+async def _end(command: Callable[[], Awaitable[int]]) -> int:
     try:
-        return anyio.run(command)
+        return await command()
     except BrokenPipeError:
         # The reader of a pipe has seen enough; what Python would flush at exit has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
