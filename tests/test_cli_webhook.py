@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -123,6 +124,17 @@ def test_what_cannot_be_fetched_is_to_come_again(
     assert (codes, code, out) == ([503, 503], 0, "")
     told = f"{NOBODY}: asynchronous request {NOBODY}: "
     assert [line.startswith(told) for line in err.splitlines()] == [True, True]
+
+
+def test_a_delivery_that_breaks_off_is_nothing() -> None:
+    """A sender that goes away in the middle leaves no line and no traceback."""
+    with receiving() as (process, url):
+        head = f"POST / HTTP/1.1\r\nHost: x\r\n{HEADER}\r\nContent-Length: 9\r\n\r\n{{"
+        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as sender:
+            sender.sendall(head.encode())
+        assert deliver(url, HEADERS, name="x").status_code == 400
+        ended = stop(process)
+    assert ended == (0, "", "")
 
 
 @pytest.mark.parametrize(

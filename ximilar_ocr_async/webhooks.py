@@ -126,7 +126,7 @@ class WebhookReceiver:
         """
         # Imported late: an extra, which may not be installed.
         from starlette.applications import Starlette  # noqa: PLC0415
-        from starlette.requests import Request  # noqa: PLC0415
+        from starlette.requests import ClientDisconnect, Request  # noqa: PLC0415
         from starlette.responses import PlainTextResponse, Response  # noqa: PLC0415
         from starlette.routing import Route  # noqa: PLC0415
 
@@ -140,6 +140,8 @@ class WebhookReceiver:
                     await self._handle(delivery, handle)
             except WebhookError as error:
                 return PlainTextResponse(str(error), error.status or 400)
+            except ClientDisconnect:
+                return Response(status_code=400)  # nobody hears it
             return Response(status_code=204)
 
         return Starlette(routes=[Route("/{path:path}", deliver, methods=["POST"])])
