@@ -50,8 +50,8 @@ OWNERS = {
     "rapidocr": {"emulator.engines.rapid"},
     "starlette": {"emulator.asgi", "webhooks"},
     "uvicorn": {"emulator.server"},
-    "cyclopts": {"cli", "cli.run"},
-    "rich": {"cli.run"},
+    "cyclopts": {"cli", "cli.run", "cli.jobs"},
+    "rich": {"cli.printer"},
     "pytest": {"testing.fixtures"},
     "trio": {"testing.clock"},
 }

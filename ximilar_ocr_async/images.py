@@ -87,10 +87,10 @@ class Image:
 
     @property
     def name(self) -> str:
-        """The source in a few words, fit for a message."""
-        return (
-            os.fspath(self.source) if isinstance(self.source, os.PathLike) else _name(self.source)
-        )
+        """The source in a few words, fit for a message; the id of one that is not here."""
+        if isinstance(self.source, os.PathLike):
+            return os.fspath(self.source)
+        return _name(self.source) if self.source else self.id or _name(self.source)
 
 
 def check_source(image: Image) -> None:

@@ -1,9 +1,9 @@
 """Images that were submitted for later: ids in, outcomes out as they are done."""
 
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from math import inf
-from typing import Self
+from typing import Any, Self
 
 import anyio
 from attrs import define, evolve, field
@@ -33,6 +33,7 @@ from ximilar_ocr_async.models import JobInfo
 from ximilar_ocr_async.outcomes import Failure, Outcome
 from ximilar_ocr_async.polling import Polling
 from ximilar_ocr_async.webhooks import Delivery, WebhookReceiver
+from ximilar_ocr_async.wire import decode_model
 
 NOT_FOUND = 404
 
@@ -108,6 +109,31 @@ class Job:
         outcomes = [outcome async for outcome in self.outcomes(deadline=deadline)]
         return sorted(outcomes, key=lambda outcome: outcome.index)
 
+    async def infos(self) -> list[JobInfo]:
+        """Ask how its asynchronous requests stand; return (n) of them, in the order of `ids`.
+
+        What the service tells of one beside its state, such as why it failed and the results in
+        its ``response``, is in ``extra``.
+
+        Raises:
+            JobNotFound: There is no such request.
+            OCRError: The service cannot be asked.
+        """
+        documents = {request_id: await self.ask(request_id) for request_id in self.ids}
+        return [
+            decode_model({"id": request_id, **document}, JobInfo)
+            for request_id, document in documents.items()
+        ]
+
+    async def ask(self, request_id: str) -> Mapping[str, Any]:
+        """Return what the service says of one of its requests; raise `JobNotFound` if nothing."""
+        try:
+            return await self.errands.get(path_of(request_id), patience=self.patience)
+        except RequestRejected as error:
+            if error.status != NOT_FOUND:
+                raise
+            raise _not_found(request_id, self.parts[request_id], error) from None
+
 
 @define(eq=False, repr=False)
 class JobOutcomes:
@@ -139,7 +165,10 @@ class JobOutcomes:
     def _finish(self) -> None:
         errors, self._errors = self._errors, []
         if len(errors) > 1:
-            raise because(errors[0], f"and {len(errors) - 1} more failed")
+            told = because(errors[0], f"and {len(errors) - 1} more failed")
+            for error in errors[1:]:
+                told.add_note(str(error))
+            raise told
         if errors:
             raise errors[0]
         raise StopAsyncIteration
@@ -195,11 +224,9 @@ class JobOutcomes:
     async def _ask_one(self, request_id: str) -> None:
         job = self._job
         try:
-            document = await job.errands.get(path_of(request_id), patience=job.patience)
-        except RequestRejected as error:
-            if error.status != NOT_FOUND:
-                raise
-            self._fail(request_id, _not_found(request_id, job.parts[request_id], error))
+            document = await job.ask(request_id)
+        except JobNotFound as error:
+            self._fail(request_id, error)
             return
         if error_ := bad_end(document, request_id):
             self._fail(request_id, error_)
@@ -250,20 +277,22 @@ def _not_found(request_id: str, part: Part, error: OCRError) -> JobNotFound:
     return JobNotFound(f"{told}; it is another account's, or its time is over", status=NOT_FOUND)
 
 
-def take_down(outcome: Outcome, job: Job) -> None:
-    """Note in *job* what became of an image's submission."""
+def take_down(outcome: Outcome, job: Job) -> str | None:
+    """Note in *job* what became of an image's submission; return its request's id if it is new."""
     if not outcome.ok:
         if outcome.maybe_billed:
             told = "it may have been taken all the same, see session.jobs()"
             outcome = evolve(outcome, error=because(outcome.error, told))
         job.failures.append(outcome)
-        return
+        return None
     request_id, image = str(outcome.record.status.request_id), outcome.image
+    is_new = request_id not in job.parts
     part = job.parts.setdefault(request_id, Part(outcome.index, submitted=anyio.current_time()))
     part.first = min(part.first, outcome.index)
     # What is read later need not wait in memory.
     is_light = not isinstance(image.source, bytes)
     part.images[outcome.index] = image if is_light else evolve(image, source=b"")
+    return request_id if is_new else None
 
 
 @define(eq=False, repr=False)

@@ -1,14 +1,14 @@
 """What stands between entering a session and leaving it: its tasks, its connections, its place."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import inf
 from typing import Self
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from ximilar_ocr_async.account import DETAILS
 from ximilar_ocr_async.asynchronous import page_path
@@ -29,7 +29,7 @@ from ximilar_ocr_async.questions import Question
 from ximilar_ocr_async.scheduler import Scheduler
 from ximilar_ocr_async.stats import Stats
 from ximilar_ocr_async.stream import AnyImage, CallOptions, Images, Stream
-from ximilar_ocr_async.submission import Submission
+from ximilar_ocr_async.submission import Submission, Webhook
 from ximilar_ocr_async.traffic import Traffic
 from ximilar_ocr_async.transport import Transport
 from ximilar_ocr_async.webhooks import WebhookReceiver
@@ -183,13 +183,16 @@ class Running:
         images: Images,
         question: Question[Record],
         submission: Submission,
-        receiver: WebhookReceiver | None,
+        webhook: Webhook | WebhookReceiver | None,
         *,
+        on_id: Callable[[str], object] | None,
         lang: str,
         deadline: float | None,
         patience: float | None,
     ) -> Job:
         """Submit images for later."""
+        receiver = webhook if isinstance(webhook, WebhookReceiver) else None
+        hook = webhook.webhook if isinstance(webhook, WebhookReceiver) else webhook
         job = Job(self.errands, self.options.patience, receiver, {})
         try:
             async with self.stream(
@@ -198,10 +201,11 @@ class Running:
                 lang=lang,
                 deadline=deadline,
                 patience=patience,
-                submission=submission,
+                submission=evolve(submission, webhook=hook),
             ) as outcomes:
                 async for outcome in outcomes:
-                    take_down(outcome, job)
+                    if (new := take_down(outcome, job)) and on_id:
+                        on_id(new)
         except BaseException as error:
             if job.parts:
                 error.add_note(f"submitted before: {', '.join(job.ids)}")

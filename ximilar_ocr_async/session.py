@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
@@ -339,6 +339,7 @@ class OCRSession:
         images: Images,
         *,
         webhook: Webhook | WebhookReceiver | None = None,
+        on_id: Callable[[str], object] | None = None,
         lang: str = DEFAULT_LANGUAGE,
         prompt: str | None = None,
         type: str = "ocr",  # noqa: A002 - the service's own word
@@ -348,9 +349,10 @@ class OCRSession:
     ) -> Job:
         """Submit images to be read later, in asynchronous requests of up to 10.
 
-        What is done is told to *webhook*; a receiver in this program wakes the job, too. *type* and
-        *endpoint* are not published for OCR: ``ocr`` is a guess; the endpoint is ``read``, or
-        ``read_gpt`` where there is a prompt, if nothing else is said. All else as for `stream`.
+        *on_id* is called with each id as soon as it is known. What is done is told to *webhook*; a
+        receiver in this program wakes the job, too. *type* and *endpoint* are not published for
+        OCR: ``ocr`` is a guess; the endpoint is ``read``, or ``read_gpt`` where there is a prompt,
+        if nothing else is said. All else as for `stream`.
 
         An image that cannot be submitted is a `Failure` among the job's outcomes. Where the answer
         to a submission is lost, its images are not submitted twice: they fail as maybe billed.
@@ -358,13 +360,12 @@ class OCRSession:
         Returns:
             The job; store its ``ids``.
         """
-        receiver = webhook if isinstance(webhook, WebhookReceiver) else None
-        hook = webhook.webhook if isinstance(webhook, WebhookReceiver) else webhook
         return await self._open().submit(
             images,
             Reading(prompt),
-            Submission(type, endpoint, hook),
-            receiver,
+            Submission(type, endpoint),
+            webhook,
+            on_id=on_id,
             lang=lang,
             deadline=deadline,
             patience=patience,

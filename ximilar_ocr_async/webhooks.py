@@ -121,11 +121,12 @@ class WebhookReceiver:
         """Make an ASGI application, of Starlette, that takes deliveries by POST at any path.
 
         Args:
-            handle: Awaited with each delivery before it is answered; needs no job.
+            handle: Awaited with each delivery before it is answered; needs no job. Its own
+                `WebhookError` says what to answer, so that the delivery comes again.
         """
         # Imported late: an extra, which may not be installed.
         from starlette.applications import Starlette  # noqa: PLC0415
-        from starlette.requests import Request  # noqa: PLC0415
+        from starlette.requests import ClientDisconnect, Request  # noqa: PLC0415
         from starlette.responses import PlainTextResponse, Response  # noqa: PLC0415
         from starlette.routing import Route  # noqa: PLC0415
 
@@ -135,10 +136,12 @@ class WebhookReceiver:
                 self.check(request.headers)
                 body = await _read(request.stream(), self.max_bytes)
                 delivery = self.receive(request.headers, body)
+                if delivery and handle:
+                    await self._handle(delivery, handle)
             except WebhookError as error:
                 return PlainTextResponse(str(error), error.status or 400)
-            if delivery and handle:
-                await self._handle(delivery, handle)
+            except ClientDisconnect:
+                return Response(status_code=400)  # nobody hears it
             return Response(status_code=204)
 
         return Starlette(routes=[Route("/{path:path}", deliver, methods=["POST"])])

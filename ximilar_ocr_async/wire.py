@@ -148,6 +148,7 @@ def _structure_time(value: Any, _: Any) -> datetime:
 _converter.register_structure_hook(str, _structure_str)
 _converter.register_structure_hook(float, _structure_finite)
 _converter.register_structure_hook(datetime, _structure_time)
+_converter.register_unstructure_hook(datetime, datetime.isoformat)
 for _class in (Text, OCR, GPT, Status, Record, Account, JobInfo):
     _converter.register_structure_hook(_class, _structure_hook(_class))
     _converter.register_unstructure_hook(_class, _unstructure_hook(_class))
@@ -301,6 +302,12 @@ def _address(error: Exception, path: str) -> str:
 
 
 # ---------------------------------------------------------------------------------- for files
+
+
+def model_to_json(model: Account | JobInfo) -> dict[str, Any]:
+    """Return *model* as JSON types, in the service's own names."""
+    document: dict[str, Any] = _converter.unstructure(model)
+    return document
 
 
 def outcome_to_json(outcome: Outcome) -> dict[str, Any]:

@@ -1,11 +1,18 @@
 """The command line ``ximilar-ocr``: the commands, each in a module of its own, loaded when used."""
 
 import sys
+from typing import Any
 
 EXIT_CODES = (
     "Exit codes: 0 all went well; 1 some images failed; "
     "2 wrong usage, no token, or no images; 130 interrupted."
 )
+
+
+SUBMIT = """Submit images; the ids of their asynchronous requests come to standard output.
+
+Keep them: "ximilar-ocr jobs wait" takes them, on any machine, for two weeks.
+"""
 
 
 def main() -> None:
@@ -34,7 +41,21 @@ def main() -> None:
         "ximilar_ocr_async.cli.serve:serve",
         help="Serve OCR on this machine: any token, and its address as XIMILAR_BASE_URL.",
     )
+    _add_jobs(app)
     app(sys.argv[1:])
+
+
+def _add_jobs(app: Any) -> None:
+    """Add the commands about the account, and about images that are read later."""
+    module = "ximilar_ocr_async.cli"
+    told = "Submit images to be read later, and take up what was submitted."
+    app.command(jobs := type(app)(name="jobs", help=told))
+    jobs.command(f"{module}.jobs:submit", help=SUBMIT)
+    jobs.command(f"{module}.jobs:list_jobs", name="list", help="List what was submitted.")
+    jobs.command(f"{module}.jobs:show", help="Show how asynchronous requests stand.")
+    jobs.command(f"{module}.jobs:wait", help="Wait for outcomes, and write them as they are done.")
+    app.command(f"{module}.webhook:webhook", help="Receive outcomes that a webhook is told.")
+    app.command(f"{module}.account:account", help="Show the account. It costs nothing.")
 
 
 def _version() -> str:

@@ -6,7 +6,9 @@ from functools import partial
 from typing import Any
 
 from ximilar_ocr_async.cli.classes import choose_class
-from ximilar_ocr_async.cli.run import DEFAULTS, Command, Flat, Words, run, tell_misuse
+from ximilar_ocr_async.cli.printer import Form
+from ximilar_ocr_async.cli.run import DEFAULTS, Command, Flat, Words, run
+from ximilar_ocr_async.cli.telling import USAGE, complain
 from ximilar_ocr_async.errors import OptionError
 from ximilar_ocr_async.outcomes import Success
 from ximilar_ocr_async.questions import Extraction
@@ -56,14 +58,12 @@ def extract(
                 reasks=reasks,
                 lang=options.lang,
             ),
-            to_json=extraction_to_json,
-            to_lines=_lines,
-            success="filled in",
+            form=Form(to_json=extraction_to_json, to_lines=_lines, success="filled in"),
             format="jsonl",
         )
         return run(images, options, command)
     except (OptionError, OSError) as error:
-        return tell_misuse(error)
+        return complain(error, USAGE)
 
 
 def _lines(outcome: Success[Any]) -> Sequence[str]:

@@ -1,14 +1,13 @@
 """``ximilar-ocr read``: images in; their text, or JSON lines, out as they finish."""
 
-from collections.abc import Sequence
 from functools import partial
 
-from ximilar_ocr_async.cli.run import DEFAULTS, Command, Flat, Words, run, tell_misuse
+from ximilar_ocr_async.cli.printer import RECORDS
+from ximilar_ocr_async.cli.run import DEFAULTS, Command, Flat, Words, run
+from ximilar_ocr_async.cli.telling import USAGE, complain
 from ximilar_ocr_async.errors import OptionError
 from ximilar_ocr_async.limits import check_prompt
-from ximilar_ocr_async.outcomes import Success
 from ximilar_ocr_async.session import OCRSession
-from ximilar_ocr_async.wire import outcome_to_json
 
 NO_MODEL = (
     "--local has no language model to ask: leave out --prompt, or give one to"
@@ -44,20 +43,10 @@ def read(
                 raise OptionError(NO_MODEL)
         command = Command(
             ask=partial(OCRSession.stream, lang=options.lang, prompt=prompt),
-            to_json=outcome_to_json,
-            to_lines=_lines,
-            success="read",
+            form=RECORDS,
             format="text",
             is_local=local,
         )
         return run(images, options, command)
     except (OptionError, OSError) as error:
-        return tell_misuse(error)
-
-
-def _lines(outcome: Success) -> Sequence[str]:
-    """Return what the language model has answered, if it was asked; else what was read."""
-    record = outcome.record
-    if record.gpt is not None:
-        return [record.gpt.result or ""]
-    return [text.text for text in record.ocr.texts]
+        return complain(error, USAGE)

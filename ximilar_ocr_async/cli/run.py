@@ -1,20 +1,15 @@
 """What the commands share that ask about images: words in; text or JSON lines out."""
 
-import json
-import os
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal, TextIO, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import anyio
 import anyio.to_thread
-from attrs import define, field, frozen
+from attrs import frozen
 from cyclopts import Parameter
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ximilar_ocr_async.cli.inputs import (
     STANDARD_INPUT,
@@ -23,6 +18,8 @@ from ximilar_ocr_async.cli.inputs import (
     names_one_image,
     read_once,
 )
+from ximilar_ocr_async.cli.printer import Form, Format, Printer, open_output, progress
+from ximilar_ocr_async.cli.telling import ALL_WELL, SOME_FAILED, let_go
 from ximilar_ocr_async.errors import OptionError
 from ximilar_ocr_async.limits import (
     DEFAULT_LANGUAGE,
@@ -30,13 +27,8 @@ from ximilar_ocr_async.limits import (
     RECOMMENDED_CONCURRENCY,
     check_language,
 )
-from ximilar_ocr_async.outcomes import Outcome, Success
 from ximilar_ocr_async.session import OCRSession
 from ximilar_ocr_async.stream import Images, Stream
-
-ALL_WELL, SOME_FAILED, USAGE = 0, 1, 2
-
-Format: TypeAlias = Literal["text", "jsonl"]
 
 
 def _check_words(_: type, words: Any) -> None:
@@ -85,17 +77,13 @@ class Command:
 
     Attributes:
         ask: Begins the call.
-        to_json: What a line of JSON has.
-        to_lines: What stands there as text.
-        success: What is said of an image that did not fail.
+        form: How outcomes are written.
         format: How outcomes are written to standard output.
         is_local: Whether the images are read on this machine.
     """
 
     ask: Callable[[OCRSession, Images], Stream[Any]]
-    to_json: Callable[[Outcome[Any]], dict[str, Any]]
-    to_lines: Callable[[Success[Any]], Sequence[str]]
-    success: str
+    form: Form
     format: Format
     is_local: bool = False
 
@@ -118,36 +106,32 @@ def run(words: Sequence[str], options: Options, command: Command) -> int:
             max_records=options.max_records,
         )
         printer = Printer(
-            stack.enter_context(_open(options.output)),
-            command,
+            stack.enter_context(open_output(options.output)),
+            command.form,
             format=options.format or ("jsonl" if options.output else command.format),
             headings=not names_one_image(words),
         )
-        return anyio.run(_run, session, words, options, printer)
-
-
-def tell_misuse(error: Exception) -> int:
-    """Say on standard error what was wrong with the words; return the exit code."""
-    sys.stderr.write(f"ximilar-ocr: {error}\n")
-    return USAGE
+        return anyio.run(_run, session, words, options, command, printer)
 
 
 async def _run(
-    session: OCRSession, words: Sequence[str], options: Options, printer: "Printer"
+    session: OCRSession,
+    words: Sequence[str],
+    options: Options,
+    command: Command,
+    printer: Printer,
 ) -> int:
     """Write outcomes as they come; return the exit code."""
     total = None if read_once(words) else await anyio.to_thread.run_sync(_count, words)
     try:
-        with _progress(quiet=options.quiet) as progress:
-            task = progress.add_task(f"reading {LANGUAGES[options.lang]}", total=total)
-            async with session, printer.command.ask(session, find_images(words)) as outcomes:
+        with progress(quiet=options.quiet) as bar:
+            task = bar.add_task(f"reading {LANGUAGES[options.lang]}", total=total)
+            async with session, command.ask(session, find_images(words)) as outcomes:
                 async for outcome in outcomes:
                     printer.write(outcome)
-                    progress.advance(task)
+                    bar.advance(task)
     except BrokenPipeError:
-        # The reader of a pipe has seen enough; what Python would flush at exit has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return SOME_FAILED
+        return let_go()
     if not options.quiet:
         sys.stderr.write(f"{printer.totals()}\n")
     return SOME_FAILED if printer.failed else ALL_WELL
@@ -169,68 +153,3 @@ def _local_service() -> Iterator[str]:
         raise OptionError(f"--local needs {error.name}, of the extra local: {extra}") from None
     with serving(Service(LocalEngine())) as url:
         yield url
-
-
-@contextmanager
-def _open(output: Path | None) -> Iterator[TextIO]:
-    if output is None:
-        yield sys.stdout
-        return
-    with output.open("w", encoding="utf-8") as file:
-        yield file
-
-
-def _progress(*, quiet: bool) -> Progress:
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        disable=quiet or not console.is_terminal,
-        # Text for a pipe must not be led to the terminal that shows the bar.
-        redirect_stdout=sys.stdout.isatty(),
-    )
-
-
-@define
-class Printer:
-    """Writes outcomes to *file* and names failures on standard error; flushes each at once."""
-
-    file: TextIO
-    command: Command
-    format: Format = field(kw_only=True)
-    headings: bool = field(kw_only=True)
-    done: int = field(init=False, default=0)
-    failed: int = field(init=False, default=0)
-    _start: float = field(init=False, factory=time.monotonic)
-
-    def write(self, outcome: Outcome[Any]) -> None:
-        """Write one outcome."""
-        if outcome.ok:
-            self.done += 1
-        else:
-            self.failed += 1
-            sys.stderr.write(f"{outcome.image.name}: {outcome.error}\n")
-        if self.format == "jsonl":
-            # A value that a user's class has made of its own may be none of JSON's.
-            self._write(json.dumps(self.command.to_json(outcome), ensure_ascii=False, default=str))
-        elif outcome.ok:
-            self._write_text(outcome.image.name, self.command.to_lines(outcome))
-
-    def _write_text(self, name: str, lines: Sequence[str]) -> None:
-        heading = [f"==> {name} <=="] if self.headings else []
-        gap = [""] if self.headings else []
-        self._write("\n".join([*heading, *lines, *gap]))
-
-    def _write(self, text: str) -> None:
-        # Names of files that are not UTF-8 must not end the run; in JSON the result is an escape.
-        printable = text.encode(errors="backslashreplace").decode()
-        self.file.write(f"{printable}\n")
-        self.file.flush()
-
-    def totals(self) -> str:
-        """Return one line about all that was written."""
-        seconds = time.monotonic() - self._start
-        return f"{self.done} {self.command.success}, {self.failed} failed, {seconds:.1f} s"

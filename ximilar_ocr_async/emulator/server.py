@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import uvicorn
 
@@ -55,17 +56,28 @@ def serving(service: Service) -> Iterator[str]:
         listener.close()
 
 
-def _server(service: Service, *, patience: int | None = None) -> uvicorn.Server:
-    config = uvicorn.Config(
-        app(service),
-        lifespan="on",
-        access_log=False,
-        log_level="warning",
-        timeout_graceful_shutdown=patience,
+def make_server(application: Any, *, patience: int | None = None) -> uvicorn.Server:
+    """Make a server of an ASGI application that logs no requests, for they may hold secrets.
+
+    Args:
+        application: Of this program.
+        patience: [s] that requests which are being answered get at the end; untold, any.
+    """
+    return uvicorn.Server(
+        uvicorn.Config(
+            application,
+            lifespan="on",
+            access_log=False,
+            log_level="warning",
+            timeout_graceful_shutdown=patience,
+        )
     )
+
+
+def _server(service: Service, *, patience: int | None = None) -> uvicorn.Server:
     if service.faults.lost_replies or service.faults.lost_submits:
         logging.getLogger("uvicorn.error").addFilter(_is_unplanned)
-    return uvicorn.Server(config)
+    return make_server(app(service), patience=patience)
 
 
 def _is_unplanned(record: logging.LogRecord) -> bool:
