@@ -1,7 +1,7 @@
 """Images that were submitted for later: ids in, outcomes out as they are done."""
 
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from math import inf
 from typing import Self
 
@@ -28,7 +28,7 @@ from ximilar_ocr_async.errors import (
     because,
 )
 from ximilar_ocr_async.images import Image
-from ximilar_ocr_async.limits import JOB_KEPT, check_at_least
+from ximilar_ocr_async.limits import JOB_KEPT, MAX_RECORDS, check_at_least
 from ximilar_ocr_async.models import JobInfo
 from ximilar_ocr_async.outcomes import Failure, Outcome
 from ximilar_ocr_async.polling import Polling
@@ -50,6 +50,11 @@ class Part:
     first: int
     images: dict[int, Image] = field(factory=dict)
     submitted: float = inf
+
+    @property
+    def places(self) -> Sequence[int]:
+        """Of its images, as far as that is known."""
+        return sorted(self.images) or range(self.first, self.first + MAX_RECORDS)
 
 
 @define(eq=False, repr=False)
@@ -158,8 +163,8 @@ class JobOutcomes:
                 " they go on: wait again, or take them up with session.job(ids)"
             )
         elif wait := self._polling.wait(now):
-            with anyio.move_on_after(min(wait, self._end - now)):
-                await (receiver.wait() if receiver else anyio.sleep_forever())
+            arrival = receiver.wait if receiver else anyio.sleep_forever
+            await self._job.errands.wait(arrival, seconds=min(wait, self._end - now))
         else:
             slots = self._job.errands.scheduler.traffic.limit.slots
             await self._ask(self._polling.begin(now, slots))
@@ -167,10 +172,14 @@ class JobOutcomes:
     async def _take(self, came: Iterable[Delivery]) -> None:
         hints = []
         for delivery in came:
-            if delivery.outcomes is None:
+            images = self._job.parts[delivery.id].images
+            outcomes = delivery.outcomes or ()
+            if not outcomes or (images and images.keys() != {o.index for o in outcomes}):
+                # Which image is which is seen more clearly when it is asked after.
                 hints.append(delivery.id)
             else:
-                self._keep(delivery.id, delivery.outcomes)
+                self._keep(delivery.id, outcomes)
+                self._polling.hear(anyio.current_time())
         if hints:
             await self._ask(hints)
 
@@ -205,7 +214,7 @@ class JobOutcomes:
             self._fail(request_id, error_)
         elif state_of(document) == DONE:
             try:
-                outcomes = decode_outcomes(document, request_id, job.parts[request_id].first)
+                outcomes = decode_outcomes(document, request_id, job.parts[request_id].places)
             except ReplyError as error:
                 self._fail(request_id, error)
             else:
@@ -286,8 +295,8 @@ class JobList:
                 raise StopAsyncIteration
             if self._path in self._paths:
                 raise ReplyError("the pages of the list of asynchronous requests go in circles")
-            self._paths.add(self._path)
             document = await self._errands.get(self._path, patience=self._patience)
+            self._paths.add(self._path)
             rows, self._path = decode_page(document)
             self._rows.extend(rows)
         return self._rows.popleft()

@@ -190,7 +190,7 @@ class Running:
         patience: float | None,
     ) -> Job:
         """Submit images for later."""
-        job = Job(self.errands, self.options.patience, receiver, {})
+        job = Job(self.errands, self._patience, receiver, {})
         try:
             async with self.stream(
                 images,
@@ -215,18 +215,24 @@ class Running:
         for request_id in given:
             if not isinstance(request_id, str) or request_id in {"", ".", ".."}:
                 raise OptionError(f"id is {request_id!r}, expected that of an asynchronous request")
-        places = {request_id: Part(i * MAX_RECORDS) for i, request_id in enumerate(given)}
-        return Job(self.errands, self.options.patience, receiver, places)
+        places = {
+            request_id: Part(i * MAX_RECORDS) for i, request_id in enumerate(dict.fromkeys(given))
+        }
+        return Job(self.errands, self._patience, receiver, places)
 
     def jobs(self, **asked: str | None) -> JobList:
         """List what was submitted, filtered as *asked*."""
         self.check_place()
-        return JobList(self.errands, self.options.patience, page_path(**asked))
+        return JobList(self.errands, self._patience, page_path(**asked))
+
+    @property
+    def _patience(self) -> float:
+        """[s] for an errand: also where no outage is waited for, an answer takes its time."""
+        return max(self.options.patience, READ_PATIENCE)
 
     async def account(self, *, patience: float = READ_PATIENCE) -> Account:
         """Ask for the account."""
         self.check_place()
-        patience = min(patience, self.options.patience)
         return decode_model(await self.errands.get(DETAILS, patience=patience), Account)
 
     # ---- what it has done

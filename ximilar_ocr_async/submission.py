@@ -74,6 +74,9 @@ class Submission:
         for name, value in (("type", self.type), ("endpoint", self.endpoint or "read")):
             if not isinstance(value, str) or not value:
                 raise OptionError(f"{name} is {value!r}, expected a word such as 'ocr' or 'read'")
+        if not isinstance(self.webhook, Webhook | None):
+            kind = type(self.webhook).__name__
+            raise OptionError(f"webhook is a {kind}, expected a Webhook or a WebhookReceiver")
 
     @property
     def fields(self) -> dict[str, Any]:

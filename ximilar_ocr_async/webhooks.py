@@ -2,7 +2,8 @@
 
 import hmac
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Mapping
+from contextlib import aclosing
 from typing import Any, Literal, TypeAlias
 from weakref import WeakSet
 
@@ -113,7 +114,7 @@ class WebhookReceiver:
         if self.verify == "refetch" or state_of(document) != DONE:
             return None
         try:
-            return tuple(decode_outcomes(document, request_id, 0))
+            return tuple(decode_outcomes(document, request_id, ()))
         except ReplyError:
             return None
 
@@ -170,6 +171,8 @@ class WebhookReceiver:
     def _keep(self, delivery: Delivery, size: int) -> None:
         if not self._jobs:
             return
+        if delivery.id in self._kept:
+            self._drop(delivery.id)
         self._kept[delivery.id] = (delivery, size)
         self._size += size
         while self._size > KEPT_BYTES:
@@ -189,11 +192,12 @@ def _bytes(text: str) -> bytes:
     return text.encode(errors="surrogatepass")
 
 
-async def _read(pieces: AsyncIterator[bytes], limit: int) -> bytes:
+async def _read(pieces: AsyncGenerator[bytes], limit: int) -> bytes:
     """Return a body, or of one that is over *limit* [bytes] a little more than that."""
     body = bytearray()
-    async for piece in pieces:
-        body += piece
-        if len(body) > limit:
-            break
+    async with aclosing(pieces):
+        async for piece in pieces:
+            body += piece
+            if len(body) > limit:
+                break
     return bytes(body)
