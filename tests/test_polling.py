@@ -1,7 +1,8 @@
-"""Which requests are asked after, and when: no job is forgotten, and none is asked after too much."""
+"""Which requests are asked after, and when: none is forgotten, and none is asked after too much."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -71,9 +72,9 @@ def test_a_request_that_is_not_done_is_not_asked_after_at_once(
 def test_pauses_grow_from_the_first_to_the_longest(chance: float, end: float) -> None:
     """Each pause is within its bounds and no shorter than the one before."""
     times = [now for now, _ in asked(Polling(["a"], lambda: chance), {"a": end})]
-    pauses = [after - before for before, after in zip(times, times[1:], strict=False)]
+    pauses = [after - before for before, after in pairwise(times)]
     assert all(FIRST * 0.999 <= pause <= LONGEST * (1 + JITTER) * 1.001 for pause in pauses)
-    assert all(after >= before * 0.999 for before, after in zip(pauses, pauses[1:], strict=False))
+    assert all(after >= before * 0.999 for before, after in pairwise(pauses))
 
 
 def test_programs_that_start_together_drift_apart() -> None:
@@ -88,7 +89,7 @@ def test_programs_that_start_together_drift_apart() -> None:
 
 @given(st.integers(2, 40), st.data())
 def test_one_that_lags_behind_holds_up_no_other(count: int, data: st.DataObject) -> None:
-    """The others, done long ago, are all had within a minute, whichever it is that takes an hour."""
+    """The others, done long ago, are all had within a minute, whichever takes an hour."""
     laggard = str(data.draw(st.integers(0, count - 1)))
     ends = {**named([0.0] * count), laggard: HOUR}
     last = {i: now for now, ids in asked(Polling(ends, lambda: 0.5), ends) for i in ids}

@@ -30,12 +30,16 @@ def _check_url(_: "Webhook", __: "Attribute[str]", url: str) -> None:
 def _check_headers(
     _: "Webhook", __: "Attribute[Mapping[str, str]]", headers: Mapping[str, str]
 ) -> None:
+    seen: set[str] = set()
     for name, value in headers.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise OptionError(f"{name!r} is no name of a header")
         # Not shown: it is a secret.
         if not isinstance(value, str) or not _VALUE.fullmatch(value):
             raise OptionError(f"header {name} has more than visible ASCII, or is empty")
+        if name.lower() in seen:
+            raise OptionError(f"header {name} is there twice")
+        seen.add(name.lower())
 
 
 @frozen
