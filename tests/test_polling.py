@@ -112,9 +112,9 @@ def test_what_was_done_long_ago_is_had_without_a_pause() -> None:
 
 def test_what_is_older_than_one_that_is_done_is_asked_after_at_once() -> None:
     """Its delivery was lost, most likely; if it was not, the order proves nothing."""
-    polling = Polling("abcd", lambda: 0.0)
+    polling = Polling("abcdef", lambda: 0.0)
     polling.end(polling.begin(0, 3), 0)
-    polling.drop("c")
+    polling.drop("f")
     polling.hear(0.5)
     assert polling.wait(0.5) == 0
     assert polling.begin(0.5, 3) == ["b"]
@@ -124,8 +124,8 @@ def test_what_is_older_than_one_that_is_done_is_asked_after_at_once() -> None:
 
 def test_what_is_older_is_asked_after_as_long_as_some_of_it_is_done() -> None:
     """One that lags behind among those whose delivery was lost proves nothing against the order."""
-    polling = Polling("abcd", lambda: 0.0)
-    polling.drop("d")
+    polling = Polling("abcdefg", lambda: 0.0)
+    polling.drop("g")
     assert polling.begin(0, 2) == ["a", "b"]
     polling.drop("a")
     polling.end(["a", "b"], 0)

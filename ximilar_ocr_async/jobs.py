@@ -69,7 +69,7 @@ class Job:
     # [s] of an outage that a request about it waits through.
     patience: float
     receiver: WebhookReceiver | None
-    # By the id of the request.
+    # By the id of the request, in the order of their submission.
     parts: dict[str, Part]
     # Images that were not submitted.
     failures: list[Failure] = field(factory=list)
@@ -128,7 +128,7 @@ class JobOutcomes:
     _errors: list[OCRError] = field(init=False, factory=list)
 
     def __attrs_post_init__(self) -> None:
-        self._polling = Polling(self._job.ids)
+        self._polling = Polling(self._job.parts)
         self._ready = deque(self._job.failures)
 
     def __aiter__(self) -> Self:

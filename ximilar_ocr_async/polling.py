@@ -3,7 +3,7 @@
 Pure: the time is told to it. Requests are done in about the order they were submitted in, so a
 round asks after the oldest and goes on for as long as they are done; what is older than one that is
 done is asked after at once. One that lags behind is asked after ever more seldom, and holds up no
-other: every second round that follows one in vain asks after whatever was not for the longest time.
+other: every third round is for what was not asked after for the longest time, if they are in vain.
 """
 
 import random
@@ -22,6 +22,12 @@ GROWTH = 1.5
 SILENCE = 4.0
 """Silence that is long, in times between two deliveries. Source: judgement; where one in three is
 lost, so many in a row are one in a hundred."""
+
+TURNS = 3
+"""Rounds of which one is for others than the oldest."""
+
+NEAR = 3
+"""Requests that may be done before one that is older. Source: so many are submitted at once."""
 
 JITTER = 0.25
 """Share of a pause that is added by chance, so that programs started together drift apart."""
@@ -57,8 +63,8 @@ class Polling:
     _pause: float = field(init=False, default=FIRST)
     # Requests to ask after at once: one more each time that all of them were done.
     _width: int = field(init=False, default=1)
-    # Whether the next round is for others than the oldest.
-    _is_others_turn: bool = field(init=False, default=False)
+    # Rounds that found nothing in the end.
+    _vain: int = field(init=False, default=0)
     # Whether what is being asked is a round's, and not for a sign that something is done.
     _is_round: bool = field(init=False, default=False)
     # When [s] the service last told by itself.
@@ -80,7 +86,7 @@ class Polling:
 
     def _late(self) -> Iterator[str]:
         """Iterate over what is older than one that is done."""
-        return takewhile(lambda i: self.pending[i].place < self._newest, self.pending)
+        return takewhile(lambda i: self.pending[i].place < self._newest - NEAR, self.pending)
 
     def begin(self, now: float, most: int) -> list[str]:
         """Return the ids to ask after together *now* [s], *most* at most."""
@@ -88,7 +94,7 @@ class Polling:
             return late[:most]
         self._is_round = True
         due = [request_id for request_id, wait in self.pending.items() if wait.due <= now]
-        if self._is_others_turn:
+        if self._vain % TURNS == TURNS - 1:
             due.sort(key=lambda request_id: self.pending[request_id].due)
         return due[: min(self._width, most)]
 
@@ -108,7 +114,7 @@ class Polling:
             self._rest(now)
             self._pause = min(LONGEST, max(FIRST, self._pause * factor))
             self._width = 1
-            self._is_others_turn = not self._is_others_turn
+            self._vain += 1
         elif len(missed) == len(asked):
             # It was no sign: this service keeps no order.
             self._newest = -1
