@@ -127,7 +127,7 @@ URL = "https://x.example/1"
         ({URL}, "Who?", 15),
     ],
 )
-def test_images_cost_what_their_endpoint_does(images: Any, prompt: Any, credits: int) -> None:  # noqa: A002 - as above
+def test_images_cost_what_their_endpoint_does(images: Any, prompt: Any, credits: int) -> None:  # noqa: A002 - the word for them
     """A plain reading costs 5 credits, one with a prompt 15."""
     assert estimate(images, prompt=prompt) == credits
 

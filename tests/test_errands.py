@@ -21,6 +21,8 @@ from ximilar_ocr_async import (
     RetryPolicy,
     ServiceUnavailable,
     SessionClosed,
+    Webhook,
+    WebhookReceiver,
 )
 from ximilar_ocr_async.testing import FaultPlan, InProcessService
 
@@ -232,7 +234,10 @@ async def test_a_caller_that_is_cancelled_natively_leaves_the_slot() -> None:
 
 
 @pytest.mark.parametrize("latency", [1e6, 0], ids=["asking", "pausing"])
-async def test_who_waits_hears_that_the_session_closed(latency: float) -> None:
+@pytest.mark.parametrize("receiver", [None, WebhookReceiver(Webhook("https://me.example/"))])
+async def test_who_waits_hears_that_the_session_closed(
+    latency: float, receiver: WebhookReceiver | None
+) -> None:
     """Whether it asks or pauses before it does, a job that is waited for ends at once."""
     there = Answers(latency=latency, other=lambda _: {"status": "PROCESSING"})
     heard: list[float] = []
@@ -244,7 +249,7 @@ async def test_who_waits_hears_that_the_session_closed(latency: float) -> None:
 
     async with anyio.create_task_group() as group:
         async with there.session() as session:
-            job = session.job("r1")
+            job = session.job("r1", webhook=receiver)
             group.start_soon(wait)
             await anyio.sleep(100)
     assert heard == [pytest.approx(100)]

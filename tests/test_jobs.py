@@ -182,7 +182,7 @@ async def test_no_more_is_submitted_than_allowed() -> None:
 
 async def test_what_cannot_be_sent_fails_alone() -> None:
     """It is a failure at its place, of no attempt; every iteration has it."""
-    images = ["no-url", PNG, b"no image", *urls(1)]
+    images: list[Any] = ["no-url", PNG, b"no image", *urls(1)]
     async with InProcessService().session() as session:
         job = await session.submit(images)
         for _ in range(2):
@@ -223,6 +223,28 @@ async def test_a_source_that_raises_tells_what_was_submitted() -> None:
         with pytest.raises(OptionError) as other:
             await session.submit("https://x.example/1")
     assert not hasattr(other.value, "__notes__")
+
+
+async def test_a_submission_has_a_deadline() -> None:
+    """What was not submitted by then fails; what was is the job."""
+    plan = FaultPlan(outages=((0.0, 60.0),))
+    async with InProcessService(plan).session() as session:
+        job = await session.submit(urls(20), deadline=30)
+        assert anyio.current_time() == pytest.approx(30, abs=1)
+        assert {type(error_of(outcome)) for outcome in await job.wait()} == {DeadlineExceeded}
+        job = await session.submit(urls(20), deadline=3600)
+        assert texts(await job.wait()) == urls(20)
+
+
+async def test_a_poisoned_image_spoils_its_request_alone() -> None:
+    """The ten that were submitted together fail together; the message is the service's."""
+    there = InProcessService(FaultPlan(seed=1, poison=0.02))
+    async with there.session() as session:
+        outcomes = await (await session.submit(urls(100))).wait()
+    failed = [outcome for outcome in outcomes if not outcome.ok]
+    assert failed
+    assert len(failed) % 10 == 0
+    assert all("planned fault: poison" in str(error_of(outcome)) for outcome in failed)
 
 
 # ---- money
@@ -390,6 +412,19 @@ async def test_a_job_is_waited_for_however_it_comes_about() -> None:
 
     async with Answers(other=answer).session() as session:
         assert texts(await session.job("r1").wait()) == ["tea"]
+
+
+async def test_what_goes_wrong_with_asking_is_raised_and_ends_nothing() -> None:
+    """A question that is refused is an error; what else was answered comes with the next step."""
+    there = Answers({f"{REQUEST}r2": httpx.Response(400)}, other=lambda _: DONE)
+    async with there.session() as session:
+        outcomes = session.job(["r1", "r2", "r3"]).outcomes()
+        assert (await anext(outcomes)).ok
+        with pytest.raises(RequestRejected):
+            await anext(outcomes)
+        assert (await anext(outcomes)).ok
+        there.documents.clear()
+        assert len([outcome async for outcome in outcomes]) == 1
 
 
 async def test_a_deadline_ends_the_waiting_and_nothing_else() -> None:
@@ -592,6 +627,25 @@ async def test_a_delivery_that_fits_no_image_is_looked_into() -> None:
         told = b'{"id": "%s", "status": "DONE", "response": {"records": [{}, {}]}}'
         receiver.receive(receiver.webhook.headers, told % job.ids[1].encode())
         assert texts(await job.wait()) == urls(20)
+
+
+async def test_deliveries_are_kept_as_long_as_there_is_a_job() -> None:
+    """A job that nobody holds any more leaves nothing behind."""
+    receiver, there = receiving(latency=50)
+    async with there.session() as session:
+        ids = (await session.submit(urls(20), webhook=receiver)).ids
+        gc.collect()
+        await anyio.sleep(200)
+    assert receiver.take(ids) == []
+
+
+async def test_one_receiver_serves_several_sessions() -> None:
+    """Each job takes what is its own, whichever session it is of."""
+    receiver, there = receiving(latency=5)
+    async with there.session() as one, there.session() as other:
+        jobs = [await s.submit(urls(30), webhook=receiver) for s in (one, other)]
+        for job in jobs:
+            assert texts(await job.wait()) == urls(30)
 
 
 async def test_the_program_may_handle_deliveries_itself() -> None:

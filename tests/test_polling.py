@@ -46,7 +46,7 @@ def test_each_request_is_asked_after_until_it_is_done(
     ends: list[float], chance: float, most: int
 ) -> None:
     """None is forgotten, none is asked after when it is done, and never too many at once."""
-    done = set()
+    done: set[str] = set()
     rounds = list(asked(Polling(named(ends), lambda: chance), named(ends), most=most))
     for now, ids in rounds:
         assert 1 <= len(ids) <= most

@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 from ximilar_ocr_async import Delivery, OptionError, Webhook, WebhookError, WebhookReceiver
 from ximilar_ocr_async import webhooks as module
 from ximilar_ocr_async.submission import SECRET_HEADER, Submission
+from ximilar_ocr_async.testing import virtual_time
 
 URL = "https://me.example/hook"
 HEADERS = {"X-Secret": "open-sesame"}
@@ -332,6 +333,25 @@ async def test_all_that_wait_are_woken() -> None:
             await anyio.wait_all_tasks_blocked()
             there.receive(GIVEN, news(request_id))
     assert sorted(woken) == ["a", "a", "b", "b"]
+
+
+def test_a_receiver_outlives_an_event_loop() -> None:
+    """One at a module's level serves program after program, be they cut short."""
+    there, job = receiver(), Listener()
+    there.listen(job)
+
+    async def wait(request_id: str) -> None:
+        with anyio.move_on_after(1):
+            await there.wait()
+        async with anyio.create_task_group() as group:
+            group.start_soon(there.wait)
+            await anyio.wait_all_tasks_blocked()
+            there.receive(GIVEN, news(request_id))
+
+    for request_id, backend in [("r1", "asyncio"), ("r2", "trio"), ("r3", "asyncio")]:
+        name, options = virtual_time(backend)
+        anyio.run(wait, request_id, backend=name, backend_options=options)
+    assert len(there.take({"r1", "r2", "r3"})) == 3
 
 
 # ---- over HTTP

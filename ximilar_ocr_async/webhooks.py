@@ -44,7 +44,7 @@ Handle: TypeAlias = Callable[[Delivery], Awaitable[None]]
 class WebhookReceiver:
     """Takes deliveries. Give it to `OCRSession.submit` in its webhook's place, and mount its `app`.
 
-    It belongs to one event loop; jobs of any sessions there may wait for it.
+    It belongs to one event loop at a time; jobs of any sessions there may wait for it.
 
     Args:
         webhook: Its headers are what proves a delivery.
@@ -62,7 +62,8 @@ class WebhookReceiver:
     _kept: dict[str, tuple[Delivery, int]] = field(init=False, factory=dict, repr=False)
     _size: int = field(init=False, default=0, repr=False)
     _jobs: WeakSet[object] = field(init=False, factory=WeakSet, repr=False)
-    _arrival: anyio.Event | None = field(init=False, default=None, repr=False)
+    # Of those that wait; nothing of an event loop is left behind.
+    _waiting: set[anyio.Event] = field(init=False, factory=set, repr=False)
 
     def __attrs_post_init__(self) -> None:
         if self.verify not in {"secret", "refetch"}:
@@ -165,8 +166,12 @@ class WebhookReceiver:
 
     async def wait(self) -> None:
         """Wait until something new is to be taken."""
-        self._arrival = self._arrival or anyio.Event()
-        await self._arrival.wait()
+        arrival = anyio.Event()
+        self._waiting.add(arrival)
+        try:
+            await arrival.wait()
+        finally:
+            self._waiting.discard(arrival)
 
     def _keep(self, delivery: Delivery, size: int) -> None:
         if not self._jobs:
@@ -178,9 +183,8 @@ class WebhookReceiver:
         while self._size > KEPT_BYTES:
             # Polling will find it.
             self._drop(next(iter(self._kept)))
-        if self._arrival:
-            self._arrival.set()
-            self._arrival = None
+        for arrival in self._waiting:
+            arrival.set()
 
     def _drop(self, request_id: str) -> Delivery:
         delivery, size = self._kept.pop(request_id)
