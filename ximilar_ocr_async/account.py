@@ -6,8 +6,12 @@ from ximilar_ocr_async.errors import (
     AddressError,
     AuthError,
     ConnectionFailed,
+    DeadlineExceeded,
     OCRError,
     OptionError,
+    ReplyError,
+    ReplyLost,
+    RequestRejected,
     ServiceUnavailable,
     because,
 )
@@ -22,6 +26,10 @@ REMEDIES: dict[type[OCRError], str] = {
     AddressError: "check base_url, or XIMILAR_BASE_URL",
     ConnectionFailed: "check the network, and base_url or XIMILAR_BASE_URL",
     ServiceUnavailable: "the service has troubles: see https://status.ximilar.com",
+    RequestRejected: "what answers is not the service: check base_url, or XIMILAR_BASE_URL",
+    ReplyError: "what answers is not the service: check base_url, or XIMILAR_BASE_URL",
+    ReplyLost: "check the network, and see https://status.ximilar.com",
+    DeadlineExceeded: "check the network, and see https://status.ximilar.com",
 }
 
 

@@ -68,7 +68,7 @@ def decode_submitted(
 
 def path_of(request_id: str) -> str:
     """Return where the asynchronous request is that is called so."""
-    return REQUESTS + quote(request_id, safe="")
+    return REQUESTS + quote(request_id, safe="", errors="surrogatepass")
 
 
 def state_of(document: Mapping[str, Any]) -> str:
@@ -87,13 +87,15 @@ def bad_end(document: Mapping[str, Any], request_id: str) -> JobFailed | None:
     return JobFailed(message, request_id=request_id)
 
 
-def decode_outcomes(document: Mapping[str, Any], request_id: str, first: int) -> list[Outcome]:
+def decode_outcomes(
+    document: Mapping[str, Any], request_id: str, places: Sequence[int]
+) -> list[Outcome]:
     """Decode the results of an asynchronous request that is done.
 
     Args:
         document: It, or what its webhook got.
         request_id: Its id.
-        first: Place of its first image, for records that were submitted without one.
+        places: Of its images, for records that do not tell theirs.
 
     Returns:
         (n) outcomes; all that is known of an image is its URL, if it had one, and its name.
@@ -106,17 +108,22 @@ def decode_outcomes(document: Mapping[str, Any], request_id: str, first: int) ->
     if not isinstance(rows, list):
         told = f"asynchronous request {request_id} is done and has no records"
         raise ReplyError(told, request_id=request_id)
-    return [_decode_outcome(row, request_id, first, place) for place, row in enumerate(rows)]
+    return [
+        _decode_outcome(
+            row, request_id, places[i] if i < len(places) else i, f"$.response.records[{i}]"
+        )
+        for i, row in enumerate(rows)
+    ]
 
 
-def _decode_outcome(row: Any, request_id: str, first: int, place: int) -> Outcome:
+def _decode_outcome(row: Any, request_id: str, place: int, address: str) -> Outcome:
     fields = row if isinstance(row, Mapping) else {}
-    index, name = _read_id(fields.get("_id"), first + place)
+    index, name = _read_id(fields.get("_id"), place)
     url = fields.get("_url")
     image = Image(url if isinstance(url, str) else b"", id=name)
     default = Status(request_id=request_id)
     renamed = row if name is None else {**fields, "_id": name}
-    result = decode_row(renamed, f"$.response.records[{place}]", default)
+    result = decode_row(renamed, address, default)
     if isinstance(result, Record):
         return Success(index=index, image=image, record=result)
     return Failure(index=index, image=image, error=result, attempts=1)
@@ -125,7 +132,7 @@ def _decode_outcome(row: Any, request_id: str, first: int, place: int) -> Outcom
 def page_path(**asked: str | None) -> str:
     """Return where the account's asynchronous requests are listed that are as *asked* for."""
     given = {key: value for key, value in asked.items() if value is not None}
-    return f"{REQUESTS}?{urlencode({'page': 1, **given})}"
+    return f"{REQUESTS}?{urlencode({'page': 1, **given}, errors='surrogatepass')}"
 
 
 def decode_page(document: Mapping[str, Any]) -> tuple[list[JobInfo], str | None]:
@@ -138,4 +145,11 @@ def decode_page(document: Mapping[str, Any]) -> tuple[list[JobInfo], str | None]
     if not isinstance(rows, list) or not isinstance(link, str | None):
         raise ReplyError("the answer is no page of asynchronous requests")
     jobs = [decode_model(row if isinstance(row, Mapping) else {}, JobInfo) for row in rows]
-    return jobs, f"{REQUESTS}?{urlsplit(link).query}" if link else None
+    return jobs, _next_path(link) if link else None
+
+
+def _next_path(link: str) -> str:
+    try:
+        return f"{REQUESTS}?{urlsplit(link).query}"
+    except ValueError as error:
+        raise ReplyError(f"the link to the next page is no URL: {error}") from None

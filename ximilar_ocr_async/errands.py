@@ -3,8 +3,10 @@
 They are free, so they are made again as often as makes sense, whatever became of them.
 """
 
-from collections.abc import Mapping
-from typing import Any
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -16,6 +18,10 @@ from ximilar_ocr_async.retry import RetryPolicy, is_turned_away
 from ximilar_ocr_async.scheduler import Scheduler
 from ximilar_ocr_async.transport import Answer, Transport
 from ximilar_ocr_async.wire import decode_document
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 @frozen
@@ -37,28 +43,53 @@ class Errands:
         Raises:
             OCRError: It was not to be had.
         """
+        answer: Mapping[str, Any] | OCRError = await self._run(partial(self._get, path, patience))
+        if isinstance(answer, OCRError):
+            raise answer
+        return answer
+
+    async def wait(self, event: Callable[[], Awaitable[object]], *, seconds: float) -> None:
+        """Wait until *event* returns, *seconds* [s] at most; raise `SessionClosed` if that ends."""
+
+        async def go() -> None:
+            with anyio.move_on_after(seconds):
+                await event()
+
+        await self._run(go)
+
+    async def _run(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Run *work* in a task of the session's, which ends with it.
+
+        A caller's own does not, and may be cancelled in ways that break the pool.
+        """
         if self.scheduler.closed:
             raise SessionClosed("the session is closed")
-        ended: list[Mapping[str, Any] | OCRError] = []
+        ended: list[T] = []
+        bugs: list[OCRError] = []
         is_over, scope = anyio.Event(), anyio.CancelScope()
 
         async def go() -> None:
             try:
                 with scope:
-                    ended.append(await self._get(path, patience))
+                    ended.append(await work())
+            except BaseException as error:
+                if is_from_outside(error):
+                    raise
+                # A bug; raised, it would cancel the task group and with it the user's code.
+                _log.exception("an errand raised")
+                bugs.append(OCRError(f"internal error: {error!r}"))
             finally:
                 is_over.set()
 
-        # In a task of the session's: a caller's own may be cancelled in ways that break the pool.
         self.group.start_soon(go)
         try:
             await is_over.wait()
         finally:
             scope.cancel()
+        if bugs:
+            raise bugs[0]
         if not ended:
             raise SessionClosed("the session closed before this was answered")
-        if isinstance(ended[0], OCRError):
-            raise ended[0]
         return ended[0]
 
     async def _get(self, path: str, patience: float) -> Mapping[str, Any] | OCRError:
@@ -93,12 +124,9 @@ class Errands:
             now = anyio.current_time()
             traffic.fail(error, began=began, now=now, in_flight=others, probe=is_probe)
             raise
-        except BaseException as error:
+        except BaseException:
             traffic.withdraw(anyio.current_time(), probe=is_probe, was_sent=True)
-            if is_from_outside(error):
-                raise
-            # A bug; raised, it would cancel the task group and with it the user's code.
-            raise OCRError(f"internal error: {error!r}") from None
+            raise
         finally:
             scheduler.leave()
         traffic.answer(anyio.current_time())

@@ -1,12 +1,12 @@
 """Images that were submitted for later: ids in, outcomes out as they are done."""
 
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import inf
 from typing import Any, Self
 
 import anyio
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
 from ximilar_ocr_async.asynchronous import (
     DONE,
@@ -28,10 +28,11 @@ from ximilar_ocr_async.errors import (
     because,
 )
 from ximilar_ocr_async.images import Image
-from ximilar_ocr_async.limits import JOB_KEPT, check_at_least
+from ximilar_ocr_async.limits import JOB_KEPT, MAX_RECORDS, check_at_least
 from ximilar_ocr_async.models import JobInfo
 from ximilar_ocr_async.outcomes import Failure, Outcome
 from ximilar_ocr_async.polling import Polling
+from ximilar_ocr_async.questions import Reading
 from ximilar_ocr_async.webhooks import Delivery, WebhookReceiver
 from ximilar_ocr_async.wire import decode_model
 
@@ -52,6 +53,11 @@ class Part:
     images: dict[int, Image] = field(factory=dict)
     submitted: float = inf
 
+    @property
+    def places(self) -> Sequence[int]:
+        """Of its images, as far as that is known."""
+        return sorted(self.images) or range(self.first, self.first + MAX_RECORDS)
+
 
 @define(eq=False, repr=False)
 class Job:
@@ -65,7 +71,7 @@ class Job:
     # [s] of an outage that a request about it waits through.
     patience: float
     receiver: WebhookReceiver | None
-    # By the id of the request.
+    # By the id of the request, in the order of their submission.
     parts: dict[str, Part]
     # Images that were not submitted.
     failures: list[Failure] = field(factory=list)
@@ -147,9 +153,11 @@ class JobOutcomes:
     _ready: deque[Outcome] = field(init=False)
     # Why requests failed whose images are not known.
     _errors: list[OCRError] = field(init=False, factory=list)
+    # Why the service could not be asked, to be raised after what is ready.
+    _trouble: OCRError | None = field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
-        self._polling = Polling(self._job.ids)
+        self._polling = Polling(self._job.parts)
         self._ready = deque(self._job.failures)
 
     def __aiter__(self) -> Self:
@@ -157,6 +165,9 @@ class JobOutcomes:
 
     async def __anext__(self) -> Outcome:
         while not self._ready:
+            if self._trouble:
+                trouble, self._trouble = self._trouble, None
+                raise trouble
             if not self._polling.pending:
                 self._finish()
             await self._advance()
@@ -187,39 +198,41 @@ class JobOutcomes:
                 " they go on: wait again, or take them up with session.job(ids)"
             )
         elif wait := self._polling.wait(now):
-            with anyio.move_on_after(min(wait, self._end - now)):
-                await (receiver.wait() if receiver else anyio.sleep_forever())
+            arrival = receiver.wait if receiver else anyio.sleep_forever
+            await self._job.errands.wait(arrival, seconds=min(wait, self._end - now))
         else:
             slots = self._job.errands.scheduler.traffic.limit.slots
-            await self._ask(self._polling.begin(now, slots))
+            ids = self._polling.begin(now, slots)
+            await self._ask(ids)
+            self._polling.end(ids, anyio.current_time())
 
     async def _take(self, came: Iterable[Delivery]) -> None:
         hints = []
         for delivery in came:
-            if delivery.outcomes is None:
+            images = self._job.parts[delivery.id].images
+            outcomes = delivery.outcomes or ()
+            if not outcomes or (images and images.keys() != {o.index for o in outcomes}):
+                # Which image is which is seen more clearly when it is asked after.
                 hints.append(delivery.id)
             else:
-                self._keep(delivery.id, delivery.outcomes)
+                self._polling.hear(delivery.id, anyio.current_time())
+                self._keep(delivery.id, outcomes)
         if hints:
             await self._ask(hints)
 
     async def _ask(self, ids: Collection[str]) -> None:
         """Ask after the requests with these *ids* together."""
-        errors: list[OCRError] = []
 
         async def ask(request_id: str) -> None:
             try:
                 await self._ask_one(request_id)
             except OCRError as error:
-                errors.append(error)
+                self._trouble = error
 
         with anyio.CancelScope(deadline=self._end):
             async with anyio.create_task_group() as group:
                 for request_id in ids:
                     group.start_soon(ask, request_id)
-        self._polling.end(ids, anyio.current_time())
-        if errors:
-            raise errors[0]
 
     async def _ask_one(self, request_id: str) -> None:
         job = self._job
@@ -232,7 +245,7 @@ class JobOutcomes:
             self._fail(request_id, error_)
         elif state_of(document) == DONE:
             try:
-                outcomes = decode_outcomes(document, request_id, job.parts[request_id].first)
+                outcomes = decode_outcomes(document, request_id, job.parts[request_id].places)
             except ReplyError as error:
                 self._fail(request_id, error.with_traceback(None))
             else:
@@ -277,22 +290,29 @@ def _not_found(request_id: str, part: Part, error: OCRError) -> JobNotFound:
     return JobNotFound(f"{told}; it is another account's, or its time is over", status=NOT_FOUND)
 
 
-def take_down(outcome: Outcome, job: Job) -> str | None:
-    """Note in *job* what became of an image's submission; return its request's id if it is new."""
-    if not outcome.ok:
+@frozen(kw_only=True)
+class Submitting(Reading):
+    """Asks for images to be read later, and takes down in *job* at once what became of each."""
+
+    job: Job
+
+    def understand(self, outcome: Outcome) -> Outcome:
+        """Take down an outcome, and return it."""
+        if outcome.ok:
+            self._add(outcome.image, outcome.index, str(outcome.record.status.request_id))
+            return outcome
         if outcome.maybe_billed:
             told = "it may have been taken all the same, see session.jobs()"
             outcome = evolve(outcome, error=because(outcome.error, told))
-        job.failures.append(outcome)
-        return None
-    request_id, image = str(outcome.record.status.request_id), outcome.image
-    is_new = request_id not in job.parts
-    part = job.parts.setdefault(request_id, Part(outcome.index, submitted=anyio.current_time()))
-    part.first = min(part.first, outcome.index)
-    # What is read later need not wait in memory.
-    is_light = not isinstance(image.source, bytes)
-    part.images[outcome.index] = image if is_light else evolve(image, source=b"")
-    return request_id if is_new else None
+        self.job.failures.append(outcome)
+        return outcome
+
+    def _add(self, image: Image, index: int, request_id: str) -> None:
+        part = self.job.parts.setdefault(request_id, Part(index, submitted=anyio.current_time()))
+        part.first = min(part.first, index)
+        # What is read later need not wait in memory.
+        is_light = not isinstance(image.source, bytes)
+        part.images[index] = image if is_light else evolve(image, source=b"")
 
 
 @define(eq=False, repr=False)
@@ -315,8 +335,8 @@ class JobList:
                 raise StopAsyncIteration
             if self._path in self._paths:
                 raise ReplyError("the pages of the list of asynchronous requests go in circles")
-            self._paths.add(self._path)
             document = await self._errands.get(self._path, patience=self._patience)
+            self._paths.add(self._path)
             rows, self._path = decode_page(document)
             self._rows.extend(rows)
         return self._rows.popleft()

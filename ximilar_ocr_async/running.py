@@ -16,11 +16,11 @@ from ximilar_ocr_async.auth import Token
 from ximilar_ocr_async.errands import Errands
 from ximilar_ocr_async.errors import OptionError, SessionStateError
 from ximilar_ocr_async.exchange import Exchange
-from ximilar_ocr_async.jobs import Job, JobList, Part, take_down
+from ximilar_ocr_async.jobs import Job, JobList, Part, Submitting
 from ximilar_ocr_async.ledger import Ledger
 from ximilar_ocr_async.limit import Limit
 from ximilar_ocr_async.limits import MAX_RECORDS
-from ximilar_ocr_async.models import Account, Record
+from ximilar_ocr_async.models import Account
 from ximilar_ocr_async.options import Options
 from ximilar_ocr_async.outage import Outage
 from ximilar_ocr_async.outcomes import Outcome, T
@@ -181,7 +181,7 @@ class Running:
     async def submit(
         self,
         images: Images,
-        question: Question[Record],
+        prompt: str | None,
         submission: Submission,
         webhook: Webhook | WebhookReceiver | None,
         *,
@@ -193,22 +193,28 @@ class Running:
         """Submit images for later."""
         receiver = webhook if isinstance(webhook, WebhookReceiver) else None
         hook = webhook.webhook if isinstance(webhook, WebhookReceiver) else webhook
-        job = Job(self.errands, self.options.patience, receiver, {})
+        job = Job(self.errands, self._patience, receiver, {})
+        stream = self.stream(
+            images,
+            Submitting(prompt, job=job),
+            lang=lang,
+            deadline=deadline,
+            patience=patience,
+            submission=evolve(submission, webhook=hook),
+        )
+        told: set[str] = set()
         try:
-            async with self.stream(
-                images,
-                question,
-                lang=lang,
-                deadline=deadline,
-                patience=patience,
-                submission=evolve(submission, webhook=hook),
-            ) as outcomes:
-                async for outcome in outcomes:
-                    if (new := take_down(outcome, job)) and on_id:
-                        on_id(new)
+            async with stream as outcomes:
+                async for _ in outcomes:
+                    if on_id:
+                        new = [request_id for request_id in job.parts if request_id not in told]
+                        told.update(new)
+                        for request_id in new:
+                            on_id(request_id)
         except BaseException as error:
             if job.parts:
                 error.add_note(f"submitted before: {', '.join(job.ids)}")
+            error.add_note("what was on its way may have been submitted too: see session.jobs()")
             raise
         return job
 
@@ -219,18 +225,24 @@ class Running:
         for request_id in given:
             if not isinstance(request_id, str) or request_id in {"", ".", ".."}:
                 raise OptionError(f"id is {request_id!r}, expected that of an asynchronous request")
-        places = {request_id: Part(i * MAX_RECORDS) for i, request_id in enumerate(given)}
-        return Job(self.errands, self.options.patience, receiver, places)
+        places = {
+            request_id: Part(i * MAX_RECORDS) for i, request_id in enumerate(dict.fromkeys(given))
+        }
+        return Job(self.errands, self._patience, receiver, places)
 
     def jobs(self, **asked: str | None) -> JobList:
         """List what was submitted, filtered as *asked*."""
         self.check_place()
-        return JobList(self.errands, self.options.patience, page_path(**asked))
+        return JobList(self.errands, self._patience, page_path(**asked))
+
+    @property
+    def _patience(self) -> float:
+        """[s] for an errand: also where no outage is waited for, an answer takes its time."""
+        return max(self.options.patience, READ_PATIENCE)
 
     async def account(self, *, patience: float = READ_PATIENCE) -> Account:
         """Ask for the account."""
         self.check_place()
-        patience = min(patience, self.options.patience)
         return decode_model(await self.errands.get(DETAILS, patience=patience), Account)
 
     # ---- what it has done

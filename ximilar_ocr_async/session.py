@@ -362,7 +362,7 @@ class OCRSession:
         """
         return await self._open().submit(
             images,
-            Reading(prompt),
+            prompt,
             Submission(type, endpoint),
             webhook,
             on_id=on_id,

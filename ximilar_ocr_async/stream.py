@@ -246,7 +246,7 @@ class Stream(Generic[T]):
             check_source(image)
             prompt = self._question.prompt_for(image)
         except OCRError as error:
-            self._keep(Failure(index=index, image=image, error=error.with_traceback(None)))
+            self._receive(Failure(index=index, image=image, error=error.with_traceback(None)))
             return
         if not self._block:
             self._block = []

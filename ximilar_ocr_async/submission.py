@@ -30,12 +30,16 @@ def _check_url(_: "Webhook", __: "Attribute[str]", url: str) -> None:
 def _check_headers(
     _: "Webhook", __: "Attribute[Mapping[str, str]]", headers: Mapping[str, str]
 ) -> None:
+    seen: set[str] = set()
     for name, value in headers.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise OptionError(f"{name!r} is no name of a header")
         # Not shown: it is a secret.
         if not isinstance(value, str) or not _VALUE.fullmatch(value):
             raise OptionError(f"header {name} has more than visible ASCII, or is empty")
+        if name.lower() in seen:
+            raise OptionError(f"header {name} is there twice")
+        seen.add(name.lower())
 
 
 @frozen
@@ -74,6 +78,9 @@ class Submission:
         for name, value in (("type", self.type), ("endpoint", self.endpoint or "read")):
             if not isinstance(value, str) or not value:
                 raise OptionError(f"{name} is {value!r}, expected a word such as 'ocr' or 'read'")
+        if not isinstance(self.webhook, Webhook | None):
+            kind = type(self.webhook).__name__
+            raise OptionError(f"webhook is a {kind}, expected a Webhook or a WebhookReceiver")
 
     @property
     def fields(self) -> dict[str, Any]:

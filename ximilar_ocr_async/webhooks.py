@@ -2,7 +2,8 @@
 
 import hmac
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Mapping
+from contextlib import aclosing
 from typing import Any, Literal, TypeAlias
 from weakref import WeakSet
 
@@ -43,7 +44,7 @@ Handle: TypeAlias = Callable[[Delivery], Awaitable[None]]
 class WebhookReceiver:
     """Takes deliveries. Give it to `OCRSession.submit` in its webhook's place, and mount its `app`.
 
-    It belongs to one event loop; jobs of any sessions there may wait for it.
+    It belongs to one event loop at a time; jobs of any sessions there may wait for it.
 
     Args:
         webhook: Its headers are what proves a delivery.
@@ -61,7 +62,8 @@ class WebhookReceiver:
     _kept: dict[str, tuple[Delivery, int]] = field(init=False, factory=dict, repr=False)
     _size: int = field(init=False, default=0, repr=False)
     _jobs: WeakSet[object] = field(init=False, factory=WeakSet, repr=False)
-    _arrival: anyio.Event | None = field(init=False, default=None, repr=False)
+    # Of those that wait; nothing of an event loop is left behind.
+    _waiting: set[anyio.Event] = field(init=False, factory=set, repr=False)
 
     def __attrs_post_init__(self) -> None:
         if self.verify not in {"secret", "refetch"}:
@@ -90,16 +92,18 @@ class WebhookReceiver:
         if len(body) > self.max_bytes:
             told = f"the delivery is {len(body):,} bytes, the limit is {self.max_bytes:,}"
             raise WebhookError(told, status=413)
-        delivery = self._parse(body)
+        delivery, is_done = self._parse(body)
         if delivery.id in self._seen:
             return None
-        self._seen[delivery.id] = None
+        if is_done:
+            self._seen[delivery.id] = None
         if len(self._seen) > KEPT_IDS:
             del self._seen[next(iter(self._seen))]
         self._keep(delivery, len(body))
         return delivery
 
-    def _parse(self, body: bytes) -> Delivery:
+    def _parse(self, body: bytes) -> tuple[Delivery, bool]:
+        """Return the delivery in *body*, and whether it is the last of its request."""
         try:
             document = json.loads(body, parse_constant=lambda _: None)
         except (ValueError, RecursionError):
@@ -107,13 +111,15 @@ class WebhookReceiver:
         request_id = document.get("id") if isinstance(document, Mapping) else None
         if not isinstance(request_id, str) or not request_id:
             raise WebhookError("the delivery names no asynchronous request", status=400)
-        return Delivery(request_id, self._outcomes(document, request_id))
+        is_done = state_of(document) == DONE
+        outcomes = self._outcomes(document, request_id) if is_done else None
+        return Delivery(request_id, outcomes), is_done
 
     def _outcomes(self, document: Any, request_id: str) -> tuple[Outcome, ...] | None:
-        if self.verify == "refetch" or state_of(document) != DONE:
+        if self.verify == "refetch":
             return None
         try:
-            return tuple(decode_outcomes(document, request_id, 0))
+            return tuple(decode_outcomes(document, request_id, ()))
         except ReplyError:
             return None
 
@@ -167,20 +173,25 @@ class WebhookReceiver:
 
     async def wait(self) -> None:
         """Wait until something new is to be taken."""
-        self._arrival = self._arrival or anyio.Event()
-        await self._arrival.wait()
+        arrival = anyio.Event()
+        self._waiting.add(arrival)
+        try:
+            await arrival.wait()
+        finally:
+            self._waiting.discard(arrival)
 
     def _keep(self, delivery: Delivery, size: int) -> None:
         if not self._jobs:
             return
+        if delivery.id in self._kept:
+            self._drop(delivery.id)
         self._kept[delivery.id] = (delivery, size)
         self._size += size
         while self._size > KEPT_BYTES:
             # Polling will find it.
             self._drop(next(iter(self._kept)))
-        if self._arrival:
-            self._arrival.set()
-            self._arrival = None
+        for arrival in self._waiting:
+            arrival.set()
 
     def _drop(self, request_id: str) -> Delivery:
         delivery, size = self._kept.pop(request_id)
@@ -192,11 +203,12 @@ def _bytes(text: str) -> bytes:
     return text.encode(errors="surrogatepass")
 
 
-async def _read(pieces: AsyncIterator[bytes], limit: int) -> bytes:
+async def _read(pieces: AsyncGenerator[bytes], limit: int) -> bytes:
     """Return a body, or of one that is over *limit* [bytes] a little more than that."""
     body = bytearray()
-    async for piece in pieces:
-        body += piece
-        if len(body) > limit:
-            break
+    async with aclosing(pieces):
+        async for piece in pieces:
+            body += piece
+            if len(body) > limit:
+                break
     return bytes(body)
