@@ -35,7 +35,7 @@ class Language(StrEnum):
 LANGUAGES = {language.value: language.name.lower() for language in Language}
 """What ``lang`` may be, and the name that comes back as ``lang_name``. Source: docs."""
 
-DEFAULT_LANGUAGE = Language.ENGLISH
+DEFAULT_LANGUAGE = Language.ENGLISH.value
 """Source: docs."""
 
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "HEIC", "BMP", "TIFF", "GIF")

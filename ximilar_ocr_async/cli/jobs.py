@@ -49,7 +49,7 @@ def submit(
     images: Words,
     /,
     *,
-    lang: str = DEFAULT_LANGUAGE.value,
+    lang: str = DEFAULT_LANGUAGE,
     prompt: str | None = None,
     webhook: str | None = None,
     webhook_header: Headers = None,

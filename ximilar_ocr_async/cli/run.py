@@ -57,7 +57,7 @@ class Options:
         quiet: Show neither progress nor totals. Failures are named all the same.
     """
 
-    lang: str = DEFAULT_LANGUAGE.value
+    lang: str = DEFAULT_LANGUAGE
     concurrency: int = RECOMMENDED_CONCURRENCY
     max_records: int | None = None
     output: Path | None = None
