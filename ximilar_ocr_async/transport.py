@@ -18,17 +18,14 @@ from attrs import define, field, frozen
 
 from ximilar_ocr_async.auth import Token
 from ximilar_ocr_async.body import read_body
+from ximilar_ocr_async.connections import Connections
 from ximilar_ocr_async.errors import OCRError, OptionError
-from ximilar_ocr_async.limits import CONNECT_TIMEOUT, KEEPALIVE_EXPIRY, READ_TIMEOUT
+from ximilar_ocr_async.limits import CONNECT_TIMEOUT, READ_TIMEOUT
 from ximilar_ocr_async.retry import parse_date, parse_retry_after
 from ximilar_ocr_async.trace import Trace
 
 PIECE = 64 * 1024
 """[bytes] written at once. A write times out by piece, so a slow line is no dead one."""
-
-KEEPALIVE_CONNECTIONS = 32
-"""Beyond this many, httpx's pool spends more on idle connections than a handshake costs: 8 ms of
-CPU a request against 1 ms at 64 connections, httpx 0.28.1."""
 
 
 @frozen
@@ -99,7 +96,7 @@ class Transport:
         # [s] that a connection last took to be made.
         self._round_trip = 0.0
         self._owns_client = client is None
-        self._client: Client = client or _make_client(connections)
+        self._client: Client = client or _make_client()
         self._headers = {
             "Content-Type": "application/json",
             # The one encoding whose output can be bounded without reading all of it.
@@ -188,17 +185,11 @@ def _retry_after(headers: Any) -> float | None:
     return max((wait for wait in asked if wait is not None), default=None)
 
 
-def _make_client(connections: int) -> httpx.AsyncClient:
-    keepalive = connections if connections <= KEEPALIVE_CONNECTIONS else 0
-    limits = httpx.Limits(
-        max_connections=connections,
-        max_keepalive_connections=keepalive,
-        keepalive_expiry=KEEPALIVE_EXPIRY,
-    )
+def _make_client() -> httpx.AsyncClient:
     # No cookies: whatever the service sets would come back to it, well-formed or not.
     cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
     # No proxy from the environment: to a plain-http address it would be handed the token.
-    return httpx.AsyncClient(limits=limits, trust_env=False, cookies=cookies)
+    return httpx.AsyncClient(transport=Connections(), trust_env=False, cookies=cookies)
 
 
 @define

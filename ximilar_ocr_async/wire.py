@@ -27,6 +27,11 @@ from ximilar_ocr_async.structuring import unstructure
 
 M = TypeVar("M", Account, JobInfo)
 
+try:
+    import orjson
+except ModuleNotFoundError:  # an extra, which may not be installed
+    orjson = None  # type: ignore[assignment]
+
 _log = logging.getLogger(__name__)
 
 # ---------------------------------------------------------------------------------- out
@@ -145,6 +150,34 @@ def _structure_time(value: Any, _: Any) -> datetime:
     return datetime.fromisoformat(value)
 
 
+def _structure_texts(value: Any, _: Any) -> tuple[Text, ...]:
+    try:
+        return tuple([_plain_text(**text) for text in value])
+    except TypeError:
+        # Something is unusual: the long way keeps it, or says where it stands.
+        return tuple(_texts_hook(value, tuple[Text, ...]))
+
+
+def _plain_text(text: Any, polygon: Any, prob: Any) -> Text:
+    """Make a text as it usually is, with four corners and no unknown keys.
+
+    There are a hundred in an image, so this is where decoding spends its time.
+
+    Raises:
+        TypeError: It is unusual.
+    """
+    if type(text) is str and type(prob) is float and type(polygon) is list and len(polygon) == 4:  # noqa: PLR2004 - a quadrilateral
+        try:
+            (ax, ay), (bx, by), (cx, cy), (dx, dy) = polygon
+        except ValueError:
+            raise TypeError from None
+        total = ax + ay + bx + by + cx + cy + dx + dy + prob
+        # So it is of finite numbers alone.
+        if total - total == 0.0:
+            return Text(text, ((ax, ay), (bx, by), (cx, cy), (dx, dy)), prob)
+    raise TypeError
+
+
 _converter.register_structure_hook(str, _structure_str)
 _converter.register_structure_hook(float, _structure_finite)
 _converter.register_structure_hook(datetime, _structure_time)
@@ -152,6 +185,12 @@ _converter.register_unstructure_hook(datetime, datetime.isoformat)
 for _class in (Text, OCR, GPT, Status, Record, Account, JobInfo):
     _converter.register_structure_hook(_class, _structure_hook(_class))
     _converter.register_unstructure_hook(_class, _unstructure_hook(_class))
+
+
+_texts_hook = _converter.get_structure_hook(tuple[Text, ...])
+_converter.register_structure_hook_func(lambda kind: kind == tuple[Text, ...], _structure_texts)
+_converter.register_structure_hook(OCR, _structure_hook(OCR))
+_converter.register_structure_hook(Record, _structure_hook(Record))
 
 
 def decode_model(document: Mapping[str, Any], cls: type[M]) -> M:
@@ -222,7 +261,7 @@ def _parse(http_status: int, body: bytes) -> tuple[Any, Status]:
     """Return the document in an answer, and what the answer says of the request as a whole."""
     http = Status(code=http_status)
     try:
-        document = json.loads(body, parse_constant=lambda _: None)
+        document = _load(body)
     except (ValueError, RecursionError):
         return None, evolve(http, text=f"the answer is not JSON: {_snippet(body)}")
     return document, _document_status(document, http)
@@ -231,6 +270,17 @@ def _parse(http_status: int, body: bytes) -> tuple[Any, Status]:
 def _snippet(body: bytes) -> str:
     text = body[:SNIPPET].decode("ascii", "replace")
     return " ".join("".join(c if c.isprintable() else " " for c in text).split()) or "nothing"
+
+
+def _load(body: bytes) -> Any:
+    """Parse JSON; raise `ValueError` or `RecursionError` if it is none."""
+    # Of what a language model wrote, no digit is to be lost: orjson makes long integers floats.
+    if orjson and b'"_gpt"' not in body:
+        try:
+            return orjson.loads(body)
+        except ValueError:
+            pass  # what is not quite JSON, such as NaN, the other takes
+    return json.loads(body, parse_constant=lambda _: None)
 
 
 def _document_status(document: Any, http: Status) -> Status:
