@@ -141,8 +141,11 @@ def _structure_finite(value: Any, _: Any) -> float:
     raise TypeError("expected a finite number")
 
 
-def _structure_time(value: Any, _: Any) -> datetime:
-    return datetime.fromisoformat(value)
+def _structure_time(value: Any, _: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None  # one odd row must not hide a list
 
 
 _converter.register_structure_hook(str, _structure_str)
