@@ -18,7 +18,7 @@ NAME = PACKAGE.name
 
 LAYERS = [
     {"errors"},
-    {"limits", "auth"},
+    {"limits", "auth", "place"},
     {"images", "models", "schema"},
     {"outcomes", "structuring", "submission", "failures"},
     {"wire", "retry", "body", "trace", "answers"},

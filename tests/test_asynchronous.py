@@ -75,12 +75,35 @@ def test_names_of_others_are_left_as_they_are(name: str) -> None:
 def test_records_without_a_name_stand_for_their_places(row: Any) -> None:
     """Where a record tells nothing, its place among the others is its image's."""
     assert [outcome.index for outcome in outcomes([row] * 3, [4, 7, 9])] == [4, 7, 9]
-    assert [outcome.index for outcome in outcomes([row] * 3, [4])] == [4, 1, 2]
+    assert [outcome.index for outcome in outcomes([row] * 3, range(20, 30))] == [20, 21, 22]
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_records_that_cannot_be_told_apart_are_not_guessed_at(count: int) -> None:
+    """Where one is missing or too many, no image gets another's text."""
+    with pytest.raises(ReplyError, match="are whose cannot be told"):
+        outcomes([{}] * count, [4, 7, 9])
+
+
+def test_a_record_without_a_name_beside_others_is_left_out() -> None:
+    """Where some tell their places, the others may be anything; and a place is taken once."""
+    ours = [{"_id": make_id(place, None)} for place in (9, 4, 9)]
+    assert [o.index for o in outcomes([{}, *ours, None], [4, 7, 9])] == [9, 4]
+
+
+def test_no_request_has_more_records_than_were_submitted() -> None:
+    """A delivery of a million rows is not looked at."""
+    with pytest.raises(ReplyError, match="has 11 records"):
+        outcomes([{}] * 11, range(10))
+    with pytest.raises(ReplyError, match="has 0 records"):
+        outcomes([], range(10))
 
 
 def test_a_record_may_have_failed() -> None:
     """A request that is done may hold records that are not read; each says why."""
-    good, bad = outcomes([{"_url": "https://x.example/1"}, {"_status": {"code": 500, "text": "x"}}])
+    good, bad = outcomes(
+        [{"_url": "https://x.example/1"}, {"_status": {"code": 500, "text": "x"}}], range(10)
+    )
     assert good.image.source == "https://x.example/1"
     assert good.ok
     assert good.record.status.request_id == "r1"
@@ -92,8 +115,9 @@ def test_a_record_may_have_failed() -> None:
 
 def test_a_record_that_makes_no_sense_says_where_it_stands() -> None:
     """The message has its address."""
-    _, bad = outcomes([{}, {"_ocr": 7}])
+    _, bad = outcomes([{}, {"_ocr": 7}], range(10))
     assert not bad.ok
+    assert bad.maybe_billed
     assert "$.response.records[1]" in str(bad.error)
 
 
@@ -240,7 +264,7 @@ def test_only_the_query_of_a_link_is_followed(link: str | None, path: str | None
         {"results": {}},
         {"results": [], "next": 2},
         {"results": [7]},
-        {"results": [{"id": "r1"}]},
+        {"results": [{"id": {}}]},
         {"results": [], "next": "http://[/?page=2"},
     ],
 )

@@ -351,3 +351,27 @@ def test_a_command_loads_no_other(name: str) -> None:
     code = f"import sys, ximilar_ocr_async.cli.{name}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"starlette", "numpy", "ximilar_ocr_async.cli.serve"} & {*done.stdout.split()}
+
+
+def test_an_output_stays_as_it_is_until_there_is_an_outcome(
+    cli: CLI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Words that name no images cost nothing of what was written before."""
+    monkeypatch.setenv("XIMILAR_API_TOKEN", "abc")
+    Path("out").write_text("precious")
+    ran = cli("extract", "nothing*.png", "--fields", "a: str", "--output", "out")
+    assert ran.code == 2
+    assert Path("out").read_text() == "precious"
+
+
+def test_a_module_that_exits_is_told_of(cli: CLI) -> None:
+    """It is no class, and no success."""
+    Path("leaves.py").write_text("import sys; sys.exit(0)")
+    ran = cli("extract", "a.jpg", "--schema", "leaves:Class")
+    assert (ran.code, "SystemExit: 0" in ran.err) == (2, True)
+
+
+def test_lists_in_lists_have_an_end(cli: CLI) -> None:
+    """A field that is too deep is named."""
+    ran = cli("extract", "a.jpg", "--fields", f"deep: {'list[' * 3000}int{']' * 3000}")
+    assert (ran.code, "deep has too many lists" in ran.err) == (2, True)

@@ -329,3 +329,24 @@ def test_a_reader_that_has_seen_enough_is_no_error(cli: CLI) -> None:
         process.stdout.close()
         err = process.stderr.read()
     assert (process.returncode, err) == (1, "")
+
+
+@pytest.mark.parametrize("command", ["show", "wait"])
+def test_a_list_of_ids_that_is_not_there_is_misuse(cli: CLI, command: str) -> None:
+    """It is told of before anything is asked."""
+    ran = cli("jobs", command, "@missing.txt")
+    assert (ran.code, "missing.txt" in ran.err) == (2, True)
+
+
+@pytest.mark.usefixtures("service")
+def test_ids_that_nobody_reads_are_told_of(cli: CLI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where standard output is closed, what was submitted is named on standard error."""
+    write("a.jpg")
+
+    def closed(_: str) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("ximilar_ocr_async.cli.jobs.put", closed)
+    monkeypatch.setattr("ximilar_ocr_async.cli.telling.let_go", lambda: 1)
+    ran = cli("jobs", "submit", "a.jpg")
+    assert (ran.code, "submitted before: " in ran.err) == (1, True)

@@ -62,7 +62,7 @@ def test_what_is_done_is_written_as_it_comes(
         [request_id] = submit(cli, "a.jpg", "b.jpg", *hook)
         lines = [json.loads(process.stdout.readline()) for _ in range(2)]
         ended = stop(process)
-    assert ended == (0, "", "")
+    assert ended[:2] == (0, "")
     assert {line["id"] for line in lines} == {request_id}
     assert {line["image"]: line["record"]["_ocr"]["full_text"] for line in lines} == {
         "a.jpg": "a.jpg",
@@ -89,7 +89,7 @@ def test_a_secret_is_made_where_none_is_given(cli: CLI, monkeypatch: pytest.Monk
         ended = stop(process)
     assert "your secret" in told
     assert codes == [401, 401, 204]
-    assert ended == (0, "", "")
+    assert ended[:2] == (0, "")
 
 
 def test_lines_are_added_to_a_file(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_delivery_that_breaks_off_is_nothing() -> None:
             sender.sendall(head.encode())
         assert deliver(url, HEADERS, name="x").status_code == 400
         ended = stop(process)
-    assert ended == (0, "", "")
+    assert ended[:2] == (0, "")
 
 
 @pytest.mark.parametrize(

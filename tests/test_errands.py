@@ -295,7 +295,7 @@ async def test_a_stray_cancellation_is_a_bug_like_another() -> None:
 
 async def test_a_service_with_all_faults_is_asked_until_it_answers() -> None:
     """Through every fault that a plan knows, jobs are had to the last image."""
-    plan = FaultPlan(seed=4, unavailable=0.1, throttled=0.1, crashed=0.1, garbled=0.1)
+    plan = FaultPlan(seed=4, unavailable=0.1, throttled=0.1, garbled=0.1)
     there = InProcessService(plan)
     async with there.session() as session:
         outcomes = await (await session.submit(urls(200))).wait()

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from ximilar_ocr_async.errors import JobFailed, OCRError, ReplyError
 from ximilar_ocr_async.images import Image
+from ximilar_ocr_async.limits import MAX_RECORDS
 from ximilar_ocr_async.models import JobInfo, Record, Status
 from ximilar_ocr_async.outcomes import Failure, Outcome, Success
 from ximilar_ocr_async.wire import decode_document, decode_model, decode_row
@@ -38,12 +39,10 @@ def make_id(index: int, name: str | None) -> str:
     return f"{index}.{token_hex(4)}.{name or ''}"
 
 
-def _read_id(text: Any, place: int) -> tuple[int, str | None]:
-    """Return an image's place and the caller's name for it; *place* if the text tells none."""
-    if not isinstance(text, str):
-        return place, None
-    made = _ID.fullmatch(text)
-    return (int(made["index"]), made["name"] or None) if made else (place, text)
+def _read_id(text: Any) -> tuple[int, str | None] | None:
+    """Return an image's place and the caller's name for it, if the text is of `make_id`."""
+    made = _ID.fullmatch(text) if isinstance(text, str) else None
+    return (int(made["index"]), made["name"] or None) if made else None
 
 
 def decode_submitted(
@@ -95,30 +94,48 @@ def decode_outcomes(
     Args:
         document: It, or what its webhook got.
         request_id: Its id.
-        places: Of its images, for records that do not tell theirs.
+        places: Of its images, for records that do not tell theirs; a range where it is not known
+            how many of them there are.
 
     Returns:
-        (n) outcomes; all that is known of an image is its URL, if it had one, and its name.
+        (n) outcomes; all that is known of an image is its URL, if it had one, and its name. Where
+        some records tell their places, the others are not guessed at.
 
     Raises:
-        ReplyError: It has no records.
+        ReplyError: It has no records, too many, or which is which cannot be told.
     """
     response = document.get("response")
     rows = response.get("records") if isinstance(response, Mapping) else None
     if not isinstance(rows, list):
         told = f"asynchronous request {request_id} is done and has no records"
         raise ReplyError(told, request_id=request_id)
-    return [
-        _decode_outcome(
-            row, request_id, places[i] if i < len(places) else i, f"$.response.records[{i}]"
-        )
-        for i, row in enumerate(rows)
-    ]
+    if not 1 <= len(rows) <= MAX_RECORDS:
+        told = f"asynchronous request {request_id} has {len(rows):,} records"
+        raise ReplyError(told, request_id=request_id)
+    ids = [_read_id(row.get("_id") if isinstance(row, Mapping) else None) for row in rows]
+    if not any(ids):
+        is_whole = len(rows) == len(places) or isinstance(places, range)
+        if not is_whole or len(rows) > len(places):
+            told = f"which records of asynchronous request {request_id} are whose cannot be told"
+            raise ReplyError(told, request_id=request_id)
+        ids = [(place, _name(row)) for place, row in zip(places, rows, strict=False)]
+    found: dict[int, Outcome] = {}
+    for i, (row, own) in enumerate(zip(rows, ids, strict=True)):
+        if own and own[0] not in found:
+            address = f"$.response.records[{i}]"
+            found[own[0]] = _decode_outcome(row, request_id, own, address)
+    return list(found.values())
 
 
-def _decode_outcome(row: Any, request_id: str, place: int, address: str) -> Outcome:
-    fields = row if isinstance(row, Mapping) else {}
-    index, name = _read_id(fields.get("_id"), place)
+def _name(row: Any) -> str | None:
+    name = row.get("_id") if isinstance(row, Mapping) else None
+    return name if isinstance(name, str) else None
+
+
+def _decode_outcome(
+    row: Any, request_id: str, own: tuple[int, str | None], address: str
+) -> Outcome:
+    fields, (index, name) = row if isinstance(row, Mapping) else {}, own
     url = fields.get("_url")
     image = Image(url if isinstance(url, str) else b"", id=name)
     default = Status(request_id=request_id)
@@ -126,7 +143,8 @@ def _decode_outcome(row: Any, request_id: str, place: int, address: str) -> Outc
     result = decode_row(renamed, address, default)
     if isinstance(result, Record):
         return Success(index=index, image=image, record=result)
-    return Failure(index=index, image=image, error=result, attempts=1)
+    is_lost = isinstance(result, ReplyError)
+    return Failure(index=index, image=image, error=result, attempts=1, maybe_billed=is_lost)
 
 
 def page_path(**asked: str | None) -> str:

@@ -33,7 +33,7 @@ class Call:
     opened: float = 0.0
     # The deadline has passed.
     expired: bool = False
-    # Jobs submitted and not done.
+    # Items submitted and not done.
     waiting: int = 0
     # Nobody waits for its outcomes any more.
     abandoned: bool = False
@@ -108,7 +108,7 @@ class Isolation:
 
 @define(eq=False, repr=False)
 class Batch:
-    """Jobs of one lane that share a request."""
+    """Items of one lane that share a request."""
 
     items: list[Item]
     # Whether it is the one request that asks if an outage is over.

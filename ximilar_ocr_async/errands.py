@@ -14,6 +14,7 @@ from attrs import frozen
 
 from ximilar_ocr_async.calls import is_from_outside
 from ximilar_ocr_async.errors import DeadlineExceeded, OCRError, SessionClosed, because
+from ximilar_ocr_async.place import Place
 from ximilar_ocr_async.retry import RetryPolicy, is_turned_away
 from ximilar_ocr_async.scheduler import Scheduler
 from ximilar_ocr_async.transport import Answer, Transport
@@ -32,6 +33,7 @@ class Errands:
     transport: Transport
     retry: RetryPolicy
     group: TaskGroup
+    place: Place
 
     async def get(self, path: str, *, patience: float) -> Mapping[str, Any]:
         """Return what stands at *path*.
@@ -62,6 +64,7 @@ class Errands:
 
         A caller's own does not, and may be cancelled in ways that break the pool.
         """
+        self.place.check()
         if self.scheduler.closed:
             raise SessionClosed("the session is closed")
         ended: list[T] = []

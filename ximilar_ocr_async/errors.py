@@ -138,7 +138,7 @@ class ExtractionError(OCRError):
 
 
 class WebhookError(OCRError):
-    """What came to the webhook is no delivery. Answer it with ``status``: 400, 401 or 413."""
+    """What came to the webhook is not taken. Answer it with ``status``."""
 
 
 class ServiceError(OCRError):

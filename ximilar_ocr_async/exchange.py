@@ -11,7 +11,7 @@ from attrs import define, evolve, field, frozen
 
 from ximilar_ocr_async.asynchronous import REQUESTS, decode_submitted
 from ximilar_ocr_async.errors import ImageError, OCRError, UploadCut
-from ximilar_ocr_async.failures import name_plan
+from ximilar_ocr_async.failures import doubt, name_plan
 from ximilar_ocr_async.images import Image, load, size
 from ximilar_ocr_async.limits import MAX_RECORDS
 from ximilar_ocr_async.models import Record
@@ -168,12 +168,14 @@ class Exchange:
             fields = {**lane.submission.fields, "endpoint": lane.endpoint, **fields}
         body, ids = encode_batch(list(records.values()), fields), list(records)
         try:
-            answer = await self.transport.send("POST", path, body)
+            is_once = lane.submission is not None
+            answer = await self.transport.send("POST", path, body, is_once=is_once)
             decoded = decode_it(answer.status, answer.body, ids, retry_after=answer.retry_after)
         except OCRError as error:
             if len(ids) > 1:
                 self._learn(error, sum(map(len, body)))
-            raise name_plan(error, lane.endpoint) from None
+            error = name_plan(error, lane.endpoint)
+            raise (doubt(error) if lane.submission else error) from None
         return dict(zip(ids, decoded, strict=True))
 
     def _learn(self, error: OCRError, size: int) -> None:

@@ -83,6 +83,17 @@ def name_plan(error: OCRError, endpoint: str) -> OCRError:
     return PlanError(told, status=error.status, request_id=error.request_id)
 
 
+_NOT_TAKEN = frozenset({408, 425, 503, 521, 522, 523})
+"""Statuses of a failing service by which it surely took nothing."""
+
+
+def doubt(error: OCRError) -> OCRError:
+    """Return *error*, or the one that says so where the service may have taken a submission."""
+    if isinstance(error, ServiceUnavailable) and error.status not in _NOT_TAKEN:
+        return ReplyLost(str(error), request_id=error.request_id)
+    return error
+
+
 def _is_of_account(text: str) -> bool:
     return bool(_NO_CREDITS.search(text) or _NOT_ALLOWED.search(text))
 

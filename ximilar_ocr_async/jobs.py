@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 from math import inf
 from typing import Any, Self
 
@@ -37,6 +38,9 @@ from ximilar_ocr_async.webhooks import Delivery, WebhookReceiver
 from ximilar_ocr_async.wire import decode_model
 
 NOT_FOUND = 404
+
+NEW = 60.0
+"""[s] for which a request that cannot be found may only not be found yet. Source: judgement."""
 
 
 @define(eq=False)
@@ -153,6 +157,8 @@ class JobOutcomes:
     _ready: deque[Outcome] = field(init=False)
     # Why requests failed whose images are not known.
     _errors: list[OCRError] = field(init=False, factory=list)
+    # Requests that the service has told of, to be asked after.
+    _hints: deque[str] = field(init=False, factory=deque)
     # Why the service could not be asked, to be raised after what is ready.
     _trouble: OCRError | None = field(init=False, default=None)
 
@@ -189,8 +195,14 @@ class JobOutcomes:
     async def _advance(self) -> None:
         """Take what was delivered; else ask after what is due; else wait for either."""
         receiver, now = self._job.receiver, anyio.current_time()
-        if receiver and (came := receiver.take(self._polling.pending)):
-            await self._take(came)
+        slots = self._job.errands.scheduler.traffic.limit.slots
+        if receiver:
+            self._take(receiver.take(self._polling.pending))
+        if self._ready:
+            return
+        if self._hints:
+            hints = [self._hints.popleft() for _ in range(min(slots, len(self._hints)))]
+            await self._ask([hint for hint in hints if hint in self._polling.pending])
         elif now >= self._end:
             pending, all_ = len(self._polling.pending), len(self._job.parts)
             raise DeadlineExceeded(
@@ -198,27 +210,24 @@ class JobOutcomes:
                 " they go on: wait again, or take them up with session.job(ids)"
             )
         elif wait := self._polling.wait(now):
-            arrival = receiver.wait if receiver else anyio.sleep_forever
+            waits_for = self._polling.pending
+            arrival = partial(receiver.wait, waits_for) if receiver else anyio.sleep_forever
             await self._job.errands.wait(arrival, seconds=min(wait, self._end - now))
         else:
-            slots = self._job.errands.scheduler.traffic.limit.slots
             ids = self._polling.begin(now, slots)
             await self._ask(ids)
             self._polling.end(ids, anyio.current_time())
 
-    async def _take(self, came: Iterable[Delivery]) -> None:
-        hints = []
+    def _take(self, came: Iterable[Delivery]) -> None:
         for delivery in came:
-            images = self._job.parts[delivery.id].images
-            outcomes = delivery.outcomes or ()
+            part = self._job.parts[delivery.id]
+            images, outcomes = part.images, delivery.decode(part.places) or ()
             if not outcomes or (images and images.keys() != {o.index for o in outcomes}):
                 # Which image is which is seen more clearly when it is asked after.
-                hints.append(delivery.id)
+                self._hints.append(delivery.id)
             else:
                 self._polling.hear(delivery.id, anyio.current_time())
                 self._keep(delivery.id, outcomes)
-        if hints:
-            await self._ask(hints)
 
     async def _ask(self, ids: Collection[str]) -> None:
         """Ask after the requests with these *ids* together."""
@@ -239,7 +248,9 @@ class JobOutcomes:
         try:
             document = await job.ask(request_id)
         except JobNotFound as error:
-            self._fail(request_id, error)
+            # What was submitted just now may not have come to all of the service's machines.
+            if not 0 <= anyio.current_time() - job.parts[request_id].submitted < NEW:
+                self._fail(request_id, error)
             return
         if error_ := bad_end(document, request_id):
             self._fail(request_id, error_)

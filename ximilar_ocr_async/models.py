@@ -136,7 +136,7 @@ class Account:
 
 @frozen
 class JobInfo:
-    """An asynchronous request in the account's list. Source: https://docs.ximilar.com/async-api.
+    """How an asynchronous request stands. Source: https://docs.ximilar.com/async-api.
 
     Attributes:
         id: Its name, to take it up again with.
@@ -147,7 +147,7 @@ class JobInfo:
     """
 
     id: str
-    status: str
+    status: str = ""
     type: str | None = None
     created: datetime | None = None
     extra: dict[str, Any] = field(factory=dict, hash=False)

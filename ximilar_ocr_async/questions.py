@@ -1,5 +1,6 @@
 """What a call asks of each image, and what it makes of the record that comes back."""
 
+import re
 from typing import Generic, Protocol
 
 from attrs import define, evolve, field, frozen
@@ -15,6 +16,12 @@ from ximilar_ocr_async.limits import (
 )
 from ximilar_ocr_async.outcomes import Failure, Outcome, Success, T
 from ximilar_ocr_async.schema import describe
+
+ROOM = 100
+"""[bytes] that a prompt must leave to what was wrong with the answer."""
+
+_KEY = re.compile(r"\['.*'\]", re.DOTALL)
+"""A key of a dict in an address, which the model chose."""
 
 
 class Question(Protocol[T]):
@@ -112,14 +119,19 @@ class Extraction(Generic[T]):
         except ExtractionError as error:
             # A traceback holds its frames, and these would hold the call.
             misfit = error.with_traceback(None)
+        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - the class is the user's
+            told = f"{self.cls.__name__} cannot be made: {type(error).__name__}"
+            answer = outcome.record.gpt.result if outcome.record.gpt else None
+            misfit = ExtractionError(told, answer=answer or "", record=outcome.record)
         else:
             return _with_value(outcome, value)
-        if times == self.reasks:
+        again = _ask_again(self.prompt_for(outcome.image), misfit)
+        if times == self.reasks or again is None:
             return _with_error(outcome, misfit)
         self._reasked[outcome.index] = _Reasked(
             times + 1, outcome.attempts, outcome.maybe_billed, misfit
         )
-        return _ask_again(self.prompt_for(outcome.image), misfit)
+        return again
 
 
 def _with_value(outcome: Success, value: T) -> Success[T]:
@@ -143,10 +155,21 @@ def _with_error(outcome: Success, error: ExtractionError) -> Failure:
     )
 
 
-def _ask_again(prompt: str, error: ExtractionError) -> str:
-    # Not what was there instead: it may come from the image, and this is where orders stand.
-    faults = [fault.partition(", got ")[0] for fault in error.faults]
-    told = "; ".join(faults) or "it was not one whole JSON object"
-    words = f"{prompt}\nAn earlier answer was wrong: {told}"
-    limit = MAX_PROMPT_TOKENS * BYTES_PER_TOKEN
-    return words.encode(errors="surrogatepass")[:limit].decode(errors="ignore")
+def _ask_again(prompt: str, error: ExtractionError) -> str | None:
+    """Return the prompt that also says what was wrong; None if there is no room to say it."""
+    told = "; ".join(map(_neutral, error.faults)) or "it was not one whole JSON object"
+    room = MAX_PROMPT_TOKENS * BYTES_PER_TOKEN - len(prompt.encode(errors="surrogatepass"))
+    if room < ROOM:
+        return None
+    words = f"\nAn earlier answer was wrong: {told}".encode(errors="surrogatepass")
+    return prompt + words[:room].decode(errors="ignore")
+
+
+def _neutral(fault: str) -> str:
+    """Return a fault without what the model wrote.
+
+    That may come from the image, and a prompt is where orders stand.
+    """
+    place, _, reason = _KEY.sub("[...]", fault).partition(": ")
+    is_ours = reason.startswith("expected ")
+    return f"{place}: {reason.partition(', got ')[0] if is_ours else reason.partition(':')[0]}"

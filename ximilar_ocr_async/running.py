@@ -1,6 +1,5 @@
 """What stands between entering a session and leaving it: its tasks, its connections, its place."""
 
-import os
 from collections.abc import Callable, Iterable
 from math import inf
 from typing import Self
@@ -8,13 +7,13 @@ from typing import Self
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
 from ximilar_ocr_async.account import DETAILS
 from ximilar_ocr_async.asynchronous import page_path
 from ximilar_ocr_async.auth import Token
 from ximilar_ocr_async.errands import Errands
-from ximilar_ocr_async.errors import OptionError, SessionStateError
+from ximilar_ocr_async.errors import OptionError
 from ximilar_ocr_async.exchange import Exchange
 from ximilar_ocr_async.jobs import Job, JobList, Part, Submitting
 from ximilar_ocr_async.ledger import Ledger
@@ -25,6 +24,7 @@ from ximilar_ocr_async.options import Options
 from ximilar_ocr_async.outage import Outage
 from ximilar_ocr_async.outcomes import Outcome, T
 from ximilar_ocr_async.pace import Pace
+from ximilar_ocr_async.place import Place
 from ximilar_ocr_async.questions import Question
 from ximilar_ocr_async.scheduler import Scheduler
 from ximilar_ocr_async.stats import Stats
@@ -51,9 +51,7 @@ class Running:
     scheduler: Scheduler
     transport: Transport
     errands: Errands
-    # Neither its tasks nor its connections work anywhere else.
-    loop: object = field(factory=anyio.lowlevel.current_token)
-    process: int = field(factory=os.getpid)
+    place: Place
 
     @classmethod
     async def start(cls, options: Options, token: Token) -> Self:
@@ -80,19 +78,9 @@ class Running:
             group,
         )
         group.start_soon(scheduler.run)
-        errands = Errands(scheduler, transport, options.retry, group)
-        return cls(options, group, scheduler, transport, errands)
-
-    def check_place(self) -> None:
-        """Raise `SessionStateError` in another event loop, thread or process than its own."""
-        try:
-            is_home = anyio.lowlevel.current_token() == self.loop and os.getpid() == self.process
-        except RuntimeError:
-            is_home = False
-        if not is_home:
-            raise SessionStateError(
-                "a session is used in the event loop and process it was made in"
-            )
+        place = Place()
+        errands = Errands(scheduler, transport, options.retry, group, place)
+        return cls(options, group, scheduler, transport, errands, place)
 
     async def leave(self, exc: BaseException | None) -> None:
         """End all that runs, after *exc* in the body."""
@@ -175,7 +163,7 @@ class Running:
         return outcome.unwrap()
 
     def _stream(self, images: Images, question: Question[T], options: CallOptions) -> Stream[T]:
-        self.check_place()
+        self.place.check()
         return Stream(images, question, options, self.scheduler, self.group)
 
     async def submit(
@@ -203,6 +191,7 @@ class Running:
             submission=evolve(submission, webhook=hook),
         )
         told: set[str] = set()
+        sent = self.scheduler.ledger.sent
         try:
             async with stream as outcomes:
                 async for _ in outcomes:
@@ -214,13 +203,14 @@ class Running:
         except BaseException as error:
             if job.parts:
                 error.add_note(f"submitted before: {', '.join(job.ids)}")
-            error.add_note("what was on its way may have been submitted too: see session.jobs()")
+            if self.scheduler.ledger.sent > sent + sum(len(p.images) for p in job.parts.values()):
+                error.add_note("what was on its way may have been submitted too: session.jobs()")
             raise
         return job
 
     def job(self, ids: str | Iterable[str], receiver: WebhookReceiver | None) -> Job:
         """Take up what was submitted before."""
-        self.check_place()
+        self.place.check()
         given = [ids] if isinstance(ids, str) else list(ids)
         for request_id in given:
             if not isinstance(request_id, str) or request_id in {"", ".", ".."}:
@@ -232,7 +222,7 @@ class Running:
 
     def jobs(self, **asked: str | None) -> JobList:
         """List what was submitted, filtered as *asked*."""
-        self.check_place()
+        self.place.check()
         return JobList(self.errands, self._patience, page_path(**asked))
 
     @property
@@ -242,7 +232,7 @@ class Running:
 
     async def account(self, *, patience: float = READ_PATIENCE) -> Account:
         """Ask for the account."""
-        self.check_place()
+        self.place.check()
         return decode_model(await self.errands.get(DETAILS, patience=patience), Account)
 
     # ---- what it has done

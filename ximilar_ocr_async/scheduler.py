@@ -5,6 +5,7 @@ State changes are synchronous, so there is nothing to lock; only an attempt and 
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from math import inf
 from typing import TypeAlias
 
 import anyio
@@ -52,15 +53,15 @@ class Scheduler:
     group: TaskGroup
     turns: Turns[Item] = field(init=False, factory=Turns)
     in_flight: set[Batch] = field(init=False, factory=set)
-    # Requests in flight without items.
+    # Requests in flight without items; after one of them, the next slot is for items.
     visits: int = field(init=False, default=0)
+    _is_items_turn: bool = field(init=False, default=False)
     # Why nothing more is sent.
     closed: OCRError | None = field(init=False, default=None)
     _pausing: set[Batch] = field(init=False, factory=set)
     _calls: set[Call] = field(init=False, factory=set)
     _budget: RetryBudget = field(init=False, factory=RetryBudget)
-    # Requests that were answered.
-    _answers: int = field(init=False, default=0)
+    _answers: int = field(init=False, default=0)  # requests that were answered
     _work: anyio.Event = field(init=False, factory=anyio.Event)
     _idle: anyio.Event = field(init=False, factory=anyio.Event)
 
@@ -82,7 +83,7 @@ class Scheduler:
         """Fail what *call* still waits for: its deadline has passed."""
         call.expired = True
         self._give_up(lambda item: item.call is call)
-        for item in self._open_items():
+        for item in self._items(self.in_flight | self._pausing):
             if item.call is call:
                 self.ledger.fail_late(item)
         self._tidy()
@@ -103,7 +104,7 @@ class Scheduler:
     async def drain(self, seconds: float) -> None:
         """Send nothing more, and wait up to *seconds* [s] for what is in flight to finish."""
         self.closed = SessionClosed("the session closed before this image was read")
-        for item in [*self.turns, *(item for batch in self._pausing for item in batch.items)]:
+        for item in self._items(self._pausing):
             self.ledger.fail(item, self.closed)
         self._tidy()
         with anyio.move_on_after(seconds):
@@ -115,11 +116,11 @@ class Scheduler:
         """Fail all that is not done; the caller then cancels the task group."""
         self.closed = SessionClosed("the session closed before this image was read")
         self._give_up(lambda _: True)
-        for item in self._open_items():
+        for item in self._items(self.in_flight | self._pausing):
             self.ledger.fail(item, self.closed)
 
-    def _open_items(self) -> list[Item]:
-        batches = [*self.in_flight, *self._pausing]
+    def _items(self, batches: Iterable[Batch]) -> list[Item]:
+        """Return what is queued, and what is in *batches*."""
         return [*self.turns, *(item for batch in batches for item in batch.items)]
 
     def _give_up(
@@ -134,7 +135,8 @@ class Scheduler:
 
     def _tidy(self) -> None:
         """Unqueue items and cancel batches that nobody waits for."""
-        self.turns.remove(lambda item: not item.is_wanted)
+        if self.turns.remove(lambda item: not item.is_wanted):
+            self._work.set()
         for batch in [*self.in_flight, *self._pausing]:
             if not batch.is_wanted:
                 batch.scope.cancel()
@@ -174,21 +176,22 @@ class Scheduler:
 
     def _wait(self) -> float:
         """Return how long [s] until a batch may be sent; for ever without item or slot."""
-        return self._wait_for_slot() if self.turns else float("inf")
+        return self._wait_for_slot() if self.turns else inf
 
     def _wait_for_slot(self) -> float:
         # In an outage, what pauses after a sign of overload must not keep the probe from its slot.
         held = not self.traffic.outage.is_on and sum(b.holds_slot for b in self._pausing)
         if len(self.in_flight) + self.visits + held < self.traffic.limit.slots:
             return self.traffic.wait(anyio.current_time())
-        return float("inf")
+        return inf
 
     async def enter(self) -> bool:
         """Take a slot for a request without items; return whether it is a probe."""
-        while (wait := self._wait_for_slot()) > 0:
-            with anyio.move_on_after(wait):
+        while (self.turns and self._is_items_turn) or self._wait_for_slot() > 0:
+            with anyio.move_on_after(self._wait_for_slot() or inf):
                 await self._work.wait()
         self.visits += 1
+        self._is_items_turn = True
         return self.traffic.begin(anyio.current_time())
 
     def leave(self) -> None:
@@ -197,6 +200,7 @@ class Scheduler:
         self._work.set()
 
     def _begin(self) -> None:
+        self._is_items_turn = False
         reserved = sum(not item.given_up for batch in self.in_flight for item in batch.items)
         # A probe is of one record: it risks least, and no other can be at fault for its failure.
         most = 1 if self.traffic.outage.is_on else MAX_RECORDS
@@ -271,7 +275,7 @@ class Scheduler:
         if hopeless:
             probes = [batch for batch in self.in_flight if batch.is_probe]
             self._give_up(lambda item: item.call in hopeless, probes)
-            for item in [*self.turns, *(item for batch in probes for item in batch.items)]:
+            for item in self._items(probes):
                 if item.call in hopeless:
                     self.ledger.fail(item, hopeless[item.call])
             self._tidy()
@@ -281,7 +285,7 @@ class Scheduler:
         now, outage = anyio.current_time(), self.traffic.outage
         calls = self._calls if outage.is_on else ()
         ends = (outage.end_of(call.patience, since=call.opened) for call in calls)
-        return min((end - now for end in ends if end > now), default=float("inf"))
+        return min((end - now for end in ends if end > now), default=inf)
 
     async def _pause(self, batch: Batch, seconds: float) -> None:
         """Wait, then put what is left of *batch* before all that is queued."""
@@ -381,9 +385,8 @@ class Scheduler:
     def _convict(self, isolation: Isolation, error: OCRError) -> None:
         """Fail what is left of a batch that was refused for no record's fault."""
         in_flight = {item.id for batch in self.in_flight for item in batch.items}
-        for item in isolation.items:
-            if item.id not in in_flight:
-                self.ledger.fail(item, error)
+        for item in (item for item in isolation.items if item.id not in in_flight):
+            self.ledger.fail(item, error)
         self._tidy()
 
     def _stop(self, target: tuple[str, bool], error: OCRError) -> None:

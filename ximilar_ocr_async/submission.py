@@ -19,7 +19,11 @@ _VALUE = re.compile(r"[!-~]([ -~]*[!-~])?", re.ASCII)
 
 
 def _with_secret(headers: Mapping[str, str] | None) -> Mapping[str, str]:
-    return dict(headers) if headers else {SECRET_HEADER: secrets.token_urlsafe(32)}
+    if not headers:
+        return {SECRET_HEADER: secrets.token_urlsafe(32)}
+    # A line break that came along from a file would not be sent, and must not be an error: that
+    # would show the secret in the locals of its traceback.
+    return {n: v.strip() if isinstance(v, str) else v for n, v in headers.items()}
 
 
 def _check_url(_: "Webhook", __: "Attribute[str]", url: str) -> None:

@@ -104,10 +104,13 @@ class Transport:
             "User-Agent": f"ximilar-ocr-async/{version('ximilar-ocr-async')}",
         }
 
-    async def send(self, method: str, path: str, body: Sequence[bytes] = ()) -> Answer:
+    async def send(
+        self, method: str, path: str, body: Sequence[bytes] = (), *, is_once: bool = False
+    ) -> Answer:
         """Send a request, with a JSON body in pieces if it has one.
 
-        A request that met a connection which had died while idle is sent again at once.
+        A request that met a connection which had died while idle is sent again at once; one that
+        must be done *is_once* only where the connection broke before all of it was sent.
 
         Raises:
             AddressError: There is no such service.
@@ -119,6 +122,8 @@ class Transport:
         met = 1
         # Each such meeting leaves one idle connection less.
         while trace.died_idle(self._round_trip) and met <= self._connections:
+            if is_once and trace.sent is not None:
+                break
             trace, ended = await self._attempt(method, path, body)
             met += 1
         if isinstance(ended, OCRError):

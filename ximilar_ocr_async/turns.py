@@ -1,4 +1,4 @@
-"""Jobs that wait for a slot: callers take turns, lanes take turns, each caller's own stay in order.
+"""Items that wait for a slot: callers take turns, lanes take turns, a caller's own stay in order.
 
 Pure: it knows neither time nor tasks.
 """
@@ -30,7 +30,7 @@ class Lane(Hashable, Protocol):
 
     @property
     def most(self) -> int:
-        """Jobs that may share a request."""
+        """Items that may share a request."""
         ...
 
 

@@ -2,7 +2,7 @@
 
 import hmac
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Literal, TypeAlias
 from weakref import WeakSet
@@ -12,7 +12,7 @@ from attrs import define, field, frozen
 
 from ximilar_ocr_async.asynchronous import DONE, decode_outcomes, state_of
 from ximilar_ocr_async.errors import OptionError, ReplyError, WebhookError
-from ximilar_ocr_async.limits import MAX_RESPONSE_BYTES, check_at_least
+from ximilar_ocr_async.limits import MAX_RECORDS, MAX_RESPONSE_BYTES, check_at_least
 from ximilar_ocr_async.outcomes import Outcome
 from ximilar_ocr_async.submission import Webhook
 
@@ -27,14 +27,30 @@ KEPT_IDS = 100_000
 class Delivery:
     """What a webhook was told: that an asynchronous request is done.
 
-    Attributes:
+    Args:
         id: Of the request.
-        outcomes: (n) of its images, of which all that is known is URL and name; None where they
-            are to be fetched, by ``session.job(id)``.
+        body: What came, as JSON; None where that is not to be believed.
     """
 
     id: str
-    outcomes: tuple[Outcome, ...] | None = field(default=None, repr=False)
+    body: bytes | None = field(default=None, repr=False)
+
+    @property
+    def outcomes(self) -> tuple[Outcome, ...] | None:
+        """(n) of its images, of which all that is known is URL and name.
+
+        None where they are to be fetched, by ``session.job(id)``.
+        """
+        return self.decode(range(MAX_RECORDS))
+
+    def decode(self, places: Sequence[int]) -> tuple[Outcome, ...] | None:
+        """Return the outcomes of images in these *places*, if they do not tell theirs."""
+        if self.body is None:
+            return None
+        try:
+            return tuple(decode_outcomes(_load(self.body), self.id, places))
+        except ReplyError:
+            return None
 
 
 Handle: TypeAlias = Callable[[Delivery], Awaitable[None]]
@@ -58,6 +74,8 @@ class WebhookReceiver:
     max_bytes: int = MAX_RESPONSE_BYTES
     # Ids of the last that came, the oldest first.
     _seen: dict[str, None] = field(init=False, factory=dict, repr=False)
+    # Of those that are being handled.
+    _handled: set[str] = field(init=False, factory=set, repr=False)
     # Those that no job took yet, the oldest first, each with its size [bytes]; and all their size.
     _kept: dict[str, tuple[Delivery, int]] = field(init=False, factory=dict, repr=False)
     _size: int = field(init=False, default=0, repr=False)
@@ -93,6 +111,8 @@ class WebhookReceiver:
             told = f"the delivery is {len(body):,} bytes, the limit is {self.max_bytes:,}"
             raise WebhookError(told, status=413)
         delivery, is_done = self._parse(body)
+        if delivery.id in self._handled:
+            raise WebhookError("this delivery is being handled", status=503)
         if delivery.id in self._seen:
             return None
         if is_done:
@@ -104,24 +124,13 @@ class WebhookReceiver:
 
     def _parse(self, body: bytes) -> tuple[Delivery, bool]:
         """Return the delivery in *body*, and whether it is the last of its request."""
-        try:
-            document = json.loads(body, parse_constant=lambda _: None)
-        except (ValueError, RecursionError):
-            raise WebhookError("the delivery is not JSON", status=400) from None
+        document = _load(body)
         request_id = document.get("id") if isinstance(document, Mapping) else None
         if not isinstance(request_id, str) or not request_id:
             raise WebhookError("the delivery names no asynchronous request", status=400)
         is_done = state_of(document) == DONE
-        outcomes = self._outcomes(document, request_id) if is_done else None
-        return Delivery(request_id, outcomes), is_done
-
-    def _outcomes(self, document: Any, request_id: str) -> tuple[Outcome, ...] | None:
-        if self.verify == "refetch":
-            return None
-        try:
-            return tuple(decode_outcomes(document, request_id, ()))
-        except ReplyError:
-            return None
+        is_believed = is_done and self.verify == "secret"
+        return Delivery(request_id, body if is_believed else None), is_done
 
     def app(self, handle: Handle | None = None) -> Any:
         """Make an ASGI application, of Starlette, that takes deliveries by POST at any path.
@@ -153,12 +162,15 @@ class WebhookReceiver:
         return Starlette(routes=[Route("/{path:path}", deliver, methods=["POST"])])
 
     async def _handle(self, delivery: Delivery, handle: Handle) -> None:
+        self._handled.add(delivery.id)
         try:
             await handle(delivery)
         except BaseException:
             # It was not heard of, so that it is new when it comes again.
             self._seen.pop(delivery.id, None)
             raise
+        finally:
+            self._handled.discard(delivery.id)
 
     # ---- the jobs' end
 
@@ -171,8 +183,10 @@ class WebhookReceiver:
         found = [request_id for request_id in self._kept if request_id in ids]
         return [self._drop(request_id) for request_id in found]
 
-    async def wait(self) -> None:
-        """Wait until something new is to be taken."""
+    async def wait(self, ids: Container[str]) -> None:
+        """Wait until something may be taken of the requests with these *ids*."""
+        if any(request_id in ids for request_id in self._kept):
+            return
         arrival = anyio.Event()
         self._waiting.add(arrival)
         try:
@@ -182,6 +196,8 @@ class WebhookReceiver:
 
     def _keep(self, delivery: Delivery, size: int) -> None:
         if not self._jobs:
+            self._kept.clear()
+            self._size = 0
             return
         if delivery.id in self._kept:
             self._drop(delivery.id)
@@ -197,6 +213,13 @@ class WebhookReceiver:
         delivery, size = self._kept.pop(request_id)
         self._size -= size
         return delivery
+
+
+def _load(body: bytes) -> Any:
+    try:
+        return json.loads(body, parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
+        raise WebhookError("the delivery is not JSON", status=400) from None
 
 
 def _bytes(text: str) -> bytes:

@@ -146,8 +146,11 @@ def _structure_finite(value: Any, _: Any) -> float:
     raise TypeError("expected a finite number")
 
 
-def _structure_time(value: Any, _: Any) -> datetime:
-    return datetime.fromisoformat(value)
+def _structure_time(value: Any, _: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None  # one odd row must not hide a list
 
 
 def _structure_texts(value: Any, _: Any) -> tuple[Text, ...]:

@@ -105,7 +105,7 @@ def test_the_service_is_gone_after_an_error_too() -> None:
         raise LookupError
     with pytest.raises(httpx.ConnectError):
         httpx.get(url)
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # those of others may end meanwhile
 
 
 def test_nobody_waits_for_a_request_when_the_block_is_left() -> None:

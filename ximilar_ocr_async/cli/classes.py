@@ -40,7 +40,7 @@ def _find_class(schema: str) -> type[Any]:
     sys.path.insert(0, str(Path.cwd()))
     try:
         found: type[Any] = attrgetter(name)(importlib.import_module(module))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         told = " ".join(f"{type(error).__name__}: {error}".split())
         raise OptionError(f"--schema {schema} cannot be loaded: {told}") from error
     return found
@@ -62,7 +62,10 @@ def make_class(fields: str) -> type[Any]:
             raise OptionError(f"--fields: {name!r} is no name; take letters, digits and _")
         if name in types:
             raise OptionError(f"--fields: there are two fields {name}")
-        types[name] = _type_of(kind, name)
+        try:
+            types[name] = _type_of(kind, name)
+        except RecursionError:
+            raise OptionError(f"--fields: {name} has too many lists in one another") from None
     # Not a class of objects: making one would run code made of these names.
     made: type[Any] = TypedDict("Fields", types)  # type: ignore[misc]
     return made

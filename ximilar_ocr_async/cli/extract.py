@@ -48,7 +48,7 @@ def extract(
     """
     try:
         cls = choose_class(schema, fields)
-        # Before the output is opened, for that empties it.
+        # Before anything is sent.
         Extraction(cls, instructions, reasks)
         command = Command(
             ask=partial(

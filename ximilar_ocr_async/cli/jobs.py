@@ -15,6 +15,8 @@ from ximilar_ocr_async.cli.run import Words
 from ximilar_ocr_async.cli.telling import (
     ALL_WELL,
     SOME_FAILED,
+    USAGE,
+    complain,
     put,
     run,
     to_json,
@@ -190,11 +192,15 @@ def show(ids: Words, /, *, format: Format | None = None) -> int:  # noqa: A002 -
         How to write it: JSON lines hold the results too. Else text on a terminal, and JSON lines to
         a file or a pipe.
     """
+    try:
+        found = find_ids(ids)
+    except (OptionError, OSError) as error:
+        return complain(error, USAGE)
 
     async def start() -> int:
         code = ALL_WELL
         async with OCRSession() as session:
-            for request_id in find_ids(ids):
+            for request_id in found:
                 try:
                     [info] = await session.job(request_id).infos()
                 except JobNotFound as error:
@@ -277,11 +283,15 @@ def wait(
     quiet
         Show neither progress nor totals. Failures are named all the same.
     """
+    try:
+        found = find_ids(ids)
+    except (OptionError, OSError) as error:
+        return complain(error, USAGE)
 
     async def start() -> int:
         how = format or ("jsonl" if output else "text")
         where = Output(path=output, format=how, quiet=quiet)
-        return await _wait(OCRSession(), find_ids(ids), deadline, where)
+        return await _wait(OCRSession(), found, deadline, where)
 
     return run(start)
 
@@ -290,7 +300,7 @@ async def _wait(
     session: OCRSession, ids: Sequence[str], deadline: float | None, output: Output
 ) -> int:
     async with session:
-        # Before the output is opened, for that empties it.
+        # Before anything is sent.
         outcomes = session.job(ids).outcomes(deadline=deadline)
         with open_output(output.path) as file, progress(quiet=output.quiet) as bar:
             printer = Printer(file, RECORDS, format=output.format, headings=True)

@@ -47,11 +47,14 @@ RECORDS = Form(to_json=outcome_to_json, to_lines=_lines, success="read")
 
 @contextmanager
 def open_output(output: Path | None) -> Iterator[TextIO]:
-    """Open the file to write outcomes to, which empties it; standard output if there is none."""
+    """Open the file to write outcomes to; standard output if there is none.
+
+    What is in it stays until there is an outcome.
+    """
     if output is None:
         yield sys.stdout
         return
-    with output.open("w", encoding="utf-8") as file:
+    with output.open("a", encoding="utf-8") as file:
         yield file
 
 
@@ -83,7 +86,9 @@ class Printer:
     _start: float = field(init=False, factory=time.monotonic)
 
     def write(self, outcome: Outcome[Any]) -> None:
-        """Write one outcome."""
+        """Write one outcome; with the first, what the file had before is gone."""
+        if not self.done + self.failed and self.file is not sys.stdout and self.file.seekable():
+            self.file.truncate(0)
         if outcome.ok:
             self.done += 1
         else:

@@ -37,7 +37,7 @@ def read(
     """
     try:
         if prompt is not None:
-            # Before the output is opened, for that empties it.
+            # Before anything is sent.
             check_prompt(prompt, "--prompt")
             if local:
                 raise OptionError(NO_MODEL)

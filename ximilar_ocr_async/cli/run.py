@@ -95,7 +95,7 @@ def run(words: Sequence[str], options: Options, command: Command) -> int:
         OptionError: An option is outside its allowed values, or there are no images.
         OSError: A list cannot be read, or the output not be written.
     """
-    # Before the output is opened, for that empties it.
+    # Before anything is sent.
     check_language(options.lang)
     with ExitStack() as stack:
         url = stack.enter_context(_local_service()) if command.is_local else None

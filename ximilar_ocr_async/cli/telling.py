@@ -21,8 +21,12 @@ def run(command: Callable[[], Awaitable[int]]) -> int:
 async def _end(command: Callable[[], Awaitable[int]]) -> int:
     try:
         return await command()
-    except BrokenPipeError:
+    except BrokenPipeError as error:
+        tell_notes(error)
         return let_go()
+    except anyio.get_cancelled_exc_class() as error:
+        tell_notes(error)
+        raise
     except (OptionError, AuthError, AddressError, OSError) as error:
         return complain(error, USAGE)
     except OCRError as error:
@@ -38,9 +42,15 @@ def let_go() -> int:
 
 def complain(error: Exception, code: int) -> int:
     """Say on standard error what is wrong; return *code*."""
-    for line in (str(error), *getattr(error, "__notes__", ())):
-        sys.stderr.write(f"ximilar-ocr: {line}\n")
+    sys.stderr.write(f"ximilar-ocr: {error}\n")
+    tell_notes(error)
     return code
+
+
+def tell_notes(error: BaseException) -> None:
+    """Say on standard error what else is known of an error, such as ids of what was submitted."""
+    for note in getattr(error, "__notes__", ()):
+        sys.stderr.write(f"ximilar-ocr: {note}\n")
 
 
 def put(text: str, file: TextIO | None = None) -> None:
