@@ -227,12 +227,23 @@ async def test_an_injected_client_tells_how_far_a_request_came(client: Any) -> N
     assert isinstance(refused.error, ConnectionFailed)
 
 
-async def test_many_slots_go_without_idle_connections() -> None:
-    """Above 32 slots connections are not kept, which the pool handles badly; all still works."""
+async def test_many_slots_use_their_connections_again() -> None:
+    """There are no more connections than slots, however many requests there are."""
     async with faulty_server(behave_well) as server:
         async with OCRSession("t", base_url=server.url, max_concurrency=40) as session:
-            outcomes = await session.read_all([URL] * 500)
+            outcomes = await session.read_all([URL] * 1000)
     assert all(outcome.ok for outcome in outcomes)
+    assert server.connections <= 40
+
+
+async def test_connections_that_idled_for_long_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are not used again, for the service will have closed them."""
+    monkeypatch.setattr("ximilar_ocr_async.connections.KEEPALIVE_EXPIRY", -1.0)
+    async with faulty_server(behave_well) as server:
+        async with OCRSession("t", base_url=server.url) as session:
+            for _ in range(3):
+                assert (await session.read(URL)).text == URL
+    assert server.connections == 3
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 import base64
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -673,3 +675,74 @@ def test_a_failure_is_written_with_what_is_known() -> None:
     bare = Failure(index=0, image=Image(b""), error=ConnectionFailed("no route"))
     told = outcome_to_json(bare)["error"]
     assert told == {"type": "ConnectionFailed", "message": "no route"}
+
+
+# ---- the short way
+
+USUAL: dict[str, Any] = {"text": "tea", "polygon": [[1.0, 2.0]] * 4, "prob": 0.5}
+UNUSUAL = [
+    {"text": 7},
+    {"prob": 1},
+    {"prob": None},
+    {"polygon": [[1.0, 2.0]] * 3},
+    {"polygon": [[1.0, 2.0]] * 5},
+    {"polygon": [[1, 2]] * 4},
+    {"polygon": []},
+    {"new": "key"},
+]
+
+
+def texts_of(*rows: Any) -> Any:
+    """Decode a record with these texts."""
+    body = json.dumps({"records": [{"_id": "a", "_ocr": {"texts": rows}}]}).encode()
+    [record] = decode(200, body, ["a"])
+    return record.ocr.texts if isinstance(record, Record) else record
+
+
+@pytest.mark.parametrize("change", UNUSUAL)
+def test_unusual_texts_are_decoded_as_the_usual_are(change: dict[str, Any]) -> None:
+    """Whatever one text looks like, the others of its image are what they are without it."""
+    usual, unusual = texts_of(USUAL, {**USUAL, **change})
+    assert usual == Text("tea", ((1.0, 2.0),) * 4, 0.5)
+    assert all(isinstance(x, float) for point in unusual.polygon for x in point)
+    assert unusual.extra == ({"new": "key"} if "new" in change else {})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"polygon": [[1.0, "x"]] * 4},
+        {"polygon": [[1.0]] * 4},
+        {"polygon": [[1.0, 2.0, 3.0]] * 4},
+        {"polygon": [7] * 4},
+        {"polygon": [[1.0, 2e308 * 10]] * 4},
+        {"polygon": 7},
+        {"prob": "x"},
+    ],
+)
+def test_a_text_that_makes_no_sense_is_an_error_with_its_address(change: dict[str, Any]) -> None:
+    """The long way finds out where it stands."""
+    error = texts_of(USUAL, {**USUAL, **change})
+    assert isinstance(error, ReplyError)
+    assert ".texts[1]" in str(error)
+
+
+def test_no_digit_of_a_models_answer_is_lost() -> None:
+    """Whole numbers of any length are whole numbers."""
+    answer = {"account": 10**30}
+    body = json.dumps({"records": [{"_id": "a", "_gpt": {"json_result": answer}}]}).encode()
+    [record] = decode(200, body, ["a"])
+    assert isinstance(record, Record)
+    assert record.gpt
+    assert record.gpt.json_result == answer
+
+
+def test_replies_are_decoded_without_the_extra_too() -> None:
+    """The standard library takes the place of the faster one."""
+    code = (
+        "import sys; sys.modules['orjson'] = None;"
+        "from ximilar_ocr_async.wire import decode;"
+        """print(decode(200, b'{"records": [{"_ocr": {"full_text": "tea"}}]}', ["a"])[0].text)"""
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "tea\n"

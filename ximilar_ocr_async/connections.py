@@ -62,8 +62,9 @@ class Connections(httpx.AsyncBaseTransport):
         """Keep a connection for the next request, and close those that nobody used for long."""
         self._keep(connection)
         expired = anyio.current_time() - KEEPALIVE_EXPIRY
-        while self._idle[0].used < expired:
-            await self._idle.popleft().transport.aclose()
+        with anyio.CancelScope(shield=True):
+            while self._idle and self._idle[0].used < expired:
+                await self._idle.popleft().transport.aclose()
 
     async def aclose(self) -> None:
         """Close all of them."""
@@ -77,15 +78,13 @@ class _Body(httpx.AsyncByteStream):
 
     _stream: Any
     _release: Callable[[], Awaitable[None]]
-    _is_closed: bool = field(init=False, default=False)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._stream.__aiter__()  # type: ignore[no-any-return]
 
     async def aclose(self) -> None:
-        if not self._is_closed:
-            self._is_closed = True
-            try:
-                await self._stream.aclose()
-            finally:
-                await self._release()
+        # Called once: httpx sees to that.
+        try:
+            await self._stream.aclose()
+        finally:
+            await self._release()

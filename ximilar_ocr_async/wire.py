@@ -174,9 +174,9 @@ def _plain_text(text: Any, polygon: Any, prob: Any) -> Text:
             (ax, ay), (bx, by), (cx, cy), (dx, dy) = polygon
         except ValueError:
             raise TypeError from None
-        total = ax + ay + bx + by + cx + cy + dx + dy + prob
+        total = ax + ay + bx + by + cx + cy + dx + dy
         # So it is of finite numbers alone.
-        if total - total == 0.0:
+        if type(total) is float and isfinite(total) and isfinite(prob):
             return Text(text, ((ax, ay), (bx, by), (cx, cy), (dx, dy)), prob)
     raise TypeError
 
