@@ -291,3 +291,13 @@ def test_a_row_tells_of_a_request() -> None:
     assert (info.id, info.status, info.type) == ("r1", "DONE", "ocr")
     assert info.created == datetime(2022, 3, 2, 13, 38, 22, 784359, tzinfo=UTC)
     assert info.extra == {"workspace": "w"}
+
+
+@pytest.mark.parametrize("created", [7, "yesterday", [], {}])
+def test_one_odd_time_hides_no_list(created: Any) -> None:
+    """A row whose time makes no sense is listed without it."""
+    rows, _ = decode_page({"results": [{"id": "r1", "created": created}, {"id": "r2"}]})
+    assert [(row.id, row.status, row.created) for row in rows] == [
+        ("r1", "", None),
+        ("r2", "", None),
+    ]

@@ -12,6 +12,7 @@ import pytest
 from tests.command_line import CLI, JPEG, Ran, served, start, write
 from tests.loopback import Site, answer
 from ximilar_ocr_async import OCRSession
+from ximilar_ocr_async.cli import telling
 from ximilar_ocr_async.emulator.engines import Reading
 from ximilar_ocr_async.emulator.engines.scripted import ScriptedEngine
 from ximilar_ocr_async.emulator.faults import FaultPlan
@@ -350,3 +351,22 @@ def test_ids_that_nobody_reads_are_told_of(cli: CLI, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("ximilar_ocr_async.cli.telling.let_go", lambda: 1)
     ran = cli("jobs", "submit", "a.jpg")
     assert (ran.code, "submitted before: " in ran.err) == (1, True)
+
+
+def test_what_was_submitted_is_told_of_at_an_interrupt(capsys: pytest.CaptureFixture[str]) -> None:
+    """The notes of what is cancelled come to standard error."""
+
+    async def command() -> int:
+        try:
+            await anyio.sleep_forever()
+        except BaseException as error:
+            error.add_note("submitted before: r1")
+            raise
+        return 0
+
+    async def main() -> None:
+        with anyio.move_on_after(0):
+            await telling._end(command)
+
+    anyio.run(main)
+    assert capsys.readouterr().err == "ximilar-ocr: submitted before: r1\n"
