@@ -499,6 +499,7 @@ async def test_what_came_before_is_not_waited_for() -> None:
     there.receive(GIVEN, news("r1"))
     with anyio.fail_after(1):
         await there.wait(["r1"])
+    assert [delivery.id for delivery in there.take(["r1"])] == ["r1"]
 
 
 @pytest.mark.anyio

@@ -737,6 +737,17 @@ def test_no_digit_of_a_models_answer_is_lost() -> None:
     assert record.gpt.json_result == answer
 
 
+@pytest.mark.parametrize("number", [10**30, -(10**25), 2**64, 2**63 - 1, 7])
+def test_no_digit_of_the_callers_own_keys_is_lost(number: int) -> None:
+    """What the service hands back comes back as it was given, however long a number is."""
+    body = json.dumps({"records": [{"_id": "a", "key": [number], "more": number}]}).encode()
+    for text in (body, body.replace(b" ", b""), body.replace(b" ", b"\n")):
+        [record] = decode(200, text, ["a"])
+        assert isinstance(record, Record)
+        assert record.extra == {"key": [number], "more": number}
+        assert type(record.extra["more"]) is int
+
+
 def test_replies_are_decoded_without_the_extra_too() -> None:
     """The standard library takes the place of the faster one."""
     code = (

@@ -125,8 +125,10 @@ class Extraction(Generic[T]):
             misfit = ExtractionError(told, answer=answer or "", record=outcome.record)
         else:
             return _with_value(outcome, value)
-        again = _ask_again(self.prompt_for(outcome.image), misfit)
-        if times == self.reasks or again is None:
+        again = None
+        if times < self.reasks:
+            again = _ask_again(self.prompt_for(outcome.image), misfit)
+        if again is None:
             return _with_error(outcome, misfit)
         self._reasked[outcome.index] = _Reasked(
             times + 1, outcome.attempts, outcome.maybe_billed, misfit

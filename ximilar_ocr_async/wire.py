@@ -9,6 +9,7 @@ Source: https://docs.ximilar.com/text/ocr and the vendor's clients, read in 2026
 import base64
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from math import isfinite
@@ -275,10 +276,13 @@ def _snippet(body: bytes) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split()) or "nothing"
 
 
+_LONG_INTEGER = re.compile(rb"[\s:,\[-][1-9][0-9]{18}")
+
+
 def _load(body: bytes) -> Any:
     """Parse JSON; raise `ValueError` or `RecursionError` if it is none."""
-    # Of what a language model wrote, no digit is to be lost: orjson makes long integers floats.
-    if orjson and b'"_gpt"' not in body:
+    # orjson makes integers of more than 64 bits floats, and no digit is to be lost.
+    if orjson and not _LONG_INTEGER.search(body):
         try:
             return orjson.loads(body)
         except ValueError:
