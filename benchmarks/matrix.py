@@ -2,8 +2,9 @@
 
     make faults
 
-Each case runs on asyncio and on trio, with httpx and with httpx2, over sockets of the loopback;
-afterwards the promises of the README are checked (``tests/fault_matrix``). It takes a minute.
+Each case runs on asyncio and on trio, with the session's own client, with an injected one of httpx
+and with one of httpx2, over sockets of the loopback; afterwards the promises of the README are
+checked (``tests/fault_matrix``). It takes a minute.
 """
 
 import sys

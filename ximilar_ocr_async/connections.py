@@ -1,90 +1,126 @@
-"""A transport for httpx with one connection for each request in flight.
+"""The client of a session that was given none: one connection for each request in flight.
 
-httpcore's own pool looks at all of its connections for each request: at 64 of them that takes 8 ms
-of CPU a request, at 256 it takes 20 (httpx 0.28.1). Here each connection is a pool of its own, all
-share one TLS context, and the one that was used last is used next, so that few are kept open.
+It has as much of the face of ``httpx.AsyncClient`` as is used here, takes httpx's requests and
+gives httpx's responses. Under it is no pool: httpcore's looks at all of its connections for each
+request, and at 256 of them takes 20 ms of CPU for it (httpx 0.28.1). The caller sees to it that
+there are no more requests in flight than connections are wanted; the one that was used last is
+used next, so that few are kept open.
 """
 
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import httpx
 from attrs import define, field
 
+from ximilar_ocr_async.http1 import Connection, Head
 from ximilar_ocr_async.limits import KEEPALIVE_EXPIRY
+from ximilar_ocr_async.trace import Trace
+
+PORTS = {"http": 80, "https": 443}
 
 
 @define(eq=False)
-class _Connection:
-    """A transport of one connection, and when [s] it was last used."""
+class Connections:
+    """Sends each request over a connection that no other uses."""
 
-    transport: httpx.AsyncHTTPTransport
-    used: float = 0.0
-
-
-@define(eq=False)
-class Connections(httpx.AsyncBaseTransport):
-    """Sends each request over a connection that no other uses.
-
-    The caller sees to it that there are no more requests in flight than connections are wanted.
-    """
-
-    _tls: ssl.SSLContext = field(factory=lambda: httpx.create_ssl_context(trust_env=False))
     # The one that was used last comes last.
-    _idle: deque[_Connection] = field(init=False, factory=deque)
+    _idle: deque[Connection] = field(init=False, factory=deque)
+    _tls: ssl.SSLContext | None = field(init=False, default=None)
+    _making_tls: anyio.Lock = field(init=False, factory=anyio.Lock)
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send *request*; its connection is free again when the response is closed."""
-        connection = self._idle.pop() if self._idle else self._make()
+    def build_request(self, method: str, url: str, **parts: Any) -> httpx.Request:
+        """Return a request; its ``trace`` is a `Trace`, its ``timeout`` has [s] for each step."""
+        return httpx.Request(method, url, **parts)
+
+    async def send(
+        self, request: httpx.Request, *, auth: Callable[[httpx.Request], httpx.Request], **_: Any
+    ) -> httpx.Response:
+        """Send *request*, as `auth` returns it; no redirect is followed, and no proxy asked.
+
+        The connection is free again when the response is closed.
+        """
+        request = auth(request)
+        trace: Trace = request.extensions["trace"]
+        timeouts: dict[str, float] = request.extensions["timeout"]
+        connection = await self._connect(request.url, trace, timeouts["connect"])
         try:
-            response = await connection.transport.handle_async_request(request)
+            asked = Head(
+                method=request.method, target=request.url.raw_path, headers=request.headers.raw
+            )
+            body: Any = request.stream
+            await connection.send(asked, body, trace, timeouts["write"])
+            head = await connection.receive_head(trace, timeouts["read"])
         except BaseException:
-            self._keep(connection)
+            await connection.close()
             raise
-        response.stream = _Body(response.stream, partial(self._release, connection))
-        return response
+        answer = _Answer(self, connection, timeouts["read"])
+        return httpx.Response(head.status_code, headers=head.headers.raw_items(), stream=answer)
 
-    def _make(self) -> _Connection:
-        limits = httpx.Limits(max_connections=1, keepalive_expiry=KEEPALIVE_EXPIRY)
-        return _Connection(
-            httpx.AsyncHTTPTransport(verify=self._tls, limits=limits, trust_env=False)
-        )
+    async def _connect(self, url: httpx.URL, trace: Trace, seconds: float) -> Connection:
+        await self._close_expired()
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_dead:
+                return connection
+            await connection.close()
+        tls = await self._make_tls() if url.scheme == "https" else None
+        port = url.port or PORTS[url.scheme]
+        return await Connection.open(url.host, port, tls, trace, seconds)
 
-    def _keep(self, connection: _Connection) -> None:
-        connection.used = anyio.current_time()
-        self._idle.append(connection)
+    async def _make_tls(self) -> ssl.SSLContext:
+        # Reading the certificates takes some 20 ms.
+        async with self._making_tls:
+            if self._tls is None:
+                self._tls = await anyio.to_thread.run_sync(_tls_context)
+        return self._tls
 
-    async def _release(self, connection: _Connection) -> None:
-        """Keep a connection for the next request, and close those that nobody used for long."""
-        self._keep(connection)
+    async def _close_expired(self) -> None:
+        """Close those that nobody used for long: the service will have closed them, too."""
         expired = anyio.current_time() - KEEPALIVE_EXPIRY
-        with anyio.CancelScope(shield=True):
-            while self._idle and self._idle[0].used < expired:
-                await self._idle.popleft().transport.aclose()
+        while self._idle and self._idle[0].used < expired:
+            await self._idle.popleft().close()
+
+    async def release(self, connection: Connection) -> None:
+        """Keep a connection for the next request, if there can be one."""
+        if connection.reset():
+            self._idle.append(connection)
+        else:
+            await connection.close()
 
     async def aclose(self) -> None:
-        """Close all of them."""
+        """Close all that are idle."""
         while self._idle:
-            await self._idle.pop().transport.aclose()
+            await self._idle.pop().close()
+
+
+def _tls_context() -> ssl.SSLContext:
+    # No proxy and no certificates from the environment: whoever sets it would get the token.
+    context = httpx.create_ssl_context(trust_env=False)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 @define(eq=False)
-class _Body(httpx.AsyncByteStream):
-    """The body of a response, after which its connection is free."""
+class _Answer(httpx.AsyncByteStream):
+    """The body of an answer, after which its connection is free."""
 
-    _stream: Any
-    _release: Callable[[], Awaitable[None]]
+    _connections: Connections
+    _connection: Connection
+    _timeout: float
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._stream.__aiter__()  # type: ignore[no-any-return]
+        return self
+
+    async def __anext__(self) -> bytes:
+        if piece := await self._connection.receive(self._timeout):
+            return piece
+        raise StopAsyncIteration
 
     async def aclose(self) -> None:
         # Called once: httpx sees to that.
-        try:
-            await self._stream.aclose()
-        finally:
-            await self._release()
+        await self._connections.release(self._connection)

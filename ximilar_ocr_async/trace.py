@@ -36,6 +36,9 @@ _MISUSED = frozenset(
 )
 """Classes of failures to make a request at all, which another attempt can only repeat."""
 
+_SILENT = frozenset({"ReadTimeout", "TimeoutError"})
+"""Classes of failures to hear anything for long."""
+
 _NO_SUCH_NAME = frozenset(
     getattr(socket, name)
     for name in ("EAI_NONAME", "EAI_NODATA", "EAI_FAIL")
@@ -66,31 +69,56 @@ class Trace:
     # Whether what is told of is not the request but the way to it: a proxy's tunnel.
     _is_tunnel: bool = field(init=False, default=False)
 
-    async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
-        """Take note of an event: the ``trace`` extension of a request."""
+    # ---- what happens to the request
+
+    def begin_connecting(self) -> None:
+        """Begin to make a connection, or to secure it."""
+        self.seen = self.connected = True
+        self.connecting = anyio.current_time()
+
+    def end_connecting(self) -> None:
+        """Have made it, or secured it."""
+        # Of the two the shorter: looking up the name is in the first.
+        took = anyio.current_time() - self.connecting
+        self.round_trip = min(self.round_trip or inf, took)
+
+    def begin_sending(self) -> None:
+        """Begin to send."""
         self.seen = True
-        now = anyio.current_time()
+        self.began = anyio.current_time()
+
+    def end_sending(self) -> None:
+        """Have sent all of it."""
+        self.sent = anyio.current_time()
+
+    def answer(self, status: int) -> None:
+        """Have got the *status* of the answer."""
+        self.status = status
+
+    async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        """Take note of an event of httpcore's: the ``trace`` extension of a request."""
+        self.seen = True
         step, _, stage = event.rpartition(".")
         name = step.rpartition(".")[2]
         if (name, stage) == ("send_request_headers", "started"):
             self._is_tunnel = info["request"].method == b"CONNECT"
         match name, stage:
-            case "connect_tcp", "started":
-                self.connected, self.connecting = True, now
-            case "start_tls", "started":
-                self.connecting, self._in_handshake = now, True
+            case "connect_tcp" | "start_tls", "started":
+                self.begin_connecting()
+                self._in_handshake = name == "start_tls"
             case "connect_tcp" | "start_tls", "complete":
                 self._stream, self._in_handshake = info["return_value"], False
-                # Of the two the shorter: looking up the name is in the first.
-                self.round_trip = min(self.round_trip or inf, now - self.connecting)
+                self.end_connecting()
             case _ if self._is_tunnel:
                 pass
             case "send_request_headers", "started":
-                self.began = now
+                self.begin_sending()
             case "send_request_body", "complete":
-                self.sent = now
+                self.end_sending()
             case "receive_response_headers", "complete":
-                self.status = info["return_value"][1]
+                self.answer(info["return_value"][1])
+
+    # ---- what its failure means
 
     def failure(self, error: Exception, *, reached: bool) -> OCRError:
         """Return our error for *error*; *reached* is whether the service ever answered."""
@@ -109,7 +137,7 @@ class Trace:
             return AddressError(reason, status=self.status)
         if self.sent is None if self.seen else kind in _NEVER_SENT:
             return ConnectionFailed(reason) if self.began is None else UploadCut(reason)
-        return RequestTimeout(reason) if kind == "ReadTimeout" else ReplyLost(reason)
+        return RequestTimeout(reason) if kind in _SILENT else ReplyLost(reason)
 
     def timeout(self, seconds: float) -> OCRError:
         """Return the error for a request that was cut off after *seconds* [s]."""

@@ -1,19 +1,17 @@
 """One request body to one answer, over HTTP.
 
-The one owner of httpx. A client of the caller's own may be one of httpx2 too, which has the same
-face but classes of its own; so nothing here asks for the class of what a client hands out.
+A client is `Connections`, or the caller's own of httpx or of httpx2, which has the same face but
+classes of its own; so nothing here asks for the class of what a client hands out.
 """
 
 import ipaddress
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
 from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 
 import anyio
-import httpx
 from attrs import define, field, frozen
 
 from ximilar_ocr_async.auth import Token
@@ -96,7 +94,7 @@ class Transport:
         # [s] that a connection last took to be made.
         self._round_trip = 0.0
         self._owns_client = client is None
-        self._client: Client = client or _make_client()
+        self._client: Client = client or Connections()
         self._headers = {
             "Content-Type": "application/json",
             # The one encoding whose output can be bounded without reading all of it.
@@ -188,13 +186,6 @@ def _retry_after(headers: Any) -> float | None:
     now = parse_date(headers.get("Date")) or datetime.now(UTC)
     asked = [parse_retry_after(value, now=now) for value in headers.get_list("Retry-After")]
     return max((wait for wait in asked if wait is not None), default=None)
-
-
-def _make_client() -> httpx.AsyncClient:
-    # No cookies: whatever the service sets would come back to it, well-formed or not.
-    cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-    # No proxy from the environment: to a plain-http address it would be handed the token.
-    return httpx.AsyncClient(transport=Connections(), trust_env=False, cookies=cookies)
 
 
 @define

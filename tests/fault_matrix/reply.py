@@ -112,7 +112,7 @@ COOKIE = Case(
     behave=replies(refuses("500 Internal Server Error", more="Set-Cookie: ÿ=1\r\n")),
     expect=reads(attempts=2),
     requests=2,
-    library="httpx",  # the cookies of an injected client are its owner's
+    library="own",  # the cookies of an injected client are its owner's
 )
 
 

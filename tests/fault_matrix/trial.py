@@ -27,7 +27,9 @@ from tests.fault_matrix.steps import well
 from tests.faulty_server import Behaviour, FaultyServer, Way, faulty_server
 from ximilar_ocr_async import Image, OCRError, OCRSession, Outcome, RetryPolicy, Stats
 
-LIBRARIES: Mapping[str, ModuleType] = {"httpx": httpx, "httpx2": httpx2}
+LIBRARIES: Mapping[str, ModuleType | None] = {"own": None, "httpx": httpx, "httpx2": httpx2}
+"""Whose client sends: the session's own, or one that is injected."""
+
 BACKENDS = ("asyncio", "trio")
 
 TOKEN = "6f1-token-of-the-matrix-9c2"
@@ -209,7 +211,8 @@ class Case:
 
     def runs_on(self, backend: str, library: str) -> bool:
         """Whether this can be done there."""
-        return self.backend in {None, backend} and self.library in {None, library}
+        is_possible = self.client is None or LIBRARIES[library] is not None
+        return is_possible and self.backend in {None, backend} and self.library in {None, library}
 
     @property
     def slots(self) -> int:
@@ -249,10 +252,10 @@ async def hold(case: Case, library: str) -> list[str]:
 @asynccontextmanager
 async def _client(case: Case, library: str, server: FaultyServer) -> AsyncIterator[Any]:
     """Give a client to inject; None where the session is to make its own."""
-    if library == "httpx" and case.client is None:
+    module = LIBRARIES[library]
+    if module is None:
         yield None
         return
-    module = LIBRARIES[library]
     limits = module.Limits(max_connections=case.slots, max_keepalive_connections=case.slots)
     options = {"limits": limits, "trust_env": False, "verify": trust(case.trusts)}
     if case.client is not None:

@@ -1,0 +1,142 @@
+"""One HTTP/1.1 connection: requests out and answers in, one after the other.
+
+The one owner of h11. What goes wrong is raised as the libraries below raise it: `Trace` is told how
+far the request came, and says what that means.
+"""
+
+import selectors
+import ssl
+from collections.abc import AsyncIterable
+from typing import Any, Self
+
+import anyio
+import h11
+from anyio.abc import ByteStream, SocketAttribute
+from anyio.streams.tls import TLSStream
+from attrs import define, field
+
+from ximilar_ocr_async.trace import Trace
+
+PIECE = 64 * 1024
+"""[bytes] that are read at once."""
+
+MAX_HEAD = 100 * 1024
+"""[bytes] that the status line and the headers of an answer may have. Source: as httpcore 1.0."""
+
+GONE = (anyio.BrokenResourceError, anyio.EndOfStream)
+"""How writing shows that nobody reads any more; the latter under TLS."""
+
+Head = h11.Request
+"""Of a request: its method, target and headers."""
+
+# Of those that ask about one socket at little cost, the one without a limit to its number.
+_Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
+
+
+@define(eq=False)
+class Connection:
+    """A line to one host, used for one request at a time.
+
+    Attributes:
+        used: [s] When it was last free.
+    """
+
+    _stream: ByteStream
+    used: float = 0.0
+    _h11: h11.Connection = field(
+        init=False, factory=lambda: h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+    )
+
+    @classmethod
+    async def open(
+        cls, host: str, port: int, tls: ssl.SSLContext | None, trace: Trace, seconds: float
+    ) -> Self:
+        """Connect within *seconds* for each, TCP and TLS."""
+        trace.begin_connecting()
+        with anyio.fail_after(seconds):
+            stream: ByteStream = await anyio.connect_tcp(host, port)
+        trace.end_connecting()
+        if tls is not None:
+            trace.begin_connecting()
+            stream = await _secure(stream, host, tls, seconds)
+            trace.end_connecting()
+        return cls(stream)
+
+    async def send(
+        self, head: Head, body: AsyncIterable[bytes], trace: Trace, seconds: float
+    ) -> None:
+        """Send a request, within *seconds* for each piece of its *body*."""
+        out = self._h11.send(head) or b""
+        trace.begin_sending()
+        try:
+            async for piece in body:
+                # The head leaves with the first piece.
+                out += self._h11.send(h11.Data(data=piece)) or b""
+                with anyio.fail_after(seconds):
+                    await self._stream.send(out)
+                out = b""
+            if out := out + (self._h11.send(h11.EndOfMessage()) or b""):
+                with anyio.fail_after(seconds):
+                    await self._stream.send(out)
+        except GONE:
+            return  # the service may have said why before it hung up
+        trace.end_sending()
+
+    async def receive_head(self, trace: Trace, seconds: float) -> h11.Response:
+        """Return the head of the answer, within *seconds* without a byte."""
+        while True:
+            event = await self._receive(seconds)
+            # Others before it say that there is more to come [RFC 9110, 15.2].
+            if isinstance(event, h11.Response):
+                trace.answer(event.status_code)
+                return event
+
+    async def receive(self, seconds: float) -> bytes:
+        """Return the next piece of the answer's body; nothing at its end."""
+        event = await self._receive(seconds)
+        return bytes(event.data) if isinstance(event, h11.Data) else b""
+
+    async def _receive(self, seconds: float) -> Any:
+        while (event := self._h11.next_event()) is h11.NEED_DATA:
+            with anyio.fail_after(seconds):
+                try:
+                    data = await self._stream.receive(PIECE)
+                except anyio.EndOfStream:
+                    data = b""
+            if not data and self._h11.their_state is h11.SEND_RESPONSE:
+                raise h11.RemoteProtocolError("it hung up without an answer")
+            self._h11.receive_data(data)
+        return event
+
+    def reset(self) -> bool:
+        """Make ready for another request; return whether there can be one."""
+        is_done = self._h11.our_state is self._h11.their_state is h11.DONE
+        # What came after the answer would be taken for the next one's.
+        if not is_done or self._h11.trailing_data[0]:
+            return False
+        self._h11.start_next_cycle()
+        self.used = anyio.current_time()
+        return True
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether it was closed from the other side, or something came that nobody asked for."""
+        with _Selector() as selector:
+            selector.register(self._stream.extra(SocketAttribute.raw_socket), selectors.EVENT_READ)
+            return bool(selector.select(0))
+
+    async def close(self) -> None:
+        """Close the line at once."""
+        await anyio.aclose_forcefully(self._stream)
+
+
+async def _secure(stream: ByteStream, host: str, tls: ssl.SSLContext, seconds: float) -> ByteStream:
+    try:
+        with anyio.fail_after(seconds):
+            return await TLSStream.wrap(
+                stream, hostname=host, ssl_context=tls, standard_compatible=False
+            )
+    except BaseException:
+        # A handshake that was cut off leaves it open.
+        await anyio.aclose_forcefully(stream)
+        raise
