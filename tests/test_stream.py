@@ -162,7 +162,7 @@ async def test_other_tasks_get_their_turn_while_a_source_is_pulled(world: World)
         async with session.stream(Source(100)) as outcomes:
             while not world.sizes:
                 await anyio.lowlevel.checkpoint()
-            assert turns >= 90
+            assert turns >= 10
             # While it takes turns there is always something to do, so the clock stands still.
             group.cancel_scope.cancel()
             assert len([outcome async for outcome in outcomes]) == 100

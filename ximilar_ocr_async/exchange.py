@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import anyio
 import anyio.to_thread
@@ -20,6 +20,8 @@ from ximilar_ocr_async.submission import Submission
 from ximilar_ocr_async.transport import Transport
 from ximilar_ocr_async.wire import decode, encode_batch, encode_record
 
+Decoded: TypeAlias = list[Record | OCRError]
+
 _log = logging.getLogger(__name__)
 
 LOADING_THREADS = 4
@@ -30,6 +32,12 @@ INLINE = 64 * 1024
 
 LARGE = 8 * 1024 * 1024
 """[bytes] of a request that may be cut off for its size, before a 413 can be read."""
+
+SMALL_ANSWER = 8 * 1024
+"""[bytes] of an answer that is decoded at once, in a fraction of a millisecond."""
+
+LARGE_ANSWER = 512 * 1024
+"""[bytes] of an answer that is decoded in a thread: on the event loop it would take 5 ms or so."""
 
 CUTS = 2
 """Large requests cut off that are one too many for an accident."""
@@ -95,6 +103,7 @@ class Exchange:
     # [bytes] of images, as base64, that one request may hold; a larger image goes alone.
     max_bytes: int
     per_record_lang: bool = False
+    _decoding: anyio.Lock = field(init=False, factory=anyio.Lock)
     _cuts: int = field(init=False, default=0)
     _threads: anyio.CapacityLimiter = field(
         init=False, factory=lambda: anyio.CapacityLimiter(LOADING_THREADS)
@@ -170,13 +179,29 @@ class Exchange:
         try:
             is_once = lane.submission is not None
             answer = await self.transport.send("POST", path, body, is_once=is_once)
-            decoded = decode_it(answer.status, answer.body, ids, retry_after=answer.retry_after)
+            decoded = await self._decode(
+                partial(
+                    decode_it, answer.status, answer.body, ids, retry_after=answer.retry_after
+                ),
+                len(answer.body),
+            )
         except OCRError as error:
             if len(ids) > 1:
                 self._learn(error, sum(map(len, body)))
             error = name_plan(error, lane.endpoint)
             raise (doubt(error) if lane.submission else error) from None
         return dict(zip(ids, decoded, strict=True))
+
+    async def _decode(self, decode: Callable[[], Decoded], size: int) -> Decoded:
+        if size < SMALL_ANSWER:
+            return decode()
+        # Shielded, for it was paid. One at a time, each in a turn of the loop of its own: many
+        # answers that come at once would hold up the loop, and the requests that follow them.
+        with anyio.CancelScope(shield=True):
+            async with self._decoding:
+                if size < LARGE_ANSWER:
+                    return decode()
+            return await anyio.to_thread.run_sync(decode, limiter=self._threads)
 
     def _learn(self, error: OCRError, size: int) -> None:
         """Make requests smaller from now on, if one of *size* [bytes] was too large."""

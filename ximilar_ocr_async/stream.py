@@ -233,10 +233,15 @@ class Stream(Generic[T]):
                 if not left:
                     # Submitted together, so that batches of several languages have more in them.
                     self._flush()
-                    self._room = anyio.Event()
-                    await self._room.wait()
-                    # Whole batches: a few more would go out alone where a slot is free.
-                    left = (self._window - self._held) // MAX_RECORDS * MAX_RECORDS
+                    left = await self._wait_for_room()
+
+    async def _wait_for_room(self) -> int:
+        """Return how many images may be pulled now."""
+        # Whole batches: a few more would go out alone where a slot is free.
+        while (room := (self._window - self._held) // MAX_RECORDS * MAX_RECORDS) <= 0:
+            self._room = anyio.Event()
+            await self._room.wait()
+        return room
 
     def _accept(self, item: AnyImage) -> None:
         index, self._pulled = self._pulled, self._pulled + 1
@@ -286,7 +291,8 @@ async def _each(images: Images) -> AsyncGenerator[AnyImage]:
                 with anyio.move_on_after(LEAVE, shield=True), suppress(RuntimeError):
                     await iterator.aclose()
     else:
-        for image in images:
+        for number, image in enumerate(images, 1):
             yield image
-            # Other tasks get their turn however long a source that is always ready may be.
-            await anyio.lowlevel.checkpoint()
+            if number % MAX_RECORDS == 0:
+                # Other tasks get their turn however long a source that is always ready may be.
+                await anyio.lowlevel.checkpoint()

@@ -11,7 +11,7 @@ import json
 import logging
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain, repeat
 from math import isfinite
@@ -198,7 +198,7 @@ def _plain_texts(rows: list[Any]) -> list[Text]:
     points = zip(each, each, strict=True)
     quadrilaterals = zip(points, points, points, points, strict=True)
     texts = list(map(object.__new__, repeat(Text, len(rows))))
-    columns = (words, quadrilaterals, probs, iter(dict, None))
+    columns: tuple[Iterable[Any], ...] = (words, quadrilaterals, probs, iter(dict, None))
     for setter, column in zip(_SETTERS, columns, strict=True):
         deque(map(setter, texts, column), maxlen=0)
     return texts
