@@ -180,9 +180,7 @@ class Exchange:
             is_once = lane.submission is not None
             answer = await self.transport.send("POST", path, body, is_once=is_once)
             decoded = await self._decode(
-                partial(
-                    decode_it, answer.status, answer.body, ids, retry_after=answer.retry_after
-                ),
+                partial(decode_it, answer.status, answer.body, ids, retry_after=answer.retry_after),
                 len(answer.body),
             )
         except OCRError as error:

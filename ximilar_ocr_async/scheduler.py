@@ -245,8 +245,9 @@ class Scheduler:
             return Ended({item.id: OCRError(f"internal error: {error!r}") for item in batch.items})
         finally:
             self.in_flight.discard(batch)
+            seconds = anyio.current_time() - batch.began
             for item in batch.items:
-                item.attempting += anyio.current_time() - batch.began
+                item.attempting += seconds
         return Ended()
 
     def _learn(self, batch: Batch, ended: Ended) -> None:

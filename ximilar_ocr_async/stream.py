@@ -10,7 +10,6 @@ from contextlib import aclosing, suppress
 from inspect import isasyncgen
 from types import TracebackType
 from typing import Generic, Self, TypeAlias
-from uuid import uuid4
 
 import anyio
 import anyio.lowlevel
@@ -140,7 +139,7 @@ class Stream(Generic[T]):
         self._images = ()
         self._ready.clear()
         self._early.clear()
-        self._notify()
+        self._changed.set()
 
     def __aiter__(self) -> Self:
         return self
@@ -152,6 +151,8 @@ class Stream(Generic[T]):
                 # A session that is cancelled ends its streams before their consumers hear of it.
                 await anyio.lowlevel.checkpoint_if_cancelled()
                 self._finish()
+            if self._changed.is_set():
+                self._changed = anyio.Event()
             await self._changed.wait()
             self._check_inside()
         self._held -= 1
@@ -197,11 +198,7 @@ class Stream(Generic[T]):
                 self._turn += 1
         else:
             self._ready.append(outcome)
-        self._notify()
-
-    def _notify(self) -> None:
         self._changed.set()
-        self._changed = anyio.Event()
 
     # ---- the source's end, in a task of the session
 
@@ -222,7 +219,7 @@ class Stream(Generic[T]):
         finally:
             self._flush()
             self._fed.set()
-            self._notify()
+            self._changed.set()
 
     async def _pull(self) -> None:
         left = self._window
@@ -261,7 +258,7 @@ class Stream(Generic[T]):
     def _make_item(self, index: int, image: Image, prompt: str | None) -> Item:
         submission = self._options.submission
         endpoint = "read" if prompt is None else "read_gpt"
-        name = uuid4().hex
+        name = os.urandom(16).hex()
         if submission:
             endpoint = submission.endpoint or endpoint
             name = make_id(index, image.id)
