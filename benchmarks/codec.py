@@ -18,6 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ximilar_ocr_async import Image
+from ximilar_ocr_async.images import Stamp
+from ximilar_ocr_async.upload import Picture, Upload
 from ximilar_ocr_async.wire import decode, encode_batch, encode_record
 
 IMAGES, IMAGE_BYTES = 10, 1_000_000
@@ -46,8 +48,11 @@ def encoders(images: list[bytes]) -> dict[str, Callable[[], Any]]:
         ]
 
     def spliced() -> Any:
-        each = [encode_record(str(i), Image(x), x) for i, x in enumerate(images)]
-        return encode_batch(each, {"lang": "en"})
+        each = []
+        for i, x in enumerate(images):
+            picture = Picture(str(i), Image(x), Stamp(len(x)))
+            each.append(encode_record(str(i), picture.image, picture))
+        return list(Upload(encode_batch(each, {"lang": "en"})))
 
     return {
         "this package: pieces": spliced,

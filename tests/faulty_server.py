@@ -109,9 +109,10 @@ class Connection:
         body = bytearray(self.received)
         while len(body) < size:
             body += await self.receive()
-        self.received = b""
+        # A client that was answered early may have sent its next request by now.
+        self.received = bytes(body[size:])
         self.server.requests += 1
-        return bytes(body)
+        return bytes(body[:size])
 
     async def read_request(self) -> bytes:
         """Read one whole request; return its body."""

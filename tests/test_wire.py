@@ -26,10 +26,11 @@ from ximilar_ocr_async.errors import (
     RequestRejected,
     ServiceUnavailable,
 )
-from ximilar_ocr_async.images import Image
+from ximilar_ocr_async.images import Image, Stamp
 from ximilar_ocr_async.limits import LANGUAGES
 from ximilar_ocr_async.models import GPT, OCR, Record, Status, Text
 from ximilar_ocr_async.outcomes import Failure, Success
+from ximilar_ocr_async.upload import Picture, Upload
 from ximilar_ocr_async.wire import encode_batch, encode_record, outcome_to_json
 
 # ---- what is drawn
@@ -101,24 +102,20 @@ def test_a_batch_says_in_json_what_was_given(
     for record_id in ids:
         extra, prompt = data.draw(EXTRA), data.draw(WORDS)
         source = data.draw(st.binary() | st.text().map("http://x.example/".__add__))
-        encoded = source if isinstance(source, bytes) else None
         image = Image(source, id="the caller's", extra=extra)
-        pieces.append(encode_record(record_id, image, encoded, prompt=prompt))
+        stamp = Stamp(len(source)) if isinstance(source, bytes) else None
+        picture = None if stamp is None else Picture(record_id, image, stamp)
+        pieces.append(encode_record(record_id, image, picture, prompt=prompt))
         record = extra | {"_id": record_id} | ({} if prompt is None else {"prompt": prompt})
         if isinstance(source, bytes):
             record["_base64"] = base64.b64encode(source).decode()
         else:
             record["_url"] = source
         expected.append(record)
-    body = b"".join(encode_batch(pieces, {"lang": lang}))
+    upload = Upload(encode_batch(pieces, {"lang": lang}))
+    body = b"".join(upload)
+    assert len(upload) == len(body)
     assert json.loads(body) == {"lang": lang, "records": expected}
-
-
-@given(data=st.binary())
-def test_the_bytes_of_an_image_survive_base64(data: bytes) -> None:
-    """The bytes of a file are those that the service gets, in plain base64 without line breaks."""
-    body = b"".join(encode_record("r", Image(Path("a.png")), data))
-    assert base64.b64decode(json.loads(body)["_base64"], validate=True) == data
 
 
 def _endless() -> list[Any]:

@@ -7,7 +7,7 @@ from attrs import define, field
 
 from ximilar_ocr_async.errors import OCRError
 from ximilar_ocr_async.exchange import Lane
-from ximilar_ocr_async.images import Image
+from ximilar_ocr_async.images import Image, Stamp
 from ximilar_ocr_async.outcomes import Outcome
 
 WITNESSES = 3
@@ -51,6 +51,8 @@ class Item:
     prompt: str | None
     lane: Lane
     call: Call
+    # Of its file at the first attempt.
+    stamp: Stamp | None = None
     attempts: int = 0
     # Attempts that do not use up its patience: those in an outage, and the one before isolation.
     excused: int = 0

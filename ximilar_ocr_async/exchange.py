@@ -12,23 +12,18 @@ from attrs import define, evolve, field, frozen
 from ximilar_ocr_async.asynchronous import REQUESTS, decode_submitted
 from ximilar_ocr_async.errors import ImageError, OCRError, UploadCut
 from ximilar_ocr_async.failures import doubt, name_plan
-from ximilar_ocr_async.images import Image, load, size
+from ximilar_ocr_async.images import Image, Stamp, examine
 from ximilar_ocr_async.limits import MAX_RECORDS
 from ximilar_ocr_async.models import Record
 from ximilar_ocr_async.retry import Verdict, is_overload, judge
 from ximilar_ocr_async.submission import Submission
-from ximilar_ocr_async.transport import Transport
+from ximilar_ocr_async.transport import THREADS, Transport
+from ximilar_ocr_async.upload import Part, Picture, Upload
 from ximilar_ocr_async.wire import decode, encode_batch, encode_record
 
 Decoded: TypeAlias = list[Record | OCRError]
 
 _log = logging.getLogger(__name__)
-
-LOADING_THREADS = 4
-"""Threads that read and encode; more would make neither a disk nor the interpreter faster."""
-
-INLINE = 64 * 1024
-"""[bytes] of images that are encoded on the event loop: for so few, a thread costs more."""
 
 LARGE = 8 * 1024 * 1024
 """[bytes] of a request that may be cut off for its size, before a 413 can be read."""
@@ -67,6 +62,8 @@ class Outgoing(Protocol):
     id: str
     image: Image
     prompt: str | None
+    # Of its file at the first attempt.
+    stamp: Stamp | None
 
     @property
     def is_wanted(self) -> bool:
@@ -106,7 +103,7 @@ class Exchange:
     _decoding: anyio.Lock = field(init=False, factory=anyio.Lock)
     _cuts: int = field(init=False, default=0)
     _threads: anyio.CapacityLimiter = field(
-        init=False, factory=lambda: anyio.CapacityLimiter(LOADING_THREADS)
+        init=False, factory=lambda: anyio.CapacityLimiter(THREADS)
     )
 
     async def __call__(
@@ -148,12 +145,16 @@ class Exchange:
         }
         if not records:
             return Ended(unfit)
+        upload = self._pack(lane, records)
         depart(records)
         try:
-            answers = await self._send(lane, records)
+            answers = await self._send(lane, upload, list(records))
         except OCRError as error:
             # A traceback holds its frames, these hold the body: outcomes must not.
             failure = error.with_traceback(None)
+            if upload.faulty is not None:
+                # Not all of it was sent, so nothing was read: the others go again as if unsent.
+                return Ended(unfit | {upload.faulty: failure})
             return Ended(unfit | dict.fromkeys(records, failure), len(records), failure)
         names = {outgoing.id: outgoing.image.id for outgoing in batch}
         renamed = {i: _renamed(answer, names[i]) for i, answer in answers.items()}
@@ -161,31 +162,37 @@ class Exchange:
 
     async def _encode(
         self, lane: Lane, batch: Sequence[Outgoing]
-    ) -> dict[str, tuple[bytes, ...] | ImageError]:
+    ) -> dict[str, tuple[Part, ...] | ImageError]:
         lang = lane.lang if self.per_record_lang else None
         encode = partial(_encode, batch, self.max_bytes, lang)
-        if _is_small(batch):
+        if all(isinstance(outgoing.image.source, str | bytes) for outgoing in batch):
             return encode()
         return await anyio.to_thread.run_sync(encode, abandon_on_cancel=True, limiter=self._threads)
 
+    def _pack(self, lane: Lane, records: dict[str, tuple[Part, ...]]) -> Upload:
+        fields = {"lang": lane.lang}
+        if lane.submission:
+            fields = {**lane.submission.fields, "endpoint": lane.endpoint, **fields}
+        return Upload(encode_batch(list(records.values()), fields))
+
     async def _send(
-        self, lane: Lane, records: dict[str, tuple[bytes, ...]]
+        self, lane: Lane, upload: Upload, ids: list[str]
     ) -> dict[str, Record | OCRError]:
-        path, fields, decode_it = f"/ocr/v2/{lane.endpoint}", {"lang": lane.lang}, decode
+        path, decode_it = f"/ocr/v2/{lane.endpoint}", decode
         if lane.submission:
             path, decode_it = REQUESTS, decode_submitted
-            fields = {**lane.submission.fields, "endpoint": lane.endpoint, **fields}
-        body, ids = encode_batch(list(records.values()), fields), list(records)
+        is_once = lane.submission is not None
         try:
-            is_once = lane.submission is not None
-            answer = await self.transport.send("POST", path, body, is_once=is_once)
-            decoded = await self._decode(
-                partial(decode_it, answer.status, answer.body, ids, retry_after=answer.retry_after),
-                len(answer.body),
+            answer = await self.transport.send("POST", path, upload, is_once=is_once)
+            work = partial(
+                decode_it, answer.status, answer.body, ids, retry_after=answer.retry_after
             )
+            decoded = await self._decode(work, len(answer.body))
+        except ImageError:
+            raise
         except OCRError as error:
             if len(ids) > 1:
-                self._learn(error, sum(map(len, body)))
+                self._learn(error, len(upload))
             error = name_plan(error, lane.endpoint)
             raise (doubt(error) if lane.submission else error) from None
         return dict(zip(ids, decoded, strict=True))
@@ -195,11 +202,14 @@ class Exchange:
             return decode()
         # Shielded, for it was paid. One at a time, each in a turn of the loop of its own: many
         # answers that come at once would hold up the loop, and the requests that follow them.
+        decoded: Decoded = []
         with anyio.CancelScope(shield=True):
-            async with self._decoding:
-                if size < LARGE_ANSWER:
-                    return decode()
-            return await anyio.to_thread.run_sync(decode, limiter=self._threads)
+            if size < LARGE_ANSWER:
+                async with self._decoding:
+                    decoded = decode()
+            else:
+                decoded = await anyio.to_thread.run_sync(decode, limiter=self._threads)
+        return decoded
 
     def _learn(self, error: OCRError, size: int) -> None:
         """Make requests smaller from now on, if one of *size* [bytes] was too large."""
@@ -209,36 +219,40 @@ class Exchange:
             self.max_bytes = min(self.max_bytes, size // 2)
 
 
-def _is_small(batch: Sequence[Outgoing]) -> bool:
-    sources = [outgoing.image.source for outgoing in batch]
-    if not all(isinstance(source, str | bytes) for source in sources):
-        return False
-    return sum(len(source) for source in sources if isinstance(source, bytes)) <= INLINE
-
-
 def _encode(
     batch: Sequence[Outgoing], max_bytes: int, lang: str | None
-) -> dict[str, tuple[bytes, ...] | ImageError]:
+) -> dict[str, tuple[Part, ...] | ImageError]:
     """Encode images in their order, until the next would make the request too large."""
-    encoded: dict[str, tuple[bytes, ...] | ImageError] = {}
+    encoded: dict[str, tuple[Part, ...] | ImageError] = {}
     total = 0
     for outgoing in batch:
-        total += size(outgoing.image) * 4 // 3
+        record = _encode_one(outgoing, lang)
+        if not isinstance(record, ImageError):
+            total += sum(len(part) for part in record if isinstance(part, Picture))
         if encoded and total > max_bytes:
             break
-        encoded[outgoing.id] = _encode_one(outgoing, lang)
+        encoded[outgoing.id] = record
     return encoded
 
 
-def _encode_one(outgoing: Outgoing, lang: str | None) -> tuple[bytes, ...] | ImageError:
+def _encode_one(outgoing: Outgoing, lang: str | None) -> tuple[Part, ...] | ImageError:
     image = outgoing.image
     try:
-        data = None if isinstance(image.source, str) else load(image)
-        return encode_record(outgoing.id, image, data, prompt=outgoing.prompt, lang=lang)
+        picture = None if isinstance(image.source, str) else _look_at(outgoing)
+        return encode_record(outgoing.id, image, picture, prompt=outgoing.prompt, lang=lang)
     except ImageError as error:
         return error.with_traceback(None)
     except Exception as error:  # noqa: BLE001 - a path or a mapping of the caller's own class
         return ImageError(f"a {type(image.source).__name__} cannot be read: {error!r}")
+
+
+def _look_at(outgoing: Outgoing) -> Picture:
+    stamp = examine(outgoing.image)
+    if outgoing.stamp not in {None, stamp}:
+        # An attempt before may have been billed; this would be another picture.
+        raise ImageError(f"{outgoing.image.name} changed since it was first sent")
+    outgoing.stamp = stamp
+    return Picture(outgoing.id, outgoing.image, stamp)
 
 
 def _renamed(answer: Record | OCRError, name: str | None) -> Record | OCRError:

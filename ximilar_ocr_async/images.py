@@ -1,14 +1,15 @@
 """What the user has: an image by URL, by path or as encoded bytes, and how its bytes are had.
 
-An `Image` is a cheap handle. Nothing is opened before `load`, which the batch that holds a slot
-calls in a worker thread.
+An `Image` is a cheap handle. Nothing is opened before `examine` and `read_pieces`, which the batch
+that holds a slot calls in worker threads.
 """
 
 import os
 import re
 import stat
-from collections.abc import Mapping
-from typing import Any, TypeAlias
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, BinaryIO, TypeAlias
 from urllib.parse import urlsplit
 
 from attrs import Attribute, field, frozen
@@ -122,22 +123,16 @@ def is_url(text: str) -> bool:
     return url.scheme in {"http", "https"} and has_host and is_clean
 
 
-def size(image: Image) -> int:
-    """Return how many bytes an image has before it is loaded; 0 if that cannot be told."""
-    match image.source:
-        case bytes() as data:
-            return len(data)
-        case str():
-            return 0
-        case path:
-            try:
-                return os.stat(path).st_size  # noqa: PTH116 - takes any os.PathLike
-            except Exception:  # noqa: BLE001 - whatever is wrong with it, loading will tell
-                return 0
+@frozen
+class Stamp:
+    """What tells that an image is the one that was looked at: its *size* [bytes], and its file."""
+
+    size: int
+    file: tuple[int, int, int] | None = None
 
 
-def load(image: Image) -> bytes:
-    """Return the encoded bytes of an image given by file or bytes; blocks on the disk.
+def examine(image: Image) -> Stamp:
+    """Look at an image given by file or bytes, whether it can be sent; blocks on the disk.
 
     Raises:
         ImageError: It cannot be read, is empty, or is of no format that the service takes; or it
@@ -147,30 +142,68 @@ def load(image: Image) -> bytes:
         case str():
             raise ImageError(f"{image.name} is a URL, and not loaded here")
         case bytes() as data:
-            pass
+            stamp, head = Stamp(len(data)), data[:_HEAD]
         case path:
-            data = _read(path)
-    if not data:
+            stamp, head = _look_at(path)
+    if not stamp.size:
         raise ImageError(f"{image.name} is empty")
-    format_ = sniff(data[:_HEAD])
+    format_ = sniff(head)
     if format_ is None:
         raise ImageError(f"{image.name} is no image")
     if format_ not in IMAGE_FORMATS:
         raise ImageError(f"{image.name} is {format_}, allowed are {', '.join(IMAGE_FORMATS)}")
-    return data
+    return stamp
 
 
-def _read(path: "os.PathLike[str]") -> bytes:
-    try:
+def read_pieces(image: Image, stamp: Stamp, most: int) -> Iterator[bytes | memoryview]:
+    """Yield the bytes of an image, *most* [bytes] at a time; blocks on the disk.
+
+    Raises:
+        ImageError: It cannot be read, or is not what it was when it got its *stamp*; before the
+            last piece.
+    """
+    if isinstance(image.source, bytes):
+        view = memoryview(image.source)
+        yield from (view[start : start + most] for start in range(0, len(view), most))
+    elif isinstance(image.source, os.PathLike):
+        with _opened(image.source) as file:
+            left = stamp.size
+            while left:
+                piece = file.read(min(most, left))
+                left -= len(piece)
+                if not piece or (not left and _stamp(os.fstat(file.fileno())) != stamp):
+                    raise ImageError(f"{image.name} changed while it was sent")
+                yield piece
+
+
+def _look_at(path: "os.PathLike[str]") -> tuple[Stamp, bytes]:
+    with _told_of(path):
         # Asked first because opening a pipe would wait for its writer.
         found = os.stat(path)  # noqa: PTH116 - takes any os.PathLike
-        if not stat.S_ISREG(found.st_mode):
-            raise ImageError(f"{os.fspath(path)!s} is not a file")
-        if found.st_size > MAX_IMAGE_BYTES:
-            told = f"{found.st_size:,} bytes, the most are {MAX_IMAGE_BYTES:,}"
-            raise ImageError(f"{os.fspath(path)!s} has {told}")
-        with open(path, "rb") as file:  # noqa: PTH123 - takes any os.PathLike
-            return file.read()
+    if not stat.S_ISREG(found.st_mode):
+        raise ImageError(f"{os.fspath(path)!s} is not a file")
+    if found.st_size > MAX_IMAGE_BYTES:
+        told = f"{found.st_size:,} bytes, the most are {MAX_IMAGE_BYTES:,}"
+        raise ImageError(f"{os.fspath(path)!s} has {told}")
+    with _opened(path) as file:
+        return _stamp(os.fstat(file.fileno())), file.read(_HEAD)
+
+
+def _stamp(found: os.stat_result) -> Stamp:
+    return Stamp(found.st_size, (found.st_dev, found.st_ino, found.st_mtime_ns))
+
+
+@contextmanager
+def _opened(path: "os.PathLike[str]") -> Iterator[BinaryIO]:
+    # Unbuffered: what is read at once is large, or all that is read.
+    with _told_of(path), open(path, "rb", buffering=0) as file:  # noqa: PTH123 - any os.PathLike
+        yield file
+
+
+@contextmanager
+def _told_of(path: "os.PathLike[str]") -> Iterator[None]:
+    try:
+        yield
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ImageError(f"{os.fspath(path)!s} cannot be read: {reason}") from None

@@ -201,7 +201,9 @@ class Scheduler:
 
     def _begin(self) -> None:
         self._is_items_turn = False
-        reserved = sum(not item.given_up for batch in self.in_flight for item in batch.items)
+        # Counted only where there is a cap: with a thousand slots it takes as long as a request.
+        batches = self.in_flight if self.ledger.max_records < inf else ()
+        reserved = sum(not item.given_up for batch in batches for item in batch.items)
         # A probe is of one record: it risks least, and no other can be at fault for its failure.
         most = 1 if self.traffic.outage.is_on else MAX_RECORDS
         items = self.ledger.afford(self.turns.take(most), reserved=reserved)

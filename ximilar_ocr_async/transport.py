@@ -5,13 +5,14 @@ classes of its own; so nothing here asks for the class of what a client hands ou
 """
 
 import ipaddress
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 
 import anyio
+import anyio.to_thread
 from attrs import define, field, frozen
 
 from ximilar_ocr_async.auth import Token
@@ -21,9 +22,13 @@ from ximilar_ocr_async.errors import OCRError, OptionError
 from ximilar_ocr_async.limits import CONNECT_TIMEOUT, READ_TIMEOUT
 from ximilar_ocr_async.retry import parse_date, parse_retry_after
 from ximilar_ocr_async.trace import Trace
+from ximilar_ocr_async.upload import SMALL, Upload
 
-PIECE = 64 * 1024
-"""[bytes] written at once. A write times out by piece, so a slow line is no dead one."""
+THREADS = 4
+"""Threads that read files and encode them; more would make neither a disk nor Python faster."""
+
+NOTHING = Upload()
+"""The body of a request that has none."""
 
 
 @frozen
@@ -95,6 +100,7 @@ class Transport:
         self._round_trip = 0.0
         self._owns_client = client is None
         self._client: Client = client or Connections()
+        self._threads = anyio.CapacityLimiter(THREADS)
         self._headers = {
             "Content-Type": "application/json",
             # The one encoding whose output can be bounded without reading all of it.
@@ -103,9 +109,9 @@ class Transport:
         }
 
     async def send(
-        self, method: str, path: str, body: Sequence[bytes] = (), *, is_once: bool = False
+        self, method: str, path: str, body: Upload = NOTHING, *, is_once: bool = False
     ) -> Answer:
-        """Send a request, with a JSON body in pieces if it has one.
+        """Send a request, with a JSON body if it has one.
 
         A request that met a connection which had died while idle is sent again at once; one that
         must be done *is_once* only where the connection broke before all of it was sent.
@@ -115,6 +121,7 @@ class Transport:
             ConnectionFailed: The request did not reach the service.
             ReplyLost: It was sent, and no whole answer came back.
             ReplyError: The answer is too large, or encoded in a way that was not asked for.
+            ImageError: A part of the body could not be read; so not all of it was sent.
         """
         trace, ended = await self._attempt(method, path, body)
         met = 1
@@ -131,11 +138,11 @@ class Transport:
         return ended
 
     async def _attempt(
-        self, method: str, path: str, body: Sequence[bytes]
+        self, method: str, path: str, body: Upload
     ) -> tuple[Trace, Answer | OCRError]:
         trace = Trace()
         self.requests += 1
-        self.bytes_sent += sum(map(len, body))
+        self.bytes_sent += len(body)
         ended: Answer | OCRError | None = None
         with anyio.move_on_after(self._timeout):
             try:
@@ -150,15 +157,12 @@ class Transport:
         self._round_trip = trace.round_trip or self._round_trip
         return trace, ended or trace.timeout(self._timeout)
 
-    async def _exchange(
-        self, method: str, path: str, body: Sequence[bytes], trace: Trace
-    ) -> Answer:
-        size = sum(map(len, body))
+    async def _exchange(self, method: str, path: str, body: Upload, trace: Trace) -> Answer:
         request = self._client.build_request(
             method,
             self._base_url + path,
-            content=b"".join(body) if size <= PIECE else _Stream(_cut(body)),
-            headers={**self._headers, "Content-Length": str(size)},
+            content=self._content(body),
+            headers={**self._headers, "Content-Length": str(len(body))},
             extensions={"trace": trace, "timeout": self._step_timeouts()},
         )
         response = await self._client.send(
@@ -169,6 +173,11 @@ class Transport:
         finally:
             await response.aclose()
         return Answer(response.status_code, answer, _retry_after(response.headers))
+
+    def _content(self, body: Upload) -> Any:
+        if body.touches_disk:
+            return _Stream(iter(body), self._threads)
+        return b"".join(body) if len(body) <= SMALL else _Stream(iter(body), None)
 
     def _step_timeouts(self) -> dict[str, float]:
         """[s] for each step of a request, none longer than the whole may take."""
@@ -193,17 +202,19 @@ class _Stream:
     """A body on its way, piece by piece; no generator, for a client may drop it half-way."""
 
     _pieces: Iterator[bytes]
+    # In which they are made, if that takes the disk.
+    _threads: anyio.CapacityLimiter | None
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
-        for piece in self._pieces:
+        if self._threads is None:
+            piece = next(self._pieces, b"")
+        else:
+            piece = await anyio.to_thread.run_sync(
+                next, self._pieces, b"", abandon_on_cancel=True, limiter=self._threads
+            )
+        if piece:
             return piece
         raise StopAsyncIteration
-
-
-def _cut(body: Sequence[bytes]) -> Iterator[bytes]:
-    for part in body:
-        for start in range(0, len(part), PIECE):
-            yield part[start : start + PIECE]

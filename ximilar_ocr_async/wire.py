@@ -6,7 +6,6 @@ that record alone.
 Source: https://docs.ximilar.com/text/ocr and the vendor's clients, read in 2026-08.
 """
 
-import base64
 import gc
 import json
 import logging
@@ -29,6 +28,7 @@ from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.models import GPT, OCR, Account, JobInfo, Record, Status, Text
 from ximilar_ocr_async.outcomes import Outcome
 from ximilar_ocr_async.structuring import unstructure
+from ximilar_ocr_async.upload import Part, Picture
 
 M = TypeVar("M", Account, JobInfo)
 
@@ -45,12 +45,12 @@ _log = logging.getLogger(__name__)
 def encode_record(
     record_id: str,
     image: Image,
-    data: bytes | None,
+    picture: Picture | None,
     *,
     prompt: str | None = None,
     lang: str | None = None,
-) -> tuple[bytes, ...]:
-    """Encode one image as a record, in pieces: by URL, or by *data* where there is some.
+) -> tuple[Part, ...]:
+    """Encode one image as a record, in parts: by URL, or as the *picture* where there is one.
 
     Its *lang* need not stand here, for its request has it too.
 
@@ -62,28 +62,26 @@ def encode_record(
         fields_["prompt"] = prompt
     if lang is not None:
         fields_["lang"] = lang
-    if data is None:
+    if picture is None:
         fields_["_url"] = image.source
     try:
         head = json.dumps(fields_, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise ImageError(f"extra of {image.name} is not JSON: {error}") from None
-    if data is None:
+    if picture is None:
         return (head,)
     # Base64 needs no escapes, so it is spliced in: json.dumps would walk and copy all of it.
-    return (head[:-1] + b', "_base64": "', base64.b64encode(data), b'"}')
+    return (head[:-1] + b', "_base64": "', picture, b'"}')
 
 
-def encode_batch(
-    records: Sequence[Sequence[bytes]], fields: Mapping[str, Any]
-) -> tuple[bytes, ...]:
-    """Join encoded records into a request body with these other *fields*, still in pieces."""
-    pieces = [json.dumps(fields).encode()[:-1] + b', "records": [']
+def encode_batch(records: Sequence[Sequence[Part]], fields: Mapping[str, Any]) -> tuple[Part, ...]:
+    """Join encoded records into a request body with these other *fields*, still in parts."""
+    parts: list[Part] = [json.dumps(fields).encode()[:-1] + b', "records": [']
     for place, record in enumerate(records):
         if place:
-            pieces.append(b", ")
-        pieces.extend(record)
-    return (*pieces, b"]}")
+            parts.append(b", ")
+        parts.extend(record)
+    return (*parts, b"]}")
 
 
 # ---------------------------------------------------------------------------------- in
