@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --no-cache-dir
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint types faults bench-concurrency bench-jobs images clean
+.PHONY: demo test lint types faults bench bench-concurrency bench-jobs images clean
 
 demo: .venv/demo
 	$(BIN)/python examples/demo.py
@@ -25,7 +25,10 @@ types: .venv/dev
 faults: .venv/dev
 	$(BIN)/python benchmarks/faults.py
 
-bench-concurrency: .venv/dev
+bench: .venv/bench
+	$(BIN)/python benchmarks/bench.py
+
+bench-concurrency: .venv/bench
 	$(BIN)/python benchmarks/concurrency.py
 
 bench-jobs: .venv/dev
@@ -47,4 +50,8 @@ clean:
 
 .venv/dev: .venv/demo
 	$(PIP) --group dev
+	touch $@
+
+.venv/bench: .venv/dev
+	$(PIP) --group bench
 	touch $@

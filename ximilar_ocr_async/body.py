@@ -49,7 +49,8 @@ async def read_body(response: Response, limit: int) -> bytes:
             for decoded in decoder.feed(piece):
                 body += decoded
                 _check(body, limit)
-                await anyio.lowlevel.checkpoint()
+                if decoder.is_busy:
+                    await anyio.lowlevel.checkpoint()
     decoder.check_end()
     return bytes(body)
 
@@ -68,6 +69,11 @@ class _Decoder:
             raise ReplyError(f"the answer is encoded as {name[:40]!r}, asked for was gzip")
         self._gzip = zlib.decompressobj(_GZIP) if "gzip" in name else None
         self._began = False
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a piece may take a while."""
+        return self._gzip is not None
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """Decode a piece of the body, a step at a time."""

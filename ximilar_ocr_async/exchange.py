@@ -38,7 +38,7 @@ CUTS = 2
 """Large requests cut off that are one too many for an accident."""
 
 
-@frozen
+@frozen(cache_hash=True)
 class Lane:
     """What the records of one request have in common, and how many may be in it.
 

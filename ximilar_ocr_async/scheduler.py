@@ -4,7 +4,7 @@ State changes are synchronous, so there is nothing to lock; only an attempt and 
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from math import inf
 from typing import TypeAlias
 
@@ -33,9 +33,7 @@ from ximilar_ocr_async.turns import Turns
 
 _log = logging.getLogger(__name__)
 
-Attempt: TypeAlias = Callable[
-    [Lane, Sequence[Item], Callable[[Iterable[str]], None]], Awaitable[Ended]
-]
+Attempt: TypeAlias = Callable[[Lane, list[Item], Callable[[Iterable[str]], None]], Awaitable[Ended]]
 
 
 @define(eq=False, repr=False)
@@ -75,9 +73,10 @@ class Scheduler:
 
     def submit(self, items: Iterable[Item]) -> None:
         """Queue items; those that cannot be sent any more fail at once."""
+        now = anyio.current_time()
         for item in items:
             item.call.waiting += 1
-            self._queue(item)
+            self._queue(item, now)
 
     def expire(self, call: Call) -> None:
         """Fail what *call* still waits for: its deadline has passed."""
@@ -143,14 +142,14 @@ class Scheduler:
 
     # ---- from queue to slot
 
-    def _queue(self, item: Item, *, first: bool = False) -> None:
+    def _queue(self, item: Item, now: float, *, first: bool = False) -> None:
         if not item.is_wanted:
             return
         if error := self.closed or item.call.stopped.get(item.lane.target):
             self.ledger.fail(item, error)
         elif item.call.expired:
             self.ledger.fail_late(item)
-        elif error := self.traffic.despair(item.call, anyio.current_time()):
+        elif error := self.traffic.despair(item.call, now):
             self.ledger.fail(item, error)
         else:
             self.turns.put(item, first=first)
@@ -201,9 +200,9 @@ class Scheduler:
 
     def _begin(self) -> None:
         self._is_items_turn = False
-        # Counted only where there is a cap: with a thousand slots it takes as long as a request.
-        batches = self.in_flight if self.ledger.max_records < inf else ()
-        reserved = sum(not item.given_up for batch in batches for item in batch.items)
+        # Without a cap not counted, for with a thousand slots it takes as long as a request.
+        counted = self.in_flight if self.ledger.max_records < inf else ()
+        reserved = sum(not item.given_up for batch in counted for item in batch.items)
         # A probe is of one record: it risks least, and no other can be at fault for its failure.
         most = 1 if self.traffic.outage.is_on else MAX_RECORDS
         items = self.ledger.afford(self.turns.take(most), reserved=reserved)
@@ -226,7 +225,7 @@ class Scheduler:
                 pauses[item] = pause
             elif pause is not None:
                 # Where an outage goes on, another may have better luck: this one may be its cause.
-                self._queue(item, first=not self.traffic.outage.is_on)
+                self._queue(item, anyio.current_time(), first=not self.traffic.outage.is_on)
         if pauses:
             batch.items = list(pauses)
             # Told that it asks too much, it must not ask for something else in the same slot.
@@ -256,9 +255,8 @@ class Scheduler:
         """Let the traffic know how an attempt went, and the queue if that looks hopeless."""
         now, in_flight = anyio.current_time(), len(self.in_flight)
         if ended.failure is not None:
-            probe = batch.is_probe
             self.traffic.fail(
-                ended.failure, began=batch.began, now=now, in_flight=in_flight, probe=probe
+                ended.failure, began=batch.began, now=now, in_flight=in_flight, probe=batch.is_probe
             )
         elif ended.sent:
             self._answers += 1
@@ -300,9 +298,7 @@ class Scheduler:
         self._work.set()
         for item in batch.items:
             item.pausing += seconds
-            self._queue(item, first=True)
-
-    # ---- what becomes of an item
+            self._queue(item, anyio.current_time(), first=True)
 
     def _conclude(self, item: Item, ended: Ended, isolation: Isolation) -> float | None:
         """Count an attempt; end the item, or return how long [s] to wait before another."""

@@ -1,8 +1,6 @@
 """The service's JSON, both ways: images to a request body, an answer to records or errors.
 
-Here cattrs knows the service's classes, in `structuring` the user's. Decoding is tolerant: unknown
-keys are kept, null means absent, and only what cannot be understood at all becomes an error, for
-that record alone.
+Decoding is tolerant: only what cannot be understood at all becomes an error, for that record alone.
 Source: https://docs.ximilar.com/text/ocr and the vendor's clients, read in 2026-08.
 """
 
@@ -10,22 +8,18 @@ import gc
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
-from itertools import chain
-from math import isfinite
-from operator import itemgetter
 from typing import Any, TypeVar
 
-from attrs import evolve, fields
-from cattrs import Converter, transform_error
-from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+from attrs import evolve
+from cattrs import transform_error
 
+from ximilar_ocr_async.converter import converter, structure_record
 from ximilar_ocr_async.errors import ExtractionError, ImageError, OCRError, ReplyError
 from ximilar_ocr_async.failures import SNIPPET, record_error, whole_failure
 from ximilar_ocr_async.images import Image
-from ximilar_ocr_async.models import GPT, OCR, Account, JobInfo, Record, Status, Text
+from ximilar_ocr_async.models import Account, JobInfo, Record, Status
 from ximilar_ocr_async.outcomes import Outcome
 from ximilar_ocr_async.structuring import unstructure
 from ximilar_ocr_async.upload import Part, Picture
@@ -86,143 +80,11 @@ def encode_batch(records: Sequence[Sequence[Part]], fields: Mapping[str, Any]) -
 
 # ---------------------------------------------------------------------------------- in
 
-_NAMES: Mapping[type, Mapping[str, str]] = {
-    Record: {
-        "id": "_id",
-        "url": "_url",
-        "width": "_width",
-        "height": "_height",
-        "status": "_status",
-        "ocr": "_ocr",
-        "gpt": "_gpt",
-    },
-}
-"""Where an attribute's key on the wire differs from its name."""
-
-_DROPPED = frozenset({"_base64"})
-"""An image that the service sends back is not worth its memory."""
-
-_converter = Converter()
-
-
-def _keys(cls: type) -> dict[str, str]:
-    names = _NAMES.get(cls, {})
-    return {a.name: names.get(a.name, a.name) for a in fields(cls) if a.name != "extra"}
-
-
-def _overrides(cls: type) -> dict[str, Any]:
-    renames = {name: override(rename=key) for name, key in _keys(cls).items()}
-    if cls is Record:
-        # Where its own status says less, the answer's is known: it is made before.
-        renames["status"] = override(rename="_status", struct_hook=lambda value, _: value)
-    return {**renames, "extra": override(omit=True)}
-
-
-def _structure_hook(cls: type[Any]) -> Callable[[Any, Any], Any]:
-    structure = make_dict_structure_fn(cls, _converter, **_overrides(cls))
-    known = frozenset(_keys(cls).values())
-
-    def hook(value: Any, _: Any) -> Any:
-        if not isinstance(value, Mapping):
-            raise TypeError(f"expected an object, got {type(value).__name__}")
-        if value.keys() <= known and None not in value.values():
-            return structure(value, cls)
-        given = {k: v for k, v in value.items() if k in known and v is not None}
-        extra = {k: v for k, v in value.items() if k not in known and k not in _DROPPED}
-        parsed = structure(given, cls)
-        return evolve(parsed, extra=extra) if extra else parsed
-
-    return hook
-
-
-def _unstructure_hook(cls: type[Any]) -> Callable[[Any], dict[str, Any]]:
-    unstructure: Callable[[Any], dict[str, Any]] = make_dict_unstructure_fn(
-        cls, _converter, **_overrides(cls)
-    )
-    return lambda value: unstructure(value) | value.extra
-
-
-def _structure_str(value: Any, _: Any) -> str:
-    if isinstance(value, str | int | float):
-        return str(value)
-    raise TypeError(f"expected a string, got {type(value).__name__}")
-
-
-def _structure_finite(value: Any, _: Any) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
-        return float(value)
-    raise TypeError("expected a finite number")
-
-
-def _structure_time(value: Any, _: Any) -> datetime | None:
-    try:
-        return datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        return None  # one odd row must not hide a list
-
-
-def _structure_texts(value: Any, _: Any) -> tuple[Text, ...]:
-    try:
-        return tuple(_plain_texts(value))
-    except (KeyError, OverflowError, TypeError, ValueError):
-        # Something is unusual: the long way keeps it, or says where it stands.
-        return tuple(_texts_hook(value, tuple[Text, ...]))
-
-
-_CELLS = itemgetter("text", "polygon", "prob")
-
-
-def _plain_texts(rows: list[Any]) -> list[Text]:
-    """Make texts as they usually are: with four corners each, and no unknown keys.
-
-    There are a hundred in an image, so this is where decoding spends its time. They are looked at
-    by columns, so that the loops are those of the interpreter.
-
-    Raises:
-        KeyError, OverflowError, TypeError, ValueError: They are unusual.
-    """
-    if not rows:
-        return []
-    words, polygons, probs = zip(*map(_CELLS, rows), strict=True)
-    corners = list(chain.from_iterable(polygons))
-    numbers = list(chain.from_iterable(corners))
-    kinds = set(map(type, numbers))
-    is_plain = (
-        (set(map(len, rows)), set(map(len, polygons)), set(map(len, corners))) == ({3}, {4}, {2})
-        and (set(map(type, words)), set(map(type, probs))) == ({str}, {float})
-        and kinds <= {float, int}
-        and isfinite(sum(numbers) + sum(probs))
-    )
-    if not is_plain:
-        raise TypeError
-    each = map(float, numbers) if int in kinds else iter(numbers)
-    points = zip(each, each, strict=True)
-    quadrilaterals = zip(points, points, points, points, strict=True)
-    return list(map(Text, words, quadrilaterals, probs))
-
-
-_converter.register_structure_hook(str, _structure_str)
-_converter.register_structure_hook(float, _structure_finite)
-# None stands for an absent key, and is left out before; so what is there is of the other type.
-_converter.register_structure_hook(str | None, _structure_str)
-_converter.register_structure_hook(datetime, _structure_time)
-_converter.register_unstructure_hook(datetime, datetime.isoformat)
-for _class in (Text, OCR, GPT, Status, Record, Account, JobInfo):
-    _converter.register_structure_hook(_class, _structure_hook(_class))
-    _converter.register_unstructure_hook(_class, _unstructure_hook(_class))
-
-
-_texts_hook = _converter.get_structure_hook(tuple[Text, ...])
-_converter.register_structure_hook_func(lambda kind: kind == tuple[Text, ...], _structure_texts)
-_converter.register_structure_hook(OCR, _structure_hook(OCR))
-_record_hook = _structure_hook(Record)
-_converter.register_structure_hook(Record, _record_hook)
-
 
 def decode_model(document: Mapping[str, Any], cls: type[M]) -> M:
     """Return an instance of one of the service's classes; raise `ReplyError` if it does not fit."""
     try:
-        return _converter.structure(document, cls)
+        return converter.structure(document, cls)
     except Exception as error:  # noqa: BLE001 - cattrs raises groups of many types
         raise ReplyError(_address(error, "$")) from None
 
@@ -233,7 +95,7 @@ def _status(value: Any, default: Status) -> Status:
         case Mapping():
             inherited = {"code": default.code, "request_id": default.request_id}
             given = {k: v for k, v in value.items() if k not in inherited or v is not None}
-            return _converter.structure(inherited | given, Status)
+            return converter.structure(inherited | given, Status)
         case int() if not isinstance(value, bool):
             return Status(code=value)
         case str() if value.isdecimal():
@@ -394,7 +256,7 @@ def decode_row(row: Any, address: str, default: Status) -> Record | OCRError:
         status = _status(row.get("_status"), default)
         if not status.ok:
             return record_error(status)
-        record: Record = _record_hook({**row, "_status": status}, Record)
+        record: Record = structure_record({**row, "_status": status}, Record)
         return record
     except Exception as error:  # noqa: BLE001 - cattrs raises groups of many types
         return ReplyError(_address(error, address), request_id=default.request_id)
@@ -409,14 +271,14 @@ def _address(error: Exception, path: str) -> str:
 
 def model_to_json(model: Account | JobInfo) -> dict[str, Any]:
     """Return *model* as JSON types, in the service's own names."""
-    document: dict[str, Any] = _converter.unstructure(model)
+    document: dict[str, Any] = converter.unstructure(model)
     return document
 
 
 def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
     """Return *outcome* as JSON types, its record in the service's own names."""
     if outcome.ok:
-        return _common(outcome) | {"record": _converter.unstructure(outcome.record)}
+        return _common(outcome) | {"record": converter.unstructure(outcome.record)}
     return _common(outcome) | {"error": _error_to_json(outcome.error)}
 
 

@@ -1,0 +1,47 @@
+"""Measurements without a service: what decoding and importing cost."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+from uuid import uuid4
+
+RUNS = 40
+PROGRAMS = {
+    "bare_ms": "pass",
+    "httpx_ms": "import httpx",
+    "ours_ms": "import ximilar_ocr_async; ximilar_ocr_async.OCRSession",
+}
+
+
+def _taken(work: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    work()
+    return (time.perf_counter() - start) * 1000
+
+
+def decoding() -> dict[str, float]:
+    """Decode an answer with this package and with orjson alone, turn about."""
+    import orjson  # noqa: PLC0415 - starting times must not import it
+    from codec import make_reply  # noqa: PLC0415 - as above
+
+    from ximilar_ocr_async.wire import decode  # noqa: PLC0415 - as above
+
+    ids = [uuid4().hex for _ in range(10)]
+    reply = make_reply(ids)
+    ours, bare = [], []
+    for _ in range(RUNS):
+        ours.append(_taken(lambda: decode(200, reply, ids)))
+        bare.append(_taken(lambda: orjson.loads(reply)))
+    return {"ours_ms": median(ours), "bare_ms": median(bare), "ratio": median(ours) / median(bare)}
+
+
+def starting() -> dict[str, float]:
+    """Start each of the programs once."""
+
+    def run(program: str) -> float:
+        return _taken(lambda: subprocess.run([sys.executable, "-c", program], check=True))
+
+    return {name: run(program) for name, program in PROGRAMS.items()}
