@@ -30,7 +30,7 @@ from ximilar_ocr_async.emulator.gpt import ScriptedGPT
 from ximilar_ocr_async.emulator.pictures import decode
 from ximilar_ocr_async.emulator.server import serving
 from ximilar_ocr_async.emulator.service import Service
-from ximilar_ocr_async.wire import outcome_to_json
+from ximilar_ocr_async.export import outcome_to_json
 
 HERE = Path(__file__).parent
 OUT = Path("out")

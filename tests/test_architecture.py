@@ -21,8 +21,9 @@ LAYERS = [
     {"limits", "auth", "place"},
     {"images", "models", "schema"},
     {"outcomes", "structuring", "submission", "failures", "upload", "converter"},
-    {"wire", "retry", "body", "trace", "answers"},
-    {"http1", "questions", "asynchronous"},
+    {"wire", "retry", "body", "trace", "answers", "export"},
+    {"http1", "extraction", "asynchronous"},
+    {"questions"},
     {"connections"},
     {"transport"},
     {"exchange", "options"},
@@ -143,6 +144,41 @@ def test_importing_the_package_loads_no_extra(name: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def loaded_by(code: str) -> set[str]:
+    """Return the modules that a fresh interpreter has loaded, which *code* prints to stderr."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
+
+
+def test_a_session_loads_nothing_but_what_it_needs() -> None:
+    """Neither jobs, webhooks and typed answers are loaded with it, nor what failures need."""
+    loaded = loaded_by(
+        "import sys; from ximilar_ocr_async import OCRSession;print(*sys.modules, file=sys.stderr)"
+    )
+    rare = {"jobs", "polling", "webhooks", "extraction", "schema", "structuring", "export"}
+    assert not {f"{NAME}.{module}" for module in rare} & loaded
+    assert "tenacity" not in loaded
+    assert f"{NAME}.connections" in loaded
+
+
+def test_help_loads_no_session() -> None:
+    """The command line says what it can do without loading what does it."""
+    loaded = loaded_by(
+        "import atexit, sys; from ximilar_ocr_async.cli import main; sys.argv[1:] = ['--help'];"
+        "atexit.register(lambda: print(*sys.modules, file=sys.stderr)); main()"
+    )
+    assert not {f"{NAME}.session", f"{NAME}.running", "httpx", "h11"} & loaded
+    assert "cyclopts" in loaded
+
+
+def test_what_is_loaded_late_is_there_all_the_same() -> None:
+    """Every public name is an attribute and is listed; what is none is an error as ever."""
+    assert set(ximilar_ocr_async.__all__) <= set(dir(ximilar_ocr_async))
+    assert ximilar_ocr_async.OCRSession is ximilar_ocr_async.__getattr__("OCRSession")
+    with pytest.raises(AttributeError, match="has no attribute 'OCRSesion'"):
+        ximilar_ocr_async.__getattr__("OCRSesion")
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("test_*.py")), ids=lambda p: p.name)

@@ -26,12 +26,13 @@ from ximilar_ocr_async.errors import (
     RequestRejected,
     ServiceUnavailable,
 )
+from ximilar_ocr_async.export import outcome_to_json
 from ximilar_ocr_async.images import Image, Stamp
 from ximilar_ocr_async.limits import LANGUAGES
 from ximilar_ocr_async.models import GPT, OCR, Record, Status, Text
 from ximilar_ocr_async.outcomes import Failure, Success
 from ximilar_ocr_async.upload import Picture, Upload
-from ximilar_ocr_async.wire import encode_batch, encode_record, outcome_to_json
+from ximilar_ocr_async.wire import encode_batch, encode_record
 
 # ---- what is drawn
 

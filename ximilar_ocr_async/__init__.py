@@ -3,7 +3,9 @@
 Start with `OCRSession`.
 """
 
-from ximilar_ocr_async.account import estimate
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from ximilar_ocr_async.errors import (
     AddressError,
     AuthError,
@@ -31,15 +33,18 @@ from ximilar_ocr_async.errors import (
     WebhookError,
 )
 from ximilar_ocr_async.images import Image
-from ximilar_ocr_async.jobs import Job
 from ximilar_ocr_async.limits import Language
 from ximilar_ocr_async.models import GPT, OCR, Account, JobInfo, Record, Status, Text
 from ximilar_ocr_async.outcomes import Failure, Outcome, Success
 from ximilar_ocr_async.retry import RetryPolicy
-from ximilar_ocr_async.session import OCRSession
 from ximilar_ocr_async.stats import Stats
 from ximilar_ocr_async.submission import Webhook
-from ximilar_ocr_async.webhooks import Delivery, WebhookReceiver
+
+if TYPE_CHECKING:
+    from ximilar_ocr_async.account import estimate
+    from ximilar_ocr_async.jobs import Job
+    from ximilar_ocr_async.session import OCRSession
+    from ximilar_ocr_async.webhooks import Delivery, WebhookReceiver
 
 __all__ = [
     "GPT",
@@ -87,3 +92,23 @@ __all__ = [
     "WebhookReceiver",
     "estimate",
 ]
+
+_LATE = {
+    "Delivery": "webhooks",
+    "Job": "jobs",
+    "OCRSession": "session",
+    "WebhookReceiver": "webhooks",
+    "estimate": "account",
+}
+"""Names that are loaded when they are first used, and where they are: not all programs need all."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_LATE[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

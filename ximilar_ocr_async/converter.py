@@ -138,13 +138,17 @@ converter.register_structure_hook(float, _structure_finite)
 converter.register_structure_hook(str | None, _structure_str)
 converter.register_structure_hook(datetime, _structure_time)
 converter.register_unstructure_hook(datetime, datetime.isoformat)
-for _class in (Text, OCR, GPT, Status, Record, Account, JobInfo):
+for _class in (Text, OCR, GPT, Status, Record):
     converter.register_structure_hook(_class, _structure_hook(_class))
-    converter.register_unstructure_hook(_class, _unstructure_hook(_class))
-
 
 _texts_hook = converter.get_structure_hook(tuple[Text, ...])
 converter.register_structure_hook_func(lambda kind: kind == tuple[Text, ...], _structure_texts)
 converter.register_structure_hook(OCR, _structure_hook(OCR))
 structure_record = _structure_hook(Record)
 converter.register_structure_hook(Record, structure_record)
+
+# Made when they are first needed, which in most programs is never.
+_RARE = frozenset({Account, JobInfo})
+_ALL = frozenset({Text, OCR, GPT, Status, Record}) | _RARE
+converter.register_structure_hook_factory(lambda kind: kind in _RARE, _structure_hook)
+converter.register_unstructure_hook_factory(lambda kind: kind in _ALL, _unstructure_hook)

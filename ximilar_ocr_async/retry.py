@@ -10,7 +10,6 @@ from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 
 from attrs import frozen
-from tenacity import AsyncRetrying, RetryCallState, wait_random_exponential
 
 from ximilar_ocr_async.errors import (
     AddressError,
@@ -187,6 +186,13 @@ class RetryPolicy:
         lost = verdict is Verdict.RESEND_MAYBE_BILLED and maybe_billed <= self.resend_maybe_billed
         if attempts >= self.attempts or not (lost or verdict is Verdict.RESEND):
             return None
+        # Not before something fails: it takes 15 ms, and in many programs nothing does.
+        from tenacity import (  # noqa: PLC0415
+            AsyncRetrying,
+            RetryCallState,
+            wait_random_exponential,
+        )
+
         state = RetryCallState(AsyncRetrying(), None, (), {})
         state.attempt_number = attempts
         jitter = wait_random_exponential(multiplier=self.base, max=self.cap)(state)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from math import inf
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import anyio
 import anyio.lowlevel
@@ -15,7 +15,6 @@ from ximilar_ocr_async.auth import Token
 from ximilar_ocr_async.errands import Errands
 from ximilar_ocr_async.errors import OptionError
 from ximilar_ocr_async.exchange import Exchange
-from ximilar_ocr_async.jobs import Job, JobList, Part, Submitting
 from ximilar_ocr_async.ledger import Ledger
 from ximilar_ocr_async.limit import Limit
 from ximilar_ocr_async.limits import MAX_RECORDS
@@ -32,8 +31,12 @@ from ximilar_ocr_async.stream import AnyImage, CallOptions, Images, Stream
 from ximilar_ocr_async.submission import Submission, Webhook
 from ximilar_ocr_async.traffic import Traffic
 from ximilar_ocr_async.transport import Transport
-from ximilar_ocr_async.webhooks import WebhookReceiver
 from ximilar_ocr_async.wire import decode_model
+
+if TYPE_CHECKING:
+    # Of what is read later nothing is loaded before it is asked for; most programs never do.
+    from ximilar_ocr_async.jobs import Job, JobList
+    from ximilar_ocr_async.webhooks import WebhookReceiver
 
 READ_PATIENCE = 30.0
 """[s] of an outage that a single read without a deadline waits at most: somebody stands there."""
@@ -171,14 +174,17 @@ class Running:
         images: Images,
         prompt: str | None,
         submission: Submission,
-        webhook: Webhook | WebhookReceiver | None,
+        webhook: "Webhook | WebhookReceiver | None",
         *,
         on_id: Callable[[str], object] | None,
         lang: str,
         deadline: float | None,
         patience: float | None,
-    ) -> Job:
+    ) -> "Job":
         """Submit images for later."""
+        from ximilar_ocr_async.jobs import Job, Submitting  # noqa: PLC0415 - as above
+        from ximilar_ocr_async.webhooks import WebhookReceiver  # noqa: PLC0415 - as above
+
         receiver = webhook if isinstance(webhook, WebhookReceiver) else None
         hook = webhook.webhook if isinstance(webhook, WebhookReceiver) else webhook
         job = Job(self.errands, self._patience, receiver, {})
@@ -208,8 +214,10 @@ class Running:
             raise
         return job
 
-    def job(self, ids: str | Iterable[str], receiver: WebhookReceiver | None) -> Job:
+    def job(self, ids: str | Iterable[str], receiver: "WebhookReceiver | None") -> "Job":
         """Take up what was submitted before."""
+        from ximilar_ocr_async.jobs import Job, Part  # noqa: PLC0415 - as above
+
         self.place.check()
         given = [ids] if isinstance(ids, str) else list(ids)
         for request_id in given:
@@ -220,8 +228,10 @@ class Running:
         }
         return Job(self.errands, self._patience, receiver, places)
 
-    def jobs(self, **asked: str | None) -> JobList:
+    def jobs(self, **asked: str | None) -> "JobList":
         """List what was submitted, filtered as *asked*."""
+        from ximilar_ocr_async.jobs import JobList  # noqa: PLC0415 - as above
+
         self.place.check()
         return JobList(self.errands, self._patience, page_path(**asked))
 

@@ -4,14 +4,13 @@ import os
 import warnings
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import anyio
 
 from ximilar_ocr_async.account import advise
 from ximilar_ocr_async.auth import Token
 from ximilar_ocr_async.errors import OCRError, SessionStateError
-from ximilar_ocr_async.jobs import Job, JobList
 from ximilar_ocr_async.limits import (
     BASE_URL,
     DEFAULT_LANGUAGE,
@@ -22,14 +21,17 @@ from ximilar_ocr_async.limits import (
 from ximilar_ocr_async.models import Account, Record
 from ximilar_ocr_async.options import Options
 from ximilar_ocr_async.outcomes import Outcome, T
-from ximilar_ocr_async.questions import Extraction, Reading
+from ximilar_ocr_async.questions import Reading, to_fill_in
 from ximilar_ocr_async.retry import RetryPolicy
 from ximilar_ocr_async.running import Running
 from ximilar_ocr_async.stats import Stats
 from ximilar_ocr_async.stream import AnyImage, Images, Stream
 from ximilar_ocr_async.submission import Submission, Webhook
 from ximilar_ocr_async.transport import Client
-from ximilar_ocr_async.webhooks import WebhookReceiver
+
+if TYPE_CHECKING:
+    from ximilar_ocr_async.jobs import Job, JobList
+    from ximilar_ocr_async.webhooks import WebhookReceiver
 
 CHECK_PATIENCE = 10.0
 """[s] that a check may take: somebody stands there."""
@@ -231,9 +233,8 @@ class OCRSession:
 
         Raises as `stream` does, and what the iterable itself raises.
         """
-        question = Reading(prompt)
         return await self._open().collect(
-            images, question, lang=lang, deadline=deadline, patience=patience
+            images, Reading(prompt), lang=lang, deadline=deadline, patience=patience
         )
 
     async def read(
@@ -250,9 +251,8 @@ class OCRSession:
         Raises:
             OCRError: It was not read.
         """
-        question = Reading(prompt)
         return await self._open().first(
-            image, question, lang=lang, deadline=deadline, patience=patience
+            image, Reading(prompt), lang=lang, deadline=deadline, patience=patience
         )
 
     # ---- typed answers
@@ -286,7 +286,7 @@ class OCRSession:
         """
         return self._open().stream(
             images,
-            Extraction(cls, instructions, reasks),
+            to_fill_in(cls, instructions, reasks),
             lang=lang,
             ordered=ordered,
             deadline=deadline,
@@ -305,7 +305,7 @@ class OCRSession:
         patience: float | None = None,
     ) -> list[Outcome[T]]:
         """As `extract_stream`; return (n) outcomes in the order of the images."""
-        question = Extraction(cls, instructions, reasks)
+        question = to_fill_in(cls, instructions, reasks)
         return await self._open().collect(
             images, question, lang=lang, deadline=deadline, patience=patience
         )
@@ -327,7 +327,7 @@ class OCRSession:
             ExtractionError: The answer does not fit; the error has its faults, and the record.
             OCRError: There is no answer.
         """
-        question = Extraction(cls, instructions, reasks)
+        question = to_fill_in(cls, instructions, reasks)
         return await self._open().first(
             image, question, lang=lang, deadline=deadline, patience=patience
         )
@@ -338,7 +338,7 @@ class OCRSession:
         self,
         images: Images,
         *,
-        webhook: Webhook | WebhookReceiver | None = None,
+        webhook: "Webhook | WebhookReceiver | None" = None,
         on_id: Callable[[str], object] | None = None,
         lang: str = DEFAULT_LANGUAGE,
         prompt: str | None = None,
@@ -346,7 +346,7 @@ class OCRSession:
         endpoint: str | None = None,
         deadline: float | None = None,
         patience: float | None = None,
-    ) -> Job:
+    ) -> "Job":
         """Submit images to be read later, in asynchronous requests of up to 10.
 
         *on_id* is called with each id as soon as it is known. What is done is told to *webhook*; a
@@ -371,14 +371,14 @@ class OCRSession:
             patience=patience,
         )
 
-    def job(self, ids: str | Iterable[str], *, webhook: WebhookReceiver | None = None) -> Job:
+    def job(self, ids: str | Iterable[str], *, webhook: "WebhookReceiver | None" = None) -> "Job":
         """Take a job up again by the *ids* of its requests; deliveries to *webhook* wake it.
 
         That one of them does not exist turns out when its outcomes are asked for.
         """
         return self._open().job(ids, webhook)
 
-    def jobs(self, *, status: str | None = None, type: str | None = None) -> JobList:  # noqa: A002 - as above
+    def jobs(self, *, status: str | None = None, type: str | None = None) -> "JobList":  # noqa: A002 - as above
         """Iterate over the account's asynchronous requests, if asked for of one status or type."""
         return self._open().jobs(status=status, type=type)
 

@@ -10,11 +10,11 @@ from ximilar_ocr_async.cli.printer import Form
 from ximilar_ocr_async.cli.run import DEFAULTS, Command, Flat, Words, run
 from ximilar_ocr_async.cli.telling import USAGE, complain
 from ximilar_ocr_async.errors import OptionError
+from ximilar_ocr_async.export import extraction_to_json
+from ximilar_ocr_async.extraction import Extraction
 from ximilar_ocr_async.outcomes import Success
-from ximilar_ocr_async.questions import Extraction
 from ximilar_ocr_async.session import OCRSession
 from ximilar_ocr_async.structuring import unstructure
-from ximilar_ocr_async.wire import extraction_to_json
 
 
 def extract(

@@ -23,12 +23,12 @@ from ximilar_ocr_async.cli.telling import (
     to_lines,
 )
 from ximilar_ocr_async.errors import JobNotFound, OptionError
+from ximilar_ocr_async.export import model_to_json
 from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.limits import DEFAULT_LANGUAGE
 from ximilar_ocr_async.models import JobInfo
 from ximilar_ocr_async.session import OCRSession
 from ximilar_ocr_async.submission import Webhook
-from ximilar_ocr_async.wire import model_to_json
 
 Headers: TypeAlias = Annotated[list[str] | None, Parameter(negative="")]
 

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ximilar_ocr_async.cli.telling import put
+from ximilar_ocr_async.export import outcome_to_json
 from ximilar_ocr_async.outcomes import Outcome, Success
-from ximilar_ocr_async.wire import outcome_to_json
 
 Format: TypeAlias = Literal["text", "jsonl"]
 

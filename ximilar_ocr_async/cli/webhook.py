@@ -13,11 +13,11 @@ from attrs import frozen
 from ximilar_ocr_async.cli.jobs import Headers, parse_headers, tell_secret
 from ximilar_ocr_async.cli.telling import ALL_WELL, USAGE, complain, put, to_json
 from ximilar_ocr_async.errors import OCRError, OptionError, WebhookError
+from ximilar_ocr_async.export import outcome_to_json
 from ximilar_ocr_async.outcomes import Outcome
 from ximilar_ocr_async.session import OCRSession
 from ximilar_ocr_async.submission import Webhook
 from ximilar_ocr_async.webhooks import Delivery, WebhookReceiver
-from ximilar_ocr_async.wire import outcome_to_json
 
 FETCH = 60.0
 """[s] that fetching the results of one delivery may take; then it is to come again."""
