@@ -14,7 +14,7 @@ from attrs import define, field
 IMAGES = 10
 """In a request."""
 PATH = "/ocr/v2/read"
-PATIENCE = 3.0
+PATIENCE = 6.0
 """[s] that a client may take to warm up."""
 
 
