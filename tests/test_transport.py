@@ -17,6 +17,7 @@ from tests.faulty_server import Connection, faulty_server
 from tests.world import error_of
 from ximilar_ocr_async import (
     AddressError,
+    AuthError,
     ConnectionFailed,
     Image,
     OCRSession,
@@ -244,6 +245,88 @@ async def test_connections_that_idled_for_long_are_closed(monkeypatch: pytest.Mo
             for _ in range(3):
                 assert (await session.read(URL)).text == URL
     assert server.connections == 3
+
+
+async def test_what_belongs_to_no_request_is_read_into_no_answer() -> None:
+    """A connection on which more came than was asked for is not used again."""
+
+    async def talk_on(connection: Connection) -> None:
+        body = await connection.read_request()
+        await connection.answer(reply_to(body))
+        await connection.stream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        await connection.stall()
+
+    async with faulty_server(talk_on) as server:
+        async with OCRSession("t", base_url=server.url) as session:
+            for _ in range(3):
+                assert (await session.read(URL)).text == URL
+    assert server.connections == 3
+
+
+async def test_what_comes_with_the_answer_and_beyond_it_is_dropped() -> None:
+    """Bytes behind an answer, in the same breath, are not taken for the next one's."""
+
+    async def say_more(connection: Connection) -> None:
+        answer = reply_to(await connection.read_request())
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(answer)}\r\n\r\n".encode()
+        connection.finish()
+        await connection.stream.send(head + answer + b"HTTP/1.1 200 OK\r\n\r\n")
+        await connection.stall()
+
+    async with faulty_server(say_more) as server:
+        async with OCRSession("t", base_url=server.url) as session:
+            for _ in range(3):
+                assert (await session.read(URL)).text == URL
+    assert server.connections == 3
+
+
+async def test_an_answer_before_the_end_of_the_request_is_heard() -> None:
+    """A service that refuses and hangs up has said why, though not all of the body was sent."""
+
+    async def refuse(connection: Connection) -> None:
+        await connection.read_head()
+        await connection.answer(b'{"status": {"code": 401, "text": "no"}}', status="401 No")
+        await connection.stream.send_eof()  # type: ignore[attr-defined]
+        while True:
+            await connection.stream.receive()
+
+    image = b"\x89PNG\r\n\x1a\n" + bytes(3_000_000)
+    async with faulty_server(refuse) as server:
+        async with OCRSession("t", base_url=server.url, retry=ONCE) as session:
+            (outcome,) = await session.read_all([image])
+    assert isinstance(error_of(outcome), AuthError)
+
+
+async def test_informational_answers_are_passed_over() -> None:
+    """What comes before the answer proper says only that there is more to come."""
+
+    async def hint(connection: Connection) -> None:
+        body = await connection.read_request()
+        await connection.stream.send(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
+        await connection.answer(reply_to(body))
+
+    async with faulty_server(hint) as server:
+        async with OCRSession("t", base_url=server.url) as session:
+            assert (await session.read(URL)).text == URL
+
+
+@pytest.mark.parametrize("size", [20_000, 100_000])
+async def test_answers_of_any_size_are_decoded_with_their_loop_at_work(size: int) -> None:
+    """Large answers wait for their turn, or are decoded in a thread; all arrive."""
+
+    async def say_much(connection: Connection) -> None:
+        while True:
+            rows = [
+                {"_id": row["_id"], "_ocr": {"full_text": "x" * size}}
+                for row in json.loads(await connection.read_request())["records"]
+            ]
+            answer = {"records": rows, "status": {"code": 200}}
+            await connection.answer(json.dumps(answer).encode())
+
+    async with faulty_server(say_much) as server:
+        async with OCRSession("t", base_url=server.url, max_concurrency=3) as session:
+            outcomes = await session.read_all([URL] * 25)
+    assert [len(outcome.unwrap().text) for outcome in outcomes] == [size] * 25
 
 
 @pytest.mark.parametrize(

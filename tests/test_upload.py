@@ -3,6 +3,8 @@
 import base64
 import json
 import os
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -214,3 +216,15 @@ async def test_the_loop_goes_on_while_a_file_is_read(tmp_path: Path) -> None:
         async with OCRSession("t", base_url=server.url) as session:
             assert (await session.read(Slow())).text == "from bytes"
     assert opened.is_set()
+
+
+def test_without_the_extra_the_same_is_sent() -> None:
+    """pybase64 makes it faster; the standard library says the same."""
+    code = (
+        "import sys; sys.modules['pybase64'] = None;"
+        "from ximilar_ocr_async.images import Image, Stamp;"
+        "from ximilar_ocr_async.upload import Picture;"
+        "print(*Picture('r', Image(bytes(range(7))), Stamp(7)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(b"".join(Picture("r", Image(bytes(range(7))), Stamp(7))))

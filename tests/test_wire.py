@@ -1,6 +1,7 @@
 """Images go out as the service's JSON, and whatever comes back becomes one result per image."""
 
 import base64
+import gc
 import json
 import logging
 import subprocess
@@ -755,3 +756,15 @@ def test_replies_are_decoded_without_the_extra_too() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "tea\n"
+
+
+@pytest.mark.parametrize("is_enabled", [True, False])
+def test_decoding_leaves_the_garbage_collector_as_it_was(is_enabled: bool) -> None:
+    """It is off while a reply is taken apart, and after that what the program had made it."""
+    try:
+        if not is_enabled:
+            gc.disable()
+        assert decode(200, b'{"records": [{}]}', ["a"])
+        assert gc.isenabled() == is_enabled
+    finally:
+        gc.enable()

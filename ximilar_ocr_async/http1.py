@@ -65,7 +65,7 @@ class Connection:
     async def send(
         self, head: Head, body: AsyncIterable[bytes], trace: Trace, seconds: float
     ) -> None:
-        """Send a request, within *seconds* for each piece of its *body*."""
+        """Send a request, within *seconds* for each piece of its *body*; there is at least one."""
         out = self._h11.send(head) or b""
         trace.begin_sending()
         try:
@@ -75,11 +75,9 @@ class Connection:
                 with anyio.fail_after(seconds):
                     await self._stream.send(out)
                 out = b""
-            if out := out + (self._h11.send(h11.EndOfMessage()) or b""):
-                with anyio.fail_after(seconds):
-                    await self._stream.send(out)
         except GONE:
             return  # the service may have said why before it hung up
+        self._h11.send(h11.EndOfMessage())
         trace.end_sending()
 
     async def receive_head(self, trace: Trace, seconds: float) -> h11.Response:

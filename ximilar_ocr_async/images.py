@@ -9,7 +9,7 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias, cast
 from urllib.parse import urlsplit
 
 from attrs import Attribute, field, frozen
@@ -165,15 +165,15 @@ def read_pieces(image: Image, stamp: Stamp, most: int) -> Iterator[bytes | memor
     if isinstance(image.source, bytes):
         view = memoryview(image.source)
         yield from (view[start : start + most] for start in range(0, len(view), most))
-    elif isinstance(image.source, os.PathLike):
-        with _opened(image.source) as file:
-            left = stamp.size
-            while left:
-                piece = file.read(min(most, left))
-                left -= len(piece)
-                if not piece or (not left and _stamp(os.fstat(file.fileno())) != stamp):
-                    raise ImageError(f"{image.name} changed while it was sent")
-                yield piece
+        return
+    with _opened(cast("os.PathLike[str]", image.source)) as file:
+        left = stamp.size
+        while left:
+            piece = file.read(min(most, left))
+            left -= len(piece)
+            if not piece or (not left and _stamp(os.fstat(file.fileno())) != stamp):
+                raise ImageError(f"{image.name} changed while it was sent")
+            yield piece
 
 
 def _look_at(path: "os.PathLike[str]") -> tuple[Stamp, bytes]:
