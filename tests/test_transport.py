@@ -286,7 +286,7 @@ async def test_an_answer_before_the_end_of_the_request_is_heard() -> None:
     async def refuse(connection: Connection) -> None:
         await connection.read_head()
         await connection.answer(b'{"status": {"code": 401, "text": "no"}}', status="401 No")
-        await connection.stream.send_eof()  # type: ignore[attr-defined]
+        await connection.stream.send_eof()
         while True:
             await connection.stream.receive()
 
