@@ -3,13 +3,16 @@
 import contextlib
 import json
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
+import certifi
 import httpx
 import httpx2
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -327,6 +330,29 @@ async def test_answers_of_any_size_are_decoded_with_their_loop_at_work(size: int
         async with OCRSession("t", base_url=server.url, max_concurrency=3) as session:
             outcomes = await session.read_all([URL] * 25)
     assert [len(outcome.unwrap().text) for outcome in outcomes] == [size] * 25
+
+
+async def test_connections_side_by_side_are_secured_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several connections that are made at once share what they trust, and are used again."""
+    authority = trustme.CA()
+    identity = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(identity)
+
+    async def behave(connection: Connection) -> None:
+        await connection.secure()
+        while True:
+            body = await connection.read_request()
+            await server.meet()
+            await connection.answer(reply_to(body))
+
+    with authority.cert_pem.tempfile() as path:
+        monkeypatch.setattr(certifi, "where", lambda: path)
+        async with faulty_server(behave, tls=identity) as server:
+            server.gather(3)
+            async with OCRSession("t", base_url=server.url) as session:
+                outcomes = await session.read_all([URL] * 60)
+    assert all(outcome.ok for outcome in outcomes)
+    assert server.connections == 3
 
 
 @pytest.mark.parametrize(

@@ -124,8 +124,8 @@ class Connection:
             return bool(selector.select(0))
 
     async def close(self) -> None:
-        """Close the line at once."""
-        await anyio.aclose_forcefully(self._stream)
+        """Close the line at once, cancelled or not."""
+        await _close(self._stream)
 
 
 async def _secure(stream: ByteStream, host: str, tls: ssl.SSLContext, seconds: float) -> ByteStream:
@@ -136,5 +136,11 @@ async def _secure(stream: ByteStream, host: str, tls: ssl.SSLContext, seconds: f
             )
     except BaseException:
         # A handshake that was cut off leaves it open.
-        await anyio.aclose_forcefully(stream)
+        await _close(stream)
         raise
+
+
+async def _close(stream: ByteStream) -> None:
+    # Nobody is told goodbye, in TLS neither, so nothing is waited for.
+    with anyio.CancelScope(shield=True):
+        await stream.aclose()
