@@ -76,7 +76,8 @@ class Connections:
     async def _make_tls(self) -> ssl.SSLContext:
         # Reading the certificates takes some 20 ms.
         async with self._making_tls:
-            self._tls = tls = self._tls or await anyio.to_thread.run_sync(_tls_context)
+            tls: ssl.SSLContext = self._tls or await anyio.to_thread.run_sync(_tls_context)
+            self._tls = tls
         return tls
 
     async def _close_expired(self) -> None:
