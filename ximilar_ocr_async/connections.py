@@ -11,7 +11,7 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import anyio.to_thread
@@ -76,9 +76,8 @@ class Connections:
     async def _make_tls(self) -> ssl.SSLContext:
         # Reading the certificates takes some 20 ms.
         async with self._making_tls:
-            tls: ssl.SSLContext = self._tls or await anyio.to_thread.run_sync(_tls_context)
-            self._tls = tls
-        return tls
+            self._tls = self._tls or await anyio.to_thread.run_sync(_tls_context)
+        return cast("ssl.SSLContext", self._tls)
 
     async def _close_expired(self) -> None:
         """Close those that nobody used for long: the service will have closed them, too."""
