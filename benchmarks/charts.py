@@ -99,6 +99,13 @@ def _label(axes: Any, ends: list[tuple[tuple[float, float], str]]) -> None:
         )
 
 
+def _scale(axes: Any, values: Sequence[float]) -> None:
+    """Have the height of *values* go by their logarithms."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(FuncFormatter(number))
+    axes.set_ylim(min(values) * 0.7, max(values) * 1.4)
+
+
 def _series(m: Medians, kind: str, figure: str, keys: Sequence[str]) -> dict[str, Points]:
     """Return the points of each client that has such measurements."""
     series: dict[str, Points] = {}
@@ -145,11 +152,8 @@ def cpu(m: Medians) -> Figure:
     }
     both["cpu/ours/1000"] = m["cpu/ours/1000"]
     series = _series(both, "cpu", "cpu_ms", ("1", "16", "64", "256", "1000"))
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(FuncFormatter(number))
-    values = [value for points in series.values() for _, value in points]
     reference = m["cpu/httpx, orjson/1"]["cpu_ms"]
-    axes.set_ylim(min(*values, reference) * 0.7, max(values) * 1.4)
+    _scale(axes, [reference, *(value for points in series.values() for _, value in points)])
     axes.axhline(reference, color="#555555", lw=1, ls=":")
     words = {"fontsize": 8.5, "color": "#555555", "va": "top"}
     axes.text(1, reference / 1.05, "httpx, one connection", **words)
@@ -165,10 +169,7 @@ def stall(m: Medians) -> Figure:
         "worst stall of the loop [ms]",
     )
     series = _series(m, "stall", "worst_ms", ("0.1", "1", "8"))
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(FuncFormatter(number))
-    values = [value for points in series.values() for _, value in points]
-    axes.set_ylim(min(values) * 0.7, max(values) * 1.4)
+    _scale(axes, [value for points in series.values() for _, value in points])
     lines(axes, series, [0.1, 1, 8])
     return figure
 

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Self
 
@@ -147,9 +148,17 @@ async def test_images_that_come_close_together_share_a_request(world: World) -> 
     assert world.sizes == [4, 4]
 
 
-async def test_other_tasks_get_their_turn_while_a_source_is_pulled(world: World) -> None:
-    """A source that is always ready does not hold the event loop."""
+@pytest.mark.parametrize("work, least", [(0.0, 10), (0.002, 90)], ids=["at once", "slowly"])
+async def test_other_tasks_get_their_turn_while_a_source_is_pulled(
+    world: World, work: float, least: int
+) -> None:
+    """A source that is always ready, at once or after some work, does not hold the event loop."""
     turns = 0
+
+    def source() -> Iterator[str]:
+        for url in urls(100):
+            time.sleep(work)
+            yield url
 
     async def take_turns() -> None:
         nonlocal turns
@@ -159,10 +168,10 @@ async def test_other_tasks_get_their_turn_while_a_source_is_pulled(world: World)
 
     async with world.session(max_concurrency=9) as session, anyio.create_task_group() as group:
         group.start_soon(take_turns)
-        async with session.stream(Source(100)) as outcomes:
+        async with session.stream(source()) as outcomes:
             while not world.sizes:
                 await anyio.lowlevel.checkpoint()
-            assert turns >= 10
+            assert turns >= least
             # While it takes turns there is always something to do, so the clock stands still.
             group.cancel_scope.cancel()
             assert len([outcome async for outcome in outcomes]) == 100

@@ -28,7 +28,9 @@ from ximilar_ocr_async import (
     ReplyError,
     ReplyLost,
     RetryPolicy,
+    http1,
 )
+from ximilar_ocr_async.trace import Trace
 from ximilar_ocr_async.transport import check_base_url
 
 pytestmark = pytest.mark.anyio
@@ -250,30 +252,17 @@ async def test_connections_that_idled_for_long_are_closed(monkeypatch: pytest.Mo
     assert server.connections == 3
 
 
-async def test_what_belongs_to_no_request_is_read_into_no_answer() -> None:
+@pytest.mark.parametrize("pieces", [1, 2], ids=["in the same breath", "later"])
+async def test_what_belongs_to_no_request_is_read_into_no_answer(pieces: int) -> None:
     """A connection on which more came than was asked for is not used again."""
-
-    async def talk_on(connection: Connection) -> None:
-        body = await connection.read_request()
-        await connection.answer(reply_to(body))
-        await connection.stream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
-        await connection.stall()
-
-    async with faulty_server(talk_on) as server:
-        async with OCRSession("t", base_url=server.url) as session:
-            for _ in range(3):
-                assert (await session.read(URL)).text == URL
-    assert server.connections == 3
-
-
-async def test_what_comes_with_the_answer_and_beyond_it_is_dropped() -> None:
-    """Bytes behind an answer, in the same breath, are not taken for the next one's."""
 
     async def say_more(connection: Connection) -> None:
         answer = reply_to(await connection.read_request())
+        more = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
         head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(answer)}\r\n\r\n".encode()
         connection.finish()
-        await connection.stream.send(head + answer + b"HTTP/1.1 200 OK\r\n\r\n")
+        for piece in [head + answer + more] if pieces == 1 else [head + answer, more]:
+            await connection.stream.send(piece)
         await connection.stall()
 
     async with faulty_server(say_more) as server:
@@ -281,6 +270,16 @@ async def test_what_comes_with_the_answer_and_beyond_it_is_dropped() -> None:
             for _ in range(3):
                 assert (await session.read(URL)).text == URL
     assert server.connections == 3
+
+
+async def test_a_connection_that_broke_while_it_idled_is_not_used_again() -> None:
+    """A line that the system closed under it is dead, and no error."""
+    async with faulty_server(behave_well) as server:
+        port = int(server.url.rpartition(":")[2])
+        connection = await http1.Connection.open("127.0.0.1", port, None, Trace(), 5.0)
+        assert not connection.is_dead
+        await connection.close()
+        assert connection.is_dead
 
 
 async def test_an_answer_before_the_end_of_the_request_is_heard() -> None:

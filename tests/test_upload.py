@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.test_transport import behave_well, reply_to
 from tests.world import error_of
 from ximilar_ocr_async import Image, ImageError, OCRSession, RetryPolicy
 from ximilar_ocr_async.images import Stamp, examine
+from ximilar_ocr_async.transport import THREADS
 from ximilar_ocr_async.upload import PIECE, RAW, Picture, Upload
 
 JPEG = b"\xff\xd8\xff\xe0"
@@ -169,6 +171,57 @@ async def test_a_file_that_fails_half_way_fails_alone(tmp_path: Path, client: An
     assert {outcome.attempts for outcome in outcomes if outcome.ok} == {1}
     assert not any(outcome.maybe_billed for outcome in outcomes)
     assert stats.records_sent == stats.records_billed == 4
+
+
+@pytest.mark.anyio
+async def test_a_path_that_breaks_while_it_is_sent_fails_alone(tmp_path: Path) -> None:
+    """Whatever a path of the caller's own class raises, the others of its request are read."""
+
+    class Fickle(os.PathLike[str]):
+        asked = 0
+
+        def __fspath__(self) -> str:
+            self.asked += 1
+            if self.asked > 2:
+                raise LookupError("the share is gone")
+            return str(files[0])
+
+    files = [file_of(tmp_path / f"{n}.jpg", 1000) for n in range(3)]
+    async with faulty_server(behave_well) as server:
+        async with OCRSession("t", base_url=server.url) as session:
+            outcomes = await session.read_all([files[1], Fickle(), files[2]])
+    assert [outcome.ok for outcome in outcomes] == [True, False, True]
+    assert isinstance(error_of(outcomes[1]), ImageError)
+    assert "the share is gone" in str(error_of(outcomes[1]))
+    assert {outcome.attempts for outcome in outcomes if outcome.ok} == {1}
+
+
+@pytest.mark.anyio
+async def test_a_disk_that_hangs_holds_up_no_answer(tmp_path: Path) -> None:
+    """While all threads that read files hang, what needs no file is read, and the session ends."""
+    mended = threading.Event()
+
+    class Hung(os.PathLike[str]):
+        def __fspath__(self) -> str:
+            mended.wait()
+            return str(tmp_path / "none.jpg")
+
+    async def say_much(connection: Connection) -> None:
+        rows = json.loads(await connection.read_request())["records"]
+        rows = [{"_id": row["_id"], "_ocr": {"full_text": "x" * 600_000}} for row in rows]
+        await connection.answer(json.dumps({"records": rows, "status": {"code": 200}}).encode())
+
+    try:
+        async with faulty_server(say_much) as server:
+            async with OCRSession("t", base_url=server.url, max_concurrency=9) as session:
+                for _ in range(THREADS):
+                    with anyio.move_on_after(0.05):
+                        await session.read(Hung())
+                with anyio.fail_after(5):
+                    record = await session.read("https://images.example/1.jpg")
+    finally:
+        mended.set()
+    assert len(record.text) == 600_000
 
 
 @pytest.mark.anyio

@@ -12,7 +12,7 @@ from attrs import define, evolve, field, frozen
 from ximilar_ocr_async.asynchronous import REQUESTS, decode_submitted
 from ximilar_ocr_async.errors import ImageError, OCRError, UploadCut
 from ximilar_ocr_async.failures import doubt, name_plan
-from ximilar_ocr_async.images import Image, Stamp, examine
+from ximilar_ocr_async.images import Image, Stamp, examine, unreadable
 from ximilar_ocr_async.limits import MAX_RECORDS
 from ximilar_ocr_async.models import Record
 from ximilar_ocr_async.retry import Verdict, is_overload, judge
@@ -100,7 +100,8 @@ class Exchange:
     # [bytes] of images, as base64, that one request may hold; a larger image goes alone.
     max_bytes: int
     per_record_lang: bool = False
-    _decoding: anyio.Lock = field(init=False, factory=anyio.Lock)
+    # Not that of the files: what was paid is not to wait for a disk that hangs.
+    _decoding: anyio.CapacityLimiter = field(init=False, factory=lambda: anyio.CapacityLimiter(1))
     _cuts: int = field(init=False, default=0)
     _threads: anyio.CapacityLimiter = field(
         init=False, factory=lambda: anyio.CapacityLimiter(THREADS)
@@ -200,15 +201,15 @@ class Exchange:
     async def _decode(self, decode: Callable[[], Decoded], size: int) -> Decoded:
         if size < SMALL_ANSWER:
             return decode()
-        # Shielded, for it was paid. One at a time, each in a turn of the loop of its own: many
-        # answers that come at once would hold up the loop, and the requests that follow them.
+        # Shielded, for it was paid. One at a time, each in a turn of the loop of its own or in a
+        # thread: many that come at once would hold up the loop, and the requests after them.
         decoded: Decoded = []
         with anyio.CancelScope(shield=True):
             if size < LARGE_ANSWER:
                 async with self._decoding:
                     decoded = decode()
             else:
-                decoded = await anyio.to_thread.run_sync(decode, limiter=self._threads)
+                decoded = await anyio.to_thread.run_sync(decode, limiter=self._decoding)
         return decoded
 
     def _learn(self, error: OCRError, size: int) -> None:
@@ -243,7 +244,7 @@ def _encode_one(outgoing: Outgoing, lang: str | None) -> tuple[Part, ...] | Imag
     except ImageError as error:
         return error.with_traceback(None)
     except Exception as error:  # noqa: BLE001 - a path or a mapping of the caller's own class
-        return ImageError(f"a {type(image.source).__name__} cannot be read: {error!r}")
+        return unreadable(image, error)
 
 
 def _look_at(outgoing: Outgoing) -> Picture:

@@ -119,8 +119,11 @@ class Connection:
     @property
     def is_dead(self) -> bool:
         """Whether it was closed from the other side, or something came that nobody asked for."""
+        socket = self._stream.extra(SocketAttribute.raw_socket)
+        if socket.fileno() < 0:
+            return True  # it broke, and the event loop closed it
         with _Selector() as selector:
-            selector.register(self._stream.extra(SocketAttribute.raw_socket), selectors.EVENT_READ)
+            selector.register(socket, selectors.EVENT_READ)
             return bool(selector.select(0))
 
     async def close(self) -> None:

@@ -176,6 +176,11 @@ def read_pieces(image: Image, stamp: Stamp, most: int) -> Iterator[bytes | memor
             yield piece
 
 
+def unreadable(image: Image, error: Exception) -> ImageError:
+    """Return our error for whatever a source of the caller's own class raised."""
+    return ImageError(f"a {type(image.source).__name__} cannot be read: {error!r}")
+
+
 def _look_at(path: "os.PathLike[str]") -> tuple[Stamp, bytes]:
     with _told_of(path):
         # Asked first because opening a pipe would wait for its writer.

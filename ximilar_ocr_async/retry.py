@@ -186,7 +186,7 @@ class RetryPolicy:
         lost = verdict is Verdict.RESEND_MAYBE_BILLED and maybe_billed <= self.resend_maybe_billed
         if attempts >= self.attempts or not (lost or verdict is Verdict.RESEND):
             return None
-        # Not before something fails: it takes 15 ms, and in many programs nothing does.
+        # Not before something fails: in many programs nothing does.
         from tenacity import (  # noqa: PLC0415
             AsyncRetrying,
             RetryCallState,

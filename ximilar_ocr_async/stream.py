@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing, suppress
 from inspect import isasyncgen
+from time import perf_counter
 from types import TracebackType
 from typing import Generic, Self, TypeAlias
 
@@ -29,6 +30,9 @@ from ximilar_ocr_async.submission import Submission
 
 AnyImage: TypeAlias = Image | Source
 Images: TypeAlias = Iterable[AnyImage] | AsyncIterable[AnyImage]
+
+TURN = 0.001
+"""[s] of work in a source after which other tasks get their turn."""
 
 LEAVE = 5.0
 """[s] that a source gets to clean up when its stream is left early."""
@@ -288,8 +292,11 @@ async def _each(images: Images) -> AsyncGenerator[AnyImage]:
                 with anyio.move_on_after(LEAVE, shield=True), suppress(RuntimeError):
                     await iterator.aclose()
     else:
+        turn = perf_counter() + TURN
         for number, image in enumerate(images, 1):
             yield image
-            if number % MAX_RECORDS == 0:
-                # Other tasks get their turn however long a source that is always ready may be.
+            # Other tasks get their turn however long a source that is always ready may be; but not
+            # at each image, or there would be no more images than turns of a busy loop.
+            if number % MAX_RECORDS == 0 or perf_counter() > turn:
                 await anyio.lowlevel.checkpoint()
+                turn = perf_counter() + TURN

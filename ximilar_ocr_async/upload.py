@@ -10,7 +10,7 @@ from typing import TypeAlias
 from attrs import define, field, frozen
 
 from ximilar_ocr_async.errors import ImageError
-from ximilar_ocr_async.images import Image, Stamp, read_pieces
+from ximilar_ocr_async.images import Image, Stamp, read_pieces, unreadable
 
 try:
     from pybase64 import b64encode
@@ -88,6 +88,8 @@ class Upload:
                 continue
             try:
                 yield from part
-            except ImageError:
+            except Exception as error:
                 self.faulty = part.id
-                raise
+                if isinstance(error, ImageError):
+                    raise
+                raise unreadable(part.image, error) from None
