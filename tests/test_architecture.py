@@ -163,6 +163,15 @@ def test_a_session_loads_nothing_but_what_it_needs() -> None:
     assert f"{NAME}.connections" in loaded
 
 
+def test_the_package_alone_loads_no_session() -> None:
+    """What a program catches and hands over is there without what makes requests."""
+    loaded = loaded_by(f"import sys, {NAME}; print(*sys.modules, file=sys.stderr)")
+    late = {"session", "running", "jobs", "webhooks", "account", "connections", "converter"}
+    assert not {f"{NAME}.{module}" for module in late} & loaded
+    assert not {"httpx", "h11", "cattrs", "tenacity"} & loaded
+    assert f"{NAME}.errors" in loaded
+
+
 def test_help_loads_no_session() -> None:
     """The command line says what it can do without loading what does it."""
     loaded = loaded_by(
@@ -179,6 +188,14 @@ def test_what_is_loaded_late_is_there_all_the_same() -> None:
     assert ximilar_ocr_async.OCRSession is ximilar_ocr_async.__getattr__("OCRSession")
     with pytest.raises(AttributeError, match="has no attribute 'OCRSesion'"):
         ximilar_ocr_async.__getattr__("OCRSesion")
+
+
+@pytest.mark.parametrize("name", ximilar_ocr_async.__all__)
+def test_every_public_name_can_be_imported(name: str) -> None:
+    """`from ximilar_ocr_async import` gives each name the same object as its attribute is."""
+    found: dict[str, object] = {}
+    exec(f"from {NAME} import {name}", found)  # noqa: S102 - the statement itself is tested
+    assert found[name] is getattr(ximilar_ocr_async, name)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("test_*.py")), ids=lambda p: p.name)

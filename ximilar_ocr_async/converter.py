@@ -138,12 +138,12 @@ converter.register_structure_hook(float, _structure_finite)
 converter.register_structure_hook(str | None, _structure_str)
 converter.register_structure_hook(datetime, _structure_time)
 converter.register_unstructure_hook(datetime, datetime.isoformat)
-for _class in (Text, OCR, GPT, Status, Record):
-    converter.register_structure_hook(_class, _structure_hook(_class))
-
+# Each after those that it is made of, because a hook is compiled with theirs in it.
+converter.register_structure_hook(Text, _structure_hook(Text))
 _texts_hook = converter.get_structure_hook(tuple[Text, ...])
 converter.register_structure_hook_func(lambda kind: kind == tuple[Text, ...], _structure_texts)
-converter.register_structure_hook(OCR, _structure_hook(OCR))
+for _class in (Status, OCR, GPT):
+    converter.register_structure_hook(_class, _structure_hook(_class))
 structure_record = _structure_hook(Record)
 converter.register_structure_hook(Record, structure_record)
 

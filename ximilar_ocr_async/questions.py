@@ -29,7 +29,7 @@ def _check_prompt(_: object, __: object, value: str | None) -> None:
         check_prompt(value)
 
 
-@frozen
+@frozen(eq=False)
 class Reading:
     """Asks for the record as it is, with the answer to a *prompt* in it if there is one."""
 

@@ -45,7 +45,7 @@ CLOSING = 5.0
 """[s] that connections get to close."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Running:
     """The parts of a session, put together."""
 

@@ -7,7 +7,6 @@ classes of its own; so nothing here asks for the class of what a client hands ou
 import ipaddress
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 
@@ -87,6 +86,8 @@ class Transport:
         max_response_bytes: int,
         client: Client | None = None,
     ) -> None:
+        from importlib.metadata import version  # noqa: PLC0415 - takes 5 ms: once a session is made
+
         self._base_url = base_url.rstrip("/")
         self._token = token
         self._connections = connections
