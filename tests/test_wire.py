@@ -1,11 +1,8 @@
 """Images go out as the service's JSON, and whatever comes back becomes one result per image."""
 
 import base64
-import gc
 import json
 import logging
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -726,6 +723,14 @@ def test_a_text_that_makes_no_sense_is_an_error_with_its_address(change: dict[st
     assert ".texts[1]" in str(error)
 
 
+def test_a_number_that_no_float_can_hold_is_an_error_with_its_address() -> None:
+    """Infinity is no place in an image."""
+    body = json.dumps({"records": [{"_id": "a", "_ocr": {"texts": [USUAL]}}]})
+    [error] = decode(200, body.replace("0.5", "1e400").encode(), ["a"])
+    assert isinstance(error, ReplyError)
+    assert ".texts[0].prob" in str(error)
+
+
 def test_no_digit_of_a_models_answer_is_lost() -> None:
     """Whole numbers of any length are whole numbers."""
     answer = {"account": 10**30}
@@ -747,24 +752,83 @@ def test_no_digit_of_the_callers_own_keys_is_lost(number: int) -> None:
         assert type(record.extra["more"]) is int
 
 
-def test_replies_are_decoded_without_the_extra_too() -> None:
-    """The standard library takes the place of the faster one."""
-    code = (
-        "import sys; sys.modules['orjson'] = None;"
-        "from ximilar_ocr_async.wire import decode;"
-        """print(decode(200, b'{"records": [{"_ocr": {"full_text": "tea"}}]}', ["a"])[0].text)"""
+# ---- the fast path and the long way
+
+ODD = st.sampled_from(
+    [None, True, 1, -0.0, 1e400, 10**30, 2.0, "", "x", "\ud800", [], {}, {"a": 1}, [1, 2], [[1.5]]]
+)
+
+
+def or_odd(usual: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Draw what is usual, or rarely something else."""
+    return st.integers(0, 40).flatmap(lambda number: ODD if number == 17 else usual)
+
+
+def objects(**cells: Any) -> st.SearchStrategy[dict[str, Any]]:
+    """Draw objects with these keys, of which some may be missing, odd, or more."""
+    whole = st.fixed_dictionaries({key: or_odd(cell) for key, cell in cells.items()})
+    rest = st.fixed_dictionaries({}, optional={key: or_odd(cell) for key, cell in cells.items()})
+    more = st.builds(lambda first, key, value: {**first, key: value}, rest, KEYS, ODD)
+    return st.integers(0, 20).flatmap(lambda number: {7: rest, 13: more}.get(number, whole))
+
+
+POINT = or_odd(st.tuples(or_odd(NUMBERS), or_odd(NUMBERS)).map(list))
+ROWS_OF_TEXT = objects(
+    text=st.text(),
+    polygon=st.lists(POINT, min_size=4, max_size=4),
+    prob=NUMBERS,
+)
+VERDICT = objects(code=st.just(200), text=st.text(), request_id=st.text())
+
+
+def row(record_id: str) -> st.SearchStrategy[Any]:
+    """Draw what comes back of the record with this id, or mostly this."""
+    read = objects(
+        texts=st.lists(or_odd(ROWS_OF_TEXT), max_size=3),
+        full_text=st.text(),
+        lang=WORDS,
+        lang_name=WORDS,
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "tea\n"
+    return objects(
+        _id=st.just(record_id), _ocr=read, _status=VERDICT, _url=WORDS, _width=SIZES, _height=SIZES
+    )
 
 
-@pytest.mark.parametrize("is_enabled", [True, False])
-def test_decoding_leaves_the_garbage_collector_as_it_was(is_enabled: bool) -> None:
-    """It is off while a reply is taken apart, and after that what the program had made it."""
-    try:
-        if not is_enabled:
-            gc.disable()
-        assert decode(200, b'{"records": [{}]}', ["a"])
-        assert gc.isenabled() == is_enabled
-    finally:
-        gc.enable()
+ANSWER = objects(
+    records=(st.tuples(row("a")) | st.tuples(row("a"), row("b"))).map(list),
+    status=VERDICT,
+)
+
+
+def the_long_way(document: Any) -> Any:
+    """Return *document* with something unusual in each record that leaves no trace."""
+    rows = document.get("records")
+    if not isinstance(rows, list):
+        return document
+    return document | {
+        "records": [{**row, "_base64": "x"} if isinstance(row, dict) else row for row in rows]
+    }
+
+
+@given(ANSWER, st.sampled_from([200, 500]))
+def test_the_fast_path_of_answers_leads_where_the_long_way_does(answer: Any, http: int) -> None:
+    """Whatever an answer is like, nobody can tell by its records how it was decoded."""
+    rows = answer.get("records")
+    ids = ["a", "b"][: len(rows) if isinstance(rows, list) else 1]
+    fast, slow = (
+        repr(decode(http, json.dumps(document).encode(), ids))
+        for document in (answer, the_long_way(answer))
+    )
+    assert fast == slow
+
+
+@given(objects(texts=st.lists(or_odd(ROWS_OF_TEXT), max_size=3), full_text=st.text(), lang=WORDS))
+def test_the_fast_path_of_texts_leads_where_the_long_way_does(ocr: Any) -> None:
+    """Whatever texts are like, an unknown key beside them changes only how they are decoded."""
+    fast, slow = (
+        decode(200, json.dumps({"records": [{"_id": "a", "_ocr": read}]}).encode(), ["a"])[0]
+        for read in (ocr, {**ocr, "new": 0})
+    )
+    if isinstance(slow, Record) and isinstance(fast, Record):
+        assert slow.ocr.extra.pop("new") == 0
+    assert repr(fast) == repr(slow)

@@ -6,15 +6,14 @@ null means absent.
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from itertools import chain
 from math import isfinite
-from operator import itemgetter
 from typing import Any
 
 from attrs import evolve, fields
 from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
+from ximilar_ocr_async.fastpath import structure_usual_ocr
 from ximilar_ocr_async.models import GPT, OCR, Account, JobInfo, Record, Status, Text
 
 _NAMES: Mapping[type, Mapping[str, str]] = {
@@ -92,44 +91,9 @@ def _structure_time(value: Any, _: Any) -> datetime | None:
         return None  # one odd row must not hide a list
 
 
-def _structure_texts(value: Any, _: Any) -> tuple[Text, ...]:
-    try:
-        return tuple(_plain_texts(value))
-    except (KeyError, OverflowError, TypeError, ValueError):
-        # Something is unusual: the long way keeps it, or says where it stands.
-        return tuple(_texts_hook(value, tuple[Text, ...]))
-
-
-_CELLS = itemgetter("text", "polygon", "prob")
-
-
-def _plain_texts(rows: list[Any]) -> list[Text]:
-    """Make texts as they usually are: with four corners each, and no unknown keys.
-
-    There are a hundred in an image, so this is where decoding spends its time. They are looked at
-    by columns, so that the loops are those of the interpreter.
-
-    Raises:
-        KeyError, OverflowError, TypeError, ValueError: They are unusual.
-    """
-    if not rows:
-        return []
-    words, polygons, probs = zip(*map(_CELLS, rows), strict=True)
-    corners = list(chain.from_iterable(polygons))
-    numbers = list(chain.from_iterable(corners))
-    kinds = set(map(type, numbers))
-    is_plain = (
-        (set(map(len, rows)), set(map(len, polygons)), set(map(len, corners))) == ({3}, {4}, {2})
-        and (set(map(type, words)), set(map(type, probs))) == ({str}, {float})
-        and kinds <= {float, int}
-        and isfinite(sum(numbers) + sum(probs))
-    )
-    if not is_plain:
-        raise TypeError
-    each = map(float, numbers) if int in kinds else iter(numbers)
-    points = zip(each, each, strict=True)
-    quadrilaterals = zip(points, points, points, points, strict=True)
-    return list(map(Text, words, quadrilaterals, probs))
+def _structure_ocr(value: Any, cls: Any) -> OCR:
+    # Something in it is unusual: the long way keeps it, or says where it stands.
+    return structure_usual_ocr(value) or _ocr_hook(value, cls)
 
 
 converter.register_structure_hook(str, _structure_str)
@@ -139,11 +103,10 @@ converter.register_structure_hook(str | None, _structure_str)
 converter.register_structure_hook(datetime, _structure_time)
 converter.register_unstructure_hook(datetime, datetime.isoformat)
 # Each after those that it is made of, because a hook is compiled with theirs in it.
-converter.register_structure_hook(Text, _structure_hook(Text))
-_texts_hook = converter.get_structure_hook(tuple[Text, ...])
-converter.register_structure_hook_func(lambda kind: kind == tuple[Text, ...], _structure_texts)
-for _class in (Status, OCR, GPT):
+for _class in (Text, Status, GPT):
     converter.register_structure_hook(_class, _structure_hook(_class))
+_ocr_hook = _structure_hook(OCR)
+converter.register_structure_hook(OCR, _structure_ocr)
 structure_record = _structure_hook(Record)
 converter.register_structure_hook(Record, structure_record)
 

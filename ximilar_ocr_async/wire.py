@@ -4,12 +4,9 @@ Decoding is tolerant: only what cannot be understood at all becomes an error, fo
 Source: https://docs.ximilar.com/text/ocr and the vendor's clients, read in 2026-08.
 """
 
-import gc
 import json
 import logging
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from attrs import evolve
@@ -18,16 +15,12 @@ from cattrs import transform_error
 from ximilar_ocr_async.converter import converter, structure_record
 from ximilar_ocr_async.errors import ImageError, OCRError, ReplyError
 from ximilar_ocr_async.failures import SNIPPET, record_error, whole_failure
+from ximilar_ocr_async.fastpath import decode_usual, loads
 from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.models import Account, JobInfo, Record, Status
 from ximilar_ocr_async.upload import Part, Picture
 
 M = TypeVar("M", Account, JobInfo)
-
-try:
-    import orjson
-except ModuleNotFoundError:  # an extra, which may not be installed
-    orjson = None  # type: ignore[assignment]
 
 _log = logging.getLogger(__name__)
 
@@ -104,22 +97,6 @@ def _status(value: Any, default: Status) -> Status:
             return default
 
 
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Keep the garbage collector from looking at what is being made.
-
-    None of it is a cycle and all of it is new, so it would find nothing, in half of the time.
-    """
-    is_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if is_enabled:
-            gc.enable()
-
-
-@_without_collector()
 def decode(
     http_status: int, body: bytes, ids: Sequence[str], *, retry_after: float | None = None
 ) -> list[Record | OCRError]:
@@ -137,6 +114,9 @@ def decode(
     Raises:
         OCRError: The request failed as a whole.
     """
+    usual = decode_usual(http_status, body, ids)
+    if usual is not None:
+        return list(usual)
     document, status = _parse(http_status, body)
     rows = document.get("records") if isinstance(document, Mapping) else None
     is_read = Status(code=http_status).ok and isinstance(rows, list)
@@ -174,26 +154,13 @@ def _snippet(body: bytes) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split()) or "nothing"
 
 
-_AS_ZEROS = bytes(ord("0") if chr(i) in "123456789" else i for i in range(256))
-_LONG = b"0" * 19
-"""The shortest integer that 64 bits may not hold, once each digit is made a 0."""
-_LONG_INTEGER = re.compile(rb"[\s:,\[-][1-9][0-9]{18}")
-
-
-def _has_long_integer(body: bytes) -> bool:
-    # The first look costs a tenth of the second, and rarely finds anything.
-    return _LONG in body.translate(_AS_ZEROS) and bool(_LONG_INTEGER.search(body))
-
-
 def _load(body: bytes) -> Any:
     """Parse JSON; raise `ValueError` or `RecursionError` if it is none."""
-    # orjson makes integers of more than 64 bits floats, and no digit is to be lost.
-    if orjson and not _has_long_integer(body):
-        try:
-            return orjson.loads(body)
-        except ValueError:
-            pass  # what is not quite JSON, such as NaN, the other takes
-    return json.loads(body, parse_constant=lambda _: None)
+    try:
+        return loads(body)
+    except ValueError:
+        # What is not quite JSON, such as NaN.
+        return json.loads(body, parse_constant=lambda _: None)
 
 
 def _document_status(document: Any, http: Status) -> Status:
