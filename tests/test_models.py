@@ -1,5 +1,10 @@
 """The models are values: they compare by what they say, and can stand in sets."""
 
+import copy
+import json
+import pickle
+from typing import Any
+
 import pytest
 
 from ximilar_ocr_async.models import GPT, OCR, Record, Status, Text
@@ -28,7 +33,24 @@ def test_records_with_unhashable_extras_stand_in_sets() -> None:
     assert hash(one) == hash(two)
 
 
-def test_no_two_values_share_their_extras() -> None:
-    """Each value has an extra of its own, so that one cannot write into another's."""
-    assert Record().extra is not Record().extra
-    assert Status().extra is not Status().extra
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda extra: extra.__setitem__("a", 1),
+        lambda extra: extra.update(a=1),
+        lambda extra: extra.setdefault("a", 1),
+        lambda extra: extra.__ior__({"a": 1}),
+    ],
+)
+def test_what_has_no_other_keys_cannot_write_into_the_extra_of_another(write: Any) -> None:
+    """They share one extra, which is empty for good."""
+    with pytest.raises(TypeError, match="not to be written to"):
+        write(Record().extra)
+    assert Text().extra == {}
+    assert json.dumps(Text().extra) == "{}"
+
+
+def test_copies_share_the_extra_that_is_empty() -> None:
+    """It is the same one in a record that was copied, or came out of a pickle."""
+    for copied in (pickle.loads(pickle.dumps(Record())), copy.deepcopy(Record())):  # noqa: S301
+        assert copied.extra is Record().extra is Text().extra

@@ -59,7 +59,7 @@ class Connections:
         except BaseException:
             await connection.close()
             raise
-        answer = _Answer(self, connection, timeouts["read"])
+        answer = _Answer(self, connection, trace, timeouts["read"])
         return httpx.Response(head.status_code, headers=head.headers.raw_items(), stream=answer)
 
     async def _connect(self, url: httpx.URL, trace: Trace, seconds: float) -> Connection:
@@ -115,13 +115,14 @@ class _Answer(httpx.AsyncByteStream):
 
     _connections: Connections
     _connection: Connection
+    _trace: Trace
     _timeout: float
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
-        if piece := await self._connection.receive(self._timeout):
+        if piece := await self._connection.receive(self._trace, self._timeout):
             return piece
         raise StopAsyncIteration
 

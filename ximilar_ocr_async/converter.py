@@ -69,7 +69,7 @@ def _unstructure_hook(cls: type[Any]) -> Callable[[Any], dict[str, Any]]:
     unstructure: Callable[[Any], dict[str, Any]] = make_dict_unstructure_fn(
         cls, converter, **_overrides(cls)
     )
-    return lambda value: unstructure(value) | value.extra
+    return lambda value: {**unstructure(value), **value.extra}
 
 
 def _structure_str(value: Any, _: Any) -> str:

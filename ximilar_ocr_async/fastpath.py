@@ -36,7 +36,7 @@ class _OCR(msgspec.Struct, forbid_unknown_fields=True):
         return OCR(texts, self.full_text, self.lang, self.lang_name)
 
 
-class _Status(msgspec.Struct, forbid_unknown_fields=True):
+class _Status(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     code: int | None = None
     text: str = ""
     request_id: str | None = None
@@ -80,11 +80,13 @@ def decode_usual(http_status: int, body: bytes, ids: Sequence[str]) -> list[Reco
         return None
     http = Status(http_status)
     default = answer.status.make(http) if answer.status else http
-    statuses = [row.status.make(default) if row.status else default for row in answer.records]
-    is_read = all(status.ok for status in (http, default, *statuses))
+    # Made once, for nearly always they are all alike.
+    statuses = {row.status for row in answer.records}
+    made = {status: status.make(default) if status else default for status in statuses}
+    is_read = all(status.ok for status in (http, default, *made.values()))
     if not is_read or [row.id for row in answer.records] != list(ids):
         return None
-    return list(map(_Record.make, answer.records, statuses))
+    return [row.make(made[row.status]) for row in answer.records]
 
 
 def structure_usual_ocr(value: Any) -> OCR | None:

@@ -7,6 +7,7 @@ far the request came, and says what that means.
 import selectors
 import ssl
 from collections.abc import AsyncIterable
+from math import inf
 from typing import Any, Self
 
 import anyio
@@ -46,6 +47,12 @@ class Connection:
     _h11: h11.Connection = field(
         init=False, factory=lambda: h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
     )
+    _socket: Any = field(init=False)
+    _readable: selectors.BaseSelector = field(init=False, factory=_Selector)
+
+    def __attrs_post_init__(self) -> None:
+        self._socket = self._stream.extra(SocketAttribute.raw_socket)
+        self._readable.register(self._socket, selectors.EVENT_READ)
 
     @classmethod
     async def open(
@@ -53,13 +60,15 @@ class Connection:
     ) -> Self:
         """Connect within *seconds* for each, TCP and TLS."""
         trace.begin_connecting()
-        with anyio.fail_after(seconds):
-            stream: ByteStream = await anyio.connect_tcp(host, port)
+        trace.allow(seconds)
+        stream: ByteStream = await anyio.connect_tcp(host, port)
         trace.end_connecting()
         if tls is not None:
             trace.begin_connecting()
-            stream = await _secure(stream, host, tls, seconds)
+            trace.allow(seconds)
+            stream = await _secure(stream, host, tls)
             trace.end_connecting()
+        trace.allow(inf)
         return cls(stream)
 
     async def send(
@@ -72,8 +81,10 @@ class Connection:
             async for piece in body:
                 # The head leaves with the first piece.
                 out += self._h11.send(h11.Data(data=piece)) or b""
-                with anyio.fail_after(seconds):
-                    await self._stream.send(out)
+                trace.allow(seconds)
+                await self._stream.send(out)
+                # Files may be read for the next.
+                trace.allow(inf)
                 out = b""
         except GONE:
             return  # the service may have said why before it hung up
@@ -83,24 +94,24 @@ class Connection:
     async def receive_head(self, trace: Trace, seconds: float) -> h11.Response:
         """Return the head of the answer, within *seconds* without a byte."""
         while True:
-            event = await self._receive(seconds)
+            event = await self._receive(trace, seconds)
             # Others before it say that there is more to come [RFC 9110, 15.2].
             if isinstance(event, h11.Response):
                 trace.answer(event.status_code)
                 return event
 
-    async def receive(self, seconds: float) -> bytes:
+    async def receive(self, trace: Trace, seconds: float) -> bytes:
         """Return the next piece of the answer's body; nothing at its end."""
-        event = await self._receive(seconds)
+        event = await self._receive(trace, seconds)
         return bytes(event.data) if isinstance(event, h11.Data) else b""
 
-    async def _receive(self, seconds: float) -> Any:
+    async def _receive(self, trace: Trace, seconds: float) -> Any:
         while (event := self._h11.next_event()) is h11.NEED_DATA:
-            with anyio.fail_after(seconds):
-                try:
-                    data = await self._stream.receive(PIECE)
-                except anyio.EndOfStream:
-                    data = b""
+            trace.allow(seconds)
+            try:
+                data = await self._stream.receive(PIECE)
+            except anyio.EndOfStream:
+                data = b""
             if not data and self._h11.their_state is h11.SEND_RESPONSE:
                 raise h11.RemoteProtocolError("it hung up without an answer")
             self._h11.receive_data(data)
@@ -119,24 +130,19 @@ class Connection:
     @property
     def is_dead(self) -> bool:
         """Whether it was closed from the other side, or something came that nobody asked for."""
-        socket = self._stream.extra(SocketAttribute.raw_socket)
-        if socket.fileno() < 0:
-            return True  # it broke, and the event loop closed it
-        with _Selector() as selector:
-            selector.register(socket, selectors.EVENT_READ)
-            return bool(selector.select(0))
+        # One that broke was closed by the event loop.
+        return self._socket.fileno() < 0 or bool(self._readable.select(0))
 
     async def close(self) -> None:
         """Close the line at once, cancelled or not."""
         await _close(self._stream)
 
 
-async def _secure(stream: ByteStream, host: str, tls: ssl.SSLContext, seconds: float) -> ByteStream:
+async def _secure(stream: ByteStream, host: str, tls: ssl.SSLContext) -> ByteStream:
     try:
-        with anyio.fail_after(seconds):
-            return await TLSStream.wrap(
-                stream, hostname=host, ssl_context=tls, standard_compatible=False
-            )
+        return await TLSStream.wrap(
+            stream, hostname=host, ssl_context=tls, standard_compatible=False
+        )
     except BaseException:
         # A handshake that was cut off leaves it open.
         await _close(stream)

@@ -4,6 +4,7 @@ Both ends are bounded by one count: images pulled whose outcomes were not yet ha
 """
 
 import os
+import random
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing, suppress
@@ -36,6 +37,9 @@ TURN = 0.001
 
 LEAVE = 5.0
 """[s] that a source gets to clean up when its stream is left early."""
+
+# Ids of records are no secrets; a generator of their own cannot be made to repeat itself.
+_names = random.Random()  # noqa: S311
 
 
 def check_images(images: object) -> None:
@@ -91,8 +95,11 @@ class Stream(Generic[T]):
     _call: Call = field(init=False)
     _clock: anyio.CancelScope = field(init=False, factory=anyio.CancelScope)
     _scope: anyio.CancelScope = field(init=False, factory=anyio.CancelScope)
-    # Pulled and not yet submitted.
+    _lingering: anyio.CancelScope = field(init=False, factory=anyio.CancelScope)
+    # Pulled and not yet submitted, and until when [s] they wait for company.
     _block: list[Item] = field(init=False, factory=list)
+    _due: float = field(init=False, default=0.0)
+    _lanes: dict[tuple[str, str], Lane] = field(init=False, factory=dict)
     # Pulled and not yet handed out: never more than the window.
     _held: int = field(init=False, default=0)
     _pulled: int = field(init=False, default=0)
@@ -105,6 +112,7 @@ class Stream(Generic[T]):
         init=False, factory=lambda: SessionClosed("the session closed before its images ended")
     )
     _started: bool = field(init=False, default=False)
+    _begun: anyio.Event = field(init=False, factory=anyio.Event)
     _fed: anyio.Event = field(init=False, factory=anyio.Event)
     _changed: anyio.Event = field(init=False, factory=anyio.Event)
     _room: anyio.Event = field(init=False, factory=anyio.Event)
@@ -126,6 +134,7 @@ class Stream(Generic[T]):
             self._call.deadline = self._call.opened + self._options.deadline
             self._group.start_soon(self._expire)
         self._group.start_soon(self._feed)
+        self._group.start_soon(self._linger)
         return self
 
     async def __aexit__(
@@ -136,6 +145,7 @@ class Stream(Generic[T]):
     ) -> None:
         self._clock.cancel()
         self._scope.cancel()
+        self._lingering.cancel()
         self._scheduler.withdraw(self._call)
         with anyio.move_on_after(LEAVE, shield=True):
             await self._fed.wait()
@@ -255,24 +265,37 @@ class Stream(Generic[T]):
             self._receive(Failure(index=index, image=image, error=error.with_traceback(None)))
             return
         if not self._block:
-            self._block = []
-            self._group.start_soon(self._flush_later, self._block)
+            self._due = anyio.current_time() + self._options.linger
+            self._begun.set()
         self._block.append(self._make_item(index, image, prompt))
 
     def _make_item(self, index: int, image: Image, prompt: str | None) -> Item:
         submission = self._options.submission
         endpoint = "read" if prompt is None else "read_gpt"
-        name = os.urandom(16).hex()
+        name = _names.randbytes(16).hex()
         if submission:
             endpoint = submission.endpoint or endpoint
             name = make_id(index, image.id)
-        lane = Lane(endpoint, image.lang or self._options.lang, submission=submission)
+        lane = self._lane(endpoint, image.lang or self._options.lang)
         return Item(name, index, image, prompt, lane, self._call)
 
-    async def _flush_later(self, block: list[Item]) -> None:
-        await anyio.sleep(self._options.linger)
-        if self._block is block:
-            self._flush()
+    def _lane(self, endpoint: str, lang: str) -> Lane:
+        # One for all images, of which there may be many.
+        key = endpoint, lang
+        if key not in self._lanes:
+            self._lanes[key] = Lane(endpoint, lang, submission=self._options.submission)
+        return self._lanes[key]
+
+    async def _linger(self) -> None:
+        """Submit what waited for company long enough: in one task, for most blocks fill before."""
+        with self._lingering:
+            while True:
+                await self._begun.wait()
+                await anyio.sleep_until(self._due)
+                # Else that block was filled, and another began.
+                if self._due <= anyio.current_time():
+                    self._begun = anyio.Event()
+                    self._flush()
 
     def _flush(self) -> None:
         block, self._block = self._block, []

@@ -50,7 +50,18 @@ _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PR
 
 @define
 class Trace:
-    """Follows one request on its way."""
+    """Follows one request on its way, and cuts it off when it takes too long.
+
+    Attributes:
+        timeout: [s] that it may take in all, from when this is made.
+        scope: What it is sent in.
+    """
+
+    timeout: float = inf
+    scope: anyio.CancelScope = field(init=False)
+    # When [s] it is to end, and [s] that its present step may take.
+    _ends: float = field(init=False)
+    _step: float = field(init=False, default=inf)
 
     seen: bool = False
     connected: bool = False
@@ -68,6 +79,16 @@ class Trace:
     _in_handshake: bool = field(init=False, default=False)
     # Whether what is told of is not the request but the way to it: a proxy's tunnel.
     _is_tunnel: bool = field(init=False, default=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._ends = anyio.current_time() + self.timeout
+        self.scope = anyio.CancelScope(deadline=self._ends)
+
+    def allow(self, seconds: float) -> None:
+        """Cut the request off if its next step takes over *seconds* [s]."""
+        # One scope for all: making one for each step would take as long as to send it.
+        self._step = seconds
+        self.scope.deadline = min(self._ends, anyio.current_time() + seconds)
 
     # ---- what happens to the request
 
@@ -139,9 +160,12 @@ class Trace:
             return ConnectionFailed(reason) if self.began is None else UploadCut(reason)
         return RequestTimeout(reason) if kind in _SILENT else ReplyLost(reason)
 
-    def timeout(self, seconds: float) -> OCRError:
-        """Return the error for a request that was cut off after *seconds* [s]."""
-        reason = f"no whole answer within {seconds:g} s"
+    def cut_off(self) -> OCRError:
+        """Return our error for a request that took too long."""
+        is_late = anyio.current_time() >= self._ends
+        reason = f"nothing happened for {self._step:g} s"
+        if is_late:
+            reason = f"no whole answer within {self.timeout:g} s"
         if self.seen and self.sent is None:
             return ConnectionFailed(reason) if self.began is None else UploadCut(reason)
         return RequestTimeout(reason)

@@ -141,11 +141,11 @@ class Transport:
     async def _attempt(
         self, method: str, path: str, body: Upload
     ) -> tuple[Trace, Answer | OCRError]:
-        trace = Trace()
+        trace = Trace(self._timeout)
         self.requests += 1
         self.bytes_sent += len(body)
         ended: Answer | OCRError | None = None
-        with anyio.move_on_after(self._timeout):
+        with trace.scope:
             try:
                 ended = await self._exchange(method, path, body, trace)
             except OCRError as error:
@@ -156,7 +156,7 @@ class Transport:
             finally:
                 await trace.hang_up()
         self._round_trip = trace.round_trip or self._round_trip
-        return trace, ended or trace.timeout(self._timeout)
+        return trace, ended or trace.cut_off()
 
     async def _exchange(self, method: str, path: str, body: Upload, trace: Trace) -> Answer:
         request = self._client.build_request(
@@ -192,6 +192,8 @@ class Transport:
 
 
 def _retry_after(headers: Any) -> float | None:
+    if "Retry-After" not in headers:
+        return None
     # A date is held against the service's own clock, which may differ from ours.
     now = parse_date(headers.get("Date")) or datetime.now(UTC)
     asked = [parse_retry_after(value, now=now) for value in headers.get_list("Retry-After")]

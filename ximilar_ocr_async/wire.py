@@ -24,6 +24,8 @@ M = TypeVar("M", Account, JobInfo)
 
 _log = logging.getLogger(__name__)
 
+_dumps = json.JSONEncoder(allow_nan=False).encode
+
 # ---------------------------------------------------------------------------------- out
 
 
@@ -50,7 +52,7 @@ def encode_record(
     if picture is None:
         fields_["_url"] = image.source
     try:
-        head = json.dumps(fields_, allow_nan=False).encode()
+        head = _dumps(fields_).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise ImageError(f"extra of {image.name} is not JSON: {error}") from None
     if picture is None:
@@ -61,12 +63,13 @@ def encode_record(
 
 def encode_batch(records: Sequence[Sequence[Part]], fields: Mapping[str, Any]) -> tuple[Part, ...]:
     """Join encoded records into a request body with these other *fields*, still in parts."""
-    parts: list[Part] = [json.dumps(fields).encode()[:-1] + b', "records": [']
+    parts: list[Part] = [_dumps(fields).encode()[:-1] + b', "records": [']
     for place, record in enumerate(records):
         if place:
             parts.append(b", ")
         parts.extend(record)
-    return (*parts, b"]}")
+    parts.append(b"]}")
+    return tuple(parts)
 
 
 # ---------------------------------------------------------------------------------- in
