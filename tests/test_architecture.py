@@ -159,9 +159,27 @@ def test_a_session_loads_nothing_but_what_it_needs() -> None:
         "import sys; from ximilar_ocr_async import OCRSession;print(*sys.modules, file=sys.stderr)"
     )
     rare = {"jobs", "polling", "webhooks", "extraction", "schema", "structuring", "export"}
-    assert not {f"{NAME}.{module}" for module in rare} & loaded
-    assert "tenacity" not in loaded
-    assert f"{NAME}.connections" in loaded
+    assert not {f"{NAME}.{module}" for module in rare | {"converter"}} & loaded
+    assert not {"cattrs", "tenacity"} & loaded
+
+
+@pytest.mark.parametrize("client, needs_it", [("", True), (", http_client=Client()", False)])
+def test_httpx_is_loaded_by_a_session_that_is_given_no_client(client: str, needs_it: bool) -> None:
+    """A program that sends with another library does not pay for it."""
+    loaded = loaded_by(
+        f"""
+import sys, anyio
+from ximilar_ocr_async import OCRSession
+assert "httpx" not in sys.modules
+class Client:
+    build_request = send = aclose = None
+async def main():
+    async with OCRSession("token"{client}):
+        print(*sys.modules, file=sys.stderr)
+anyio.run(main)
+"""
+    )
+    assert {"httpx", "h11"} & loaded == ({"httpx", "h11"} if needs_it else set())
 
 
 def test_the_package_alone_loads_no_session() -> None:

@@ -5,9 +5,9 @@ images, still knows what the results belong to.
 Source: https://docs.ximilar.com/async-api, read in 2026-08.
 """
 
+import os
 import re
 from collections.abc import Mapping, Sequence
-from secrets import token_hex
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -36,7 +36,7 @@ _ID = re.compile(r"(?P<index>[0-9]{1,9})\.[0-9a-f]{8}\.(?P<name>.*)", re.ASCII |
 
 def make_id(index: int, name: str | None) -> str:
     """Return what an image is called on the wire: by its place, and the caller's name for it."""
-    return f"{index}.{token_hex(4)}.{name or ''}"
+    return f"{index}.{os.urandom(4).hex()}.{name or ''}"
 
 
 def _read_id(text: Any) -> tuple[int, str | None] | None:

@@ -107,8 +107,7 @@ for _class in (Text, Status, GPT):
     converter.register_structure_hook(_class, _structure_hook(_class))
 _ocr_hook = _structure_hook(OCR)
 converter.register_structure_hook(OCR, _structure_ocr)
-structure_record = _structure_hook(Record)
-converter.register_structure_hook(Record, structure_record)
+converter.register_structure_hook(Record, _structure_hook(Record))
 
 # Made when they are first needed, which in most programs is never.
 _RARE = frozenset({Account, JobInfo})

@@ -1,16 +1,21 @@
 """What the user gets: one outcome for each image, a `Success` or a `Failure`."""
 
 from copy import copy
-from typing import Generic, Literal, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Generic, Literal, NoReturn, TypeAlias, TypeVar
 
 from attrs import Factory, field, frozen
-from typing_extensions import TypeVar
 
 from ximilar_ocr_async.errors import OCRError
 from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.models import Record
 
-T = TypeVar("T", default=Record)
+if TYPE_CHECKING:
+    # Python 3.11 knows no defaults of type variables, and type checkers need nothing installed.
+    import typing_extensions
+
+    T = typing_extensions.TypeVar("T", default=Record)
+else:
+    T = TypeVar("T")
 """What a call wants of an image: untold, its record."""
 
 

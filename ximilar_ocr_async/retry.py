@@ -6,7 +6,6 @@ The one owner of tenacity, of which no type is seen outside.
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 
 from attrs import frozen
@@ -224,6 +223,8 @@ def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
 
 def parse_date(text: str | None) -> datetime | None:
     """Read a date in any of HTTP's three forms [RFC 9110, 5.6.7]; None if it is none."""
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - for what is rarely there
+
     try:
         date = parsedate_to_datetime(text or "")
         # The oldest form names no zone, and means UTC.

@@ -30,7 +30,7 @@ from ximilar_ocr_async.stats import Stats
 from ximilar_ocr_async.stream import AnyImage, CallOptions, Images, Stream
 from ximilar_ocr_async.submission import Submission, Webhook
 from ximilar_ocr_async.traffic import Traffic
-from ximilar_ocr_async.transport import Transport
+from ximilar_ocr_async.transport import Transport, make_client
 from ximilar_ocr_async.wire import decode_model
 
 if TYPE_CHECKING:
@@ -59,13 +59,15 @@ class Running:
     @classmethod
     async def start(cls, options: Options, token: Token) -> Self:
         """Put the parts together, and open the task group in which all requests run."""
+        client = options.http_client
         transport = Transport(
             base_url=options.base_url,
             token=token,
             connections=options.max_concurrency,
             timeout=options.timeout,
             max_response_bytes=options.max_response_bytes,
-            client=options.http_client,
+            client=client or await make_client(),
+            owns_client=client is None,
         )
         group = await anyio.create_task_group().__aenter__()
         rate = options.max_requests_per_second

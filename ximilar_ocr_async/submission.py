@@ -1,7 +1,6 @@
 """How images are submitted for later, and where it is told that they are done."""
 
 import re
-import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +19,8 @@ _VALUE = re.compile(r"[!-~]([ -~]*[!-~])?", re.ASCII)
 
 def _with_secret(headers: Mapping[str, str] | None) -> Mapping[str, str]:
     if not headers:
+        import secrets  # noqa: PLC0415 - loads what most programs need nothing of
+
         return {SECRET_HEADER: secrets.token_urlsafe(32)}
     # A line break that came along from a file would not be sent, and must not be an error: that
     # would show the secret in the locals of its traceback.

@@ -7,6 +7,7 @@ classes of its own; so nothing here asks for the class of what a client hands ou
 import ipaddress
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 
@@ -16,7 +17,6 @@ from attrs import define, field, frozen
 
 from ximilar_ocr_async.auth import Token
 from ximilar_ocr_async.body import read_body
-from ximilar_ocr_async.connections import Connections
 from ximilar_ocr_async.errors import OCRError, OptionError
 from ximilar_ocr_async.limits import CONNECT_TIMEOUT, READ_TIMEOUT
 from ximilar_ocr_async.retry import parse_date, parse_retry_after
@@ -73,8 +73,18 @@ class Client(Protocol):
     def aclose(self) -> Callable[[], Awaitable[None]]: ...  # noqa: D102
 
 
+async def make_client() -> Client:
+    """Return the client of a session that is given none."""
+    # Loaded only now, for many are given one; in a thread, for it takes 0.1 s, httpx most of it.
+    name = "ximilar_ocr_async.connections"
+    await anyio.to_thread.run_sync(import_module, name, limiter=anyio.CapacityLimiter(1))
+    from ximilar_ocr_async.connections import Connections  # noqa: PLC0415
+
+    return Connections()
+
+
 class Transport:
-    """Sends requests. Lives as long as its session, and closes the client if it made it."""
+    """Sends requests. Lives as long as its session, and closes the client if that is its own."""
 
     def __init__(
         self,
@@ -84,7 +94,8 @@ class Transport:
         connections: int,
         timeout: float,
         max_response_bytes: int,
-        client: Client | None = None,
+        client: Client,
+        owns_client: bool,
     ) -> None:
         from importlib.metadata import version  # noqa: PLC0415 - takes 5 ms: once a session is made
 
@@ -99,8 +110,8 @@ class Transport:
         self._reached = False
         # [s] that a connection last took to be made.
         self._round_trip = 0.0
-        self._owns_client = client is None
-        self._client: Client = client or Connections()
+        self._client = client
+        self._owns_client = owns_client
         self._threads = anyio.CapacityLimiter(THREADS)
         self._headers = {
             "Content-Type": "application/json",

@@ -10,9 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from attrs import evolve
-from cattrs import transform_error
 
-from ximilar_ocr_async.converter import converter, structure_record
 from ximilar_ocr_async.errors import ImageError, OCRError, ReplyError
 from ximilar_ocr_async.failures import SNIPPET, record_error, whole_failure
 from ximilar_ocr_async.fastpath import decode_usual, loads
@@ -20,7 +18,7 @@ from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.models import Account, JobInfo, Record, Status
 from ximilar_ocr_async.upload import Part, Picture
 
-M = TypeVar("M", Account, JobInfo)
+M = TypeVar("M", Account, JobInfo, Record, Status)
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +76,7 @@ def encode_batch(records: Sequence[Sequence[Part]], fields: Mapping[str, Any]) -
 def decode_model(document: Mapping[str, Any], cls: type[M]) -> M:
     """Return an instance of one of the service's classes; raise `ReplyError` if it does not fit."""
     try:
-        return converter.structure(document, cls)
+        return _structure(document, cls)
     except Exception as error:  # noqa: BLE001 - cattrs raises groups of many types
         raise ReplyError(_address(error, "$")) from None
 
@@ -89,7 +87,7 @@ def _status(value: Any, default: Status) -> Status:
         case Mapping():
             inherited = {"code": default.code, "request_id": default.request_id}
             given = {k: v for k, v in value.items() if k not in inherited or v is not None}
-            return converter.structure(inherited | given, Status)
+            return _structure(inherited | given, Status)
         case int() if not isinstance(value, bool):
             return Status(code=value)
         case str() if value.isdecimal():
@@ -224,11 +222,19 @@ def decode_row(row: Any, address: str, default: Status) -> Record | OCRError:
         status = _status(row.get("_status"), default)
         if not status.ok:
             return record_error(status)
-        record: Record = structure_record({**row, "_status": status}, Record)
-        return record
+        return _structure({**row, "_status": status}, Record)
     except Exception as error:  # noqa: BLE001 - cattrs raises groups of many types
         return ReplyError(_address(error, address), request_id=default.request_id)
 
 
+def _structure(value: Mapping[str, Any], cls: type[M]) -> M:
+    # Loaded when it is first needed, for it takes longer than all the rest: usual answers do not.
+    from ximilar_ocr_async.converter import converter  # noqa: PLC0415
+
+    return converter.structure(value, cls)
+
+
 def _address(error: Exception, path: str) -> str:
+    from cattrs import transform_error  # noqa: PLC0415 - as above
+
     return "; ".join(transform_error(error, path=path)[:3])
