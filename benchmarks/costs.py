@@ -10,10 +10,21 @@ from typing import Any
 from uuid import uuid4
 
 RUNS = 40
+ENTER = """
+import anyio
+from ximilar_ocr_async import OCRSession
+
+async def enter():
+    async with OCRSession("token"):
+        pass
+
+anyio.run(enter)
+"""
 PROGRAMS = {
     "bare_ms": "pass",
     "httpx_ms": "import httpx",
-    "ours_ms": "import ximilar_ocr_async; ximilar_ocr_async.OCRSession",
+    "ours_ms": "from ximilar_ocr_async import OCRSession",
+    "entered_ms": ENTER,
 }
 
 

@@ -27,8 +27,10 @@ from ximilar_ocr_async import (
     OptionError,
     ReplyError,
     ReplyLost,
+    RequestTimeout,
     RetryPolicy,
     http1,
+    transport,
 )
 from ximilar_ocr_async.trace import Trace
 from ximilar_ocr_async.transport import check_base_url
@@ -153,6 +155,44 @@ async def test_an_answer_that_trickles_in_for_ever_is_given_up() -> None:
     async with faulty_server(trickle) as server:
         outcome = await failure_of(server.url, timeout=0.3)
     assert isinstance(outcome.error, ReplyLost)
+
+
+async def test_a_service_that_falls_silent_is_given_up_early(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without a byte less time is waited than a request may take in all."""
+    monkeypatch.setattr(transport, "READ_TIMEOUT", 0.1)
+
+    async def fall_silent(connection: Connection) -> None:
+        await connection.read_request()
+        await connection.stall()
+
+    async with faulty_server(fall_silent) as server:
+        outcome = await failure_of(server.url)
+    assert isinstance(outcome.error, RequestTimeout)
+    assert str(outcome.error) == "nothing happened for 0.1 s"
+    assert outcome.maybe_billed
+
+
+async def test_a_body_may_take_its_time_between_two_pieces() -> None:
+    """The disk it is read from is no silence of the service."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b'{"records": '
+        await anyio.sleep(0.2)
+        yield b"[]}"
+
+    async with faulty_server(behave_well) as server:
+        trace = Trace()
+        with trace.scope:
+            port = int(server.url.rpartition(":")[2])
+            connection = await http1.Connection.open("127.0.0.1", port, None, trace, 5.0)
+            headers = {"Host": "127.0.0.1", "Content-Length": "15"}
+            head = http1.Head(method="POST", target="/", headers=[*headers.items()])
+            await connection.send(head, pieces(), trace, 0.1)
+            assert (await connection.receive_head(trace, 5.0)).status_code == 200
+            await connection.close()
+    assert not trace.scope.cancelled_caught
 
 
 async def test_redirects_are_not_followed() -> None:

@@ -162,10 +162,9 @@ class Trace:
 
     def cut_off(self) -> OCRError:
         """Return our error for a request that took too long."""
-        is_late = anyio.current_time() >= self._ends
-        reason = f"nothing happened for {self._step:g} s"
-        if is_late:
-            reason = f"no whole answer within {self.timeout:g} s"
+        reason = f"no whole answer within {self.timeout:g} s"
+        if anyio.current_time() < self._ends:
+            reason = f"nothing happened for {self._step:g} s"
         if self.seen and self.sent is None:
             return ConnectionFailed(reason) if self.began is None else UploadCut(reason)
         return RequestTimeout(reason)
