@@ -1,6 +1,7 @@
 """One session carries bulk runs and single reads at once, in virtual time on asyncio and trio."""
 
 import logging
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,19 @@ async def test_a_deadline_ends_what_is_not_finished(world: World) -> None:
         assert [o.maybe_billed for o in outcomes[40:]] == [True] * 20 + [False] * 40
         assert (await session.read("https://x.example/1")).text
     assert session._running is None
+
+
+async def test_waiting_for_company_counts_as_time_since_it_was_pulled(world: World) -> None:
+    """An image that lingered before it was queued says so when its deadline passes."""
+
+    async def slow() -> AsyncIterator[str]:
+        yield "https://x.example/1"
+        await anyio.sleep(20)
+
+    async with world.session(linger=5) as session:
+        (outcome,) = await session.read_all(slow(), deadline=5.5)
+    told = "5.5 s since it was pulled, 5.0 s of them queued, 0.5 s in 1 attempt"
+    assert told in str(error_of(outcome))
 
 
 async def test_an_attempt_that_cannot_begin_in_time_is_not_waited_for(world: World) -> None:

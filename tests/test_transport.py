@@ -29,6 +29,7 @@ from ximilar_ocr_async import (
     ReplyLost,
     RequestTimeout,
     RetryPolicy,
+    SessionStateError,
     http1,
     transport,
 )
@@ -209,6 +210,26 @@ async def test_redirects_are_not_followed() -> None:
     assert server.connections == 1
 
 
+async def test_a_redirect_that_does_not_end_is_one_too() -> None:
+    """What a service that sends elsewhere has not said by the end of the time does not matter."""
+
+    async def redirect(connection: Connection) -> None:
+        await connection.read_request()
+        head = b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 99\r\n\r\n"
+        await connection.stream.send(head)
+        await connection.stall()
+
+    async with faulty_server(redirect) as server:
+        retry = RetryPolicy(base=0.01)
+        async with OCRSession("t", base_url=server.url, timeout=0.2, retry=retry) as session:
+            (outcome,) = await session.read_all([URL])
+    error = error_of(outcome)
+    assert isinstance(error, AddressError)
+    assert error.status == 302
+    assert not outcome.maybe_billed
+    assert server.connections == 1
+
+
 @pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
 async def test_a_redirect_to_no_address_is_one_too(library: Any) -> None:
     """One of the libraries calls it an error of the protocol; what it means is the same."""
@@ -316,7 +337,9 @@ async def test_a_connection_that_broke_while_it_idled_is_not_used_again() -> Non
     """A line that the system closed under it is dead, and no error."""
     async with faulty_server(behave_well) as server:
         port = int(server.url.rpartition(":")[2])
-        connection = await http1.Connection.open("127.0.0.1", port, None, Trace(), 5.0)
+        trace = Trace()
+        with trace.scope:
+            connection = await http1.Connection.open("127.0.0.1", port, None, trace, 5.0)
         assert not connection.is_dead
         await connection.close()
         assert connection.is_dead
@@ -337,6 +360,30 @@ async def test_an_answer_before_the_end_of_the_request_is_heard() -> None:
         async with OCRSession("t", base_url=server.url, retry=ONCE) as session:
             (outcome,) = await session.read_all([image])
     assert isinstance(error_of(outcome), AuthError)
+
+
+async def test_a_session_that_is_being_entered_says_so() -> None:
+    """While its client is loaded, a session that others look at is neither open nor closed."""
+    session = OCRSession("t")
+
+    async def look_at_it() -> None:
+        assert "being entered" in repr(session)
+        with pytest.raises(SessionStateError, match="being entered"):
+            await session.read(URL)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(look_at_it)
+        async with session:
+            assert "open" in repr(session)
+
+
+async def test_a_session_whose_entering_was_cancelled_is_closed() -> None:
+    """Nothing of it is left behind, and nobody is told to wait for it."""
+    session = OCRSession("t")
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await session.__aenter__()
+    assert "closed" in repr(session)
 
 
 async def test_informational_answers_are_passed_over() -> None:

@@ -834,3 +834,10 @@ def test_the_fast_path_of_texts_leads_where_the_long_way_does(ocr: Any) -> None:
         known = {key: value for key, value in slow.ocr.extra.items() if key != "new"}
         slow = evolve(slow, ocr=evolve(slow.ocr, extra=known))
     assert repr(fast) == repr(slow)
+
+
+def test_what_stands_beside_the_records_of_an_answer_is_passed_over() -> None:
+    """Keys that no record has anything to do with are not looked at, whatever is in them."""
+    for more in (b"null", b'{"credits": 1}', b"1" * 5_000, b'"\xff"'):
+        answer = b'{"records": [{"_id": "a", "_ocr": {"texts": []}}], "statistics": %s}' % more
+        assert decode(200, answer, ["a"]) == [Record(id="a", status=Status(200))]

@@ -69,7 +69,7 @@ class Item:
     done: bool = False
     # Whether an attempt under way was counted as maybe billed because nobody waits for it.
     given_up: bool = False
-    # When it was submitted; and [s] in attempts and pauses, those that ended.
+    # When it was pulled; and [s] in attempts and pauses, those that ended.
     since: float = 0.0
     attempting: float = 0.0
     pausing: float = 0.0
@@ -80,7 +80,7 @@ class Item:
         return not self.done and not self.call.abandoned
 
     def tell_time(self) -> str:
-        """Say where the time since it was submitted went."""
+        """Say where the time since it was pulled went."""
         total = anyio.current_time() - self.since
         queued = max(0.0, total - self.attempting - self.pausing)
         attempts = f"{self.attempts} attempt{'' if self.attempts == 1 else 's'}"

@@ -61,12 +61,14 @@ class _Record(msgspec.Struct, forbid_unknown_fields=True, rename="_{}".format):
 
 
 class _Answer(msgspec.Struct):
+    """What there is beside the records is passed over, whatever it is."""
+
     records: list[_Record]
     status: _Status | None = None
 
 
 loads = msgspec.json.Decoder().decode
-"""Parse JSON; raise `ValueError` or `RecursionError` if it is none."""
+"""Parse JSON; raise `ValueError` or `RecursionError` if it is none, or a number is too long."""
 
 _decode = msgspec.json.Decoder(_Answer).decode
 _cells = attrgetter("text", "polygon", "prob")

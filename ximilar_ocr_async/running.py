@@ -66,7 +66,7 @@ class Running:
             connections=options.max_concurrency,
             timeout=options.timeout,
             max_response_bytes=options.max_response_bytes,
-            client=client or await make_client(),
+            client=await make_client() if client is None else client,
             owns_client=client is None,
         )
         group = await anyio.create_task_group().__aenter__()

@@ -75,7 +75,6 @@ class Scheduler:
         """Queue items; those that cannot be sent any more fail at once."""
         now = anyio.current_time()
         for item in items:
-            item.since = now
             item.call.waiting += 1
             self._queue(item, now)
 

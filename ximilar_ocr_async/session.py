@@ -74,6 +74,8 @@ class OCRSession:
 
     # On the class, because __del__ asks for it even where __init__ was called wrongly.
     _running: Running | None = None
+    # What it is while it does not run.
+    _state: str
 
     def __init__(
         self,
@@ -95,7 +97,7 @@ class OCRSession:
         drain: float = 5.0,
         http_client: Client | None = None,
     ) -> None:
-        self._entered = False
+        self._state = "not entered"
         try:
             self._token = Token.find(token)
         finally:
@@ -120,10 +122,13 @@ class OCRSession:
         )
 
     async def __aenter__(self) -> Self:
-        if self._entered:
+        if self._state != "not entered":
             raise SessionStateError("a session is entered once; make another")
-        self._entered = True
-        self._running = await Running.start(self._options, self._token)
+        self._state = "being entered"
+        try:
+            self._running = await Running.start(self._options, self._token)
+        finally:
+            self._state = "closed"
         return self
 
     async def __aexit__(
@@ -163,8 +168,7 @@ class OCRSession:
 
     def __repr__(self) -> str:
         if self._running is None:
-            state = "closed" if self._entered else "not entered"
-            return f"<OCRSession {state}>"
+            return f"<OCRSession {self._state}>"
         stats = self.stats
         return (
             f"<OCRSession open, {self._options.base_url},"
@@ -174,8 +178,8 @@ class OCRSession:
 
     def _open(self) -> Running:
         if self._running is None:
-            done = "is closed" if self._entered else "was not entered"
-            raise SessionStateError(f"the session {done}; use it inside its async with block")
+            told = f"the session is {self._state}; use it inside its async with block"
+            raise SessionStateError(told)
         return self._running
 
     # ---- text

@@ -4,11 +4,11 @@ Both ends are bounded by one count: images pulled whose outcomes were not yet ha
 """
 
 import os
-import random
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
 from contextlib import aclosing, suppress
 from inspect import isasyncgen
+from itertools import count
 from time import perf_counter
 from types import TracebackType
 from typing import Generic, Self, TypeAlias
@@ -37,9 +37,6 @@ TURN = 0.001
 
 LEAVE = 5.0
 """[s] that a source gets to clean up when its stream is left early."""
-
-# Ids of records are no secrets; a generator of their own cannot be made to repeat itself.
-_names = random.Random()  # noqa: S311
 
 
 def check_images(images: object) -> None:
@@ -103,6 +100,9 @@ class Stream(Generic[T]):
     # Pulled and not yet handed out: never more than the window.
     _held: int = field(init=False, default=0)
     _pulled: int = field(init=False, default=0)
+    # Records are called by these on the wire, where others' are in the same request.
+    _name: str = field(init=False, factory=lambda: os.urandom(8).hex())
+    _numbers: Iterator[int] = field(init=False, factory=count)
     _ready: deque[Outcome[T]] = field(init=False, factory=deque)
     # In order only: outcomes whose turn has not come, by index.
     _early: dict[int, Outcome[T]] = field(init=False, factory=dict)
@@ -272,12 +272,13 @@ class Stream(Generic[T]):
     def _make_item(self, index: int, image: Image, prompt: str | None) -> Item:
         submission = self._options.submission
         endpoint = "read" if prompt is None else "read_gpt"
-        name = _names.randbytes(16).hex()
+        name = f"{self._name}-{next(self._numbers)}"
         if submission:
             endpoint = submission.endpoint or endpoint
             name = make_id(index, image.id)
         lane = self._lane(endpoint, image.lang or self._options.lang)
-        return Item(name, index, image, prompt, lane, self._call)
+        now = anyio.current_time()
+        return Item(name, index, image, prompt, lane, self._call, since=now)
 
     def _lane(self, endpoint: str, lang: str) -> Lane:
         # One for all images, of which there may be many.

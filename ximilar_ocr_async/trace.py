@@ -1,4 +1,4 @@
-"""How far a request came: events of an HTTP client in, what its failure means out.
+"""How far a request came, how long it may take, and what its failure means.
 
 The class of an exception does not tell whether the service may have read the request; the client's
 ``trace`` extension does.
@@ -149,12 +149,11 @@ class Trace:
         words = next((str(cause) for cause in _chain(error) if str(cause)), "")
         reason = f"{kind}: {words}" if words else kind
         # One to an address that is none is told of as an error.
-        is_redirect = self.status is not None and self.status // 100 == REDIRECT
-        if is_redirect:
+        if self._is_redirect:
             reason = f"{self.status}: {reason}"
         is_misused = self.began is None and kind in _MISUSED
         is_misaddressed = self.began is None and not reached and _is_misaddressed(error)
-        if is_redirect or is_misused or is_misaddressed:
+        if self._is_redirect or is_misused or is_misaddressed:
             return AddressError(reason, status=self.status)
         if self.sent is None if self.seen else kind in _NEVER_SENT:
             return ConnectionFailed(reason) if self.began is None else UploadCut(reason)
@@ -165,6 +164,8 @@ class Trace:
         reason = f"no whole answer within {self.timeout:g} s"
         if anyio.current_time() < self._ends:
             reason = f"nothing happened for {self._step:g} s"
+        if self._is_redirect:
+            return AddressError(f"{self.status}: {reason}", status=self.status)
         if self.seen and self.sent is None:
             return ConnectionFailed(reason) if self.began is None else UploadCut(reason)
         return RequestTimeout(reason)
@@ -174,6 +175,10 @@ class Trace:
         if self._in_handshake:
             with anyio.CancelScope(shield=True):
                 await self._stream.aclose()
+
+    @property
+    def _is_redirect(self) -> bool:
+        return self.status is not None and self.status // 100 == REDIRECT
 
     def died_idle(self, round_trip: float) -> bool:
         """Whether the connection was in use before, and dead before this request was read.
