@@ -250,6 +250,15 @@ class Running:
     # ---- what it has done
 
     @property
+    def summary(self) -> str:
+        """Where it sends, and how much."""
+        stats = self.stats
+        return (
+            f"open, {self.options.base_url}, {stats.in_flight} of {stats.limit} slots in use,"
+            f" {stats.queued} queued, {stats.records_billed} read, {stats.records_failed} failed"
+        )
+
+    @property
     def stats(self) -> Stats:
         """What was done and is being done."""
         scheduler, ledger = self.scheduler, self.scheduler.ledger

@@ -75,7 +75,7 @@ class OCRSession:
     # On the class, because __del__ asks for it even where __init__ was called wrongly.
     _running: Running | None = None
     # What it is while it does not run.
-    _state: str
+    _state = "not entered"
 
     def __init__(
         self,
@@ -97,7 +97,6 @@ class OCRSession:
         drain: float = 5.0,
         http_client: Client | None = None,
     ) -> None:
-        self._state = "not entered"
         try:
             self._token = Token.find(token)
         finally:
@@ -167,14 +166,7 @@ class OCRSession:
         return self._open().stats
 
     def __repr__(self) -> str:
-        if self._running is None:
-            return f"<OCRSession {self._state}>"
-        stats = self.stats
-        return (
-            f"<OCRSession open, {self._options.base_url},"
-            f" {stats.in_flight} of {stats.limit} slots in use,"
-            f" {stats.queued} queued, {stats.records_billed} read, {stats.records_failed} failed>"
-        )
+        return f"<OCRSession {self._running.summary if self._running else self._state}>"
 
     def _open(self) -> Running:
         if self._running is None:
