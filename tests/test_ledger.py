@@ -5,7 +5,7 @@ from typing import Any
 import anyio
 import pytest
 from attrs import define, field
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ximilar_ocr_async.calls import Call, Item
@@ -187,6 +187,7 @@ def test_an_attempt_given_up_and_then_answered_is_counted_once(
 
 
 @given(results=st.lists(RESULTS, max_size=5), times=st.integers(1, 3))
+@example(results=[], times=2)
 def test_an_attempt_given_up_for_good_is_counted_as_a_lost_one(
     results: list[Any], times: int
 ) -> None:

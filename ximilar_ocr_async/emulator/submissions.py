@@ -166,13 +166,14 @@ def read_submission(body: bytes) -> Submission:
 
 
 def _webhook(value: Any) -> Webhook | None:
-    match value:
-        case None:
-            return None
-        case {"endpoint": str(endpoint)} if endpoint.startswith(("http://", "https://")):
-            headers = value.get("headers") or {}
-            if isinstance(headers, dict) and all(isinstance(v, str) for v in headers.values()):
-                return Webhook(endpoint, headers)
+    if value is None:
+        return None
+    given: dict[str, Any] = value if isinstance(value, dict) else {}
+    endpoint, headers = given.get("endpoint", ""), given.get("headers") or {}
+    is_address = isinstance(endpoint, str) and endpoint.startswith(("http://", "https://"))
+    is_table = isinstance(headers, dict) and all(isinstance(v, str) for v in headers.values())
+    if is_address and is_table:
+        return Webhook(endpoint, headers)
     raise Invalid("webhook", "webhook must be an object: endpoint, a URL; headers, all strings")
 
 
