@@ -155,8 +155,8 @@ def cpu(m: Medians) -> Figure:
     reference = m["cpu/httpx, orjson/1"]["cpu_ms"]
     _scale(axes, [reference, *(value for points in series.values() for _, value in points)])
     axes.axhline(reference, color="#555555", lw=1, ls=":")
-    words = {"fontsize": 8.5, "color": "#555555", "va": "top"}
-    axes.text(1, reference / 1.05, "httpx, one connection", **words)
+    words = {"fontsize": 8.5, "color": "#555555", "va": "bottom"}
+    axes.text(1, reference * 1.05, "httpx, one connection", **words)
     lines(axes, series, [1, 16, 64, 256, 1000])
     return figure
 
