@@ -1,8 +1,8 @@
 """One HTTP/1.1 connection: requests out and answers in, one after the other.
 
 The one owner of h11. What goes wrong is raised as the libraries below raise it: `Trace` is told how
-far the request came, and says what that means. All but `Connection.close` belongs inside the scope
-of the request's trace, which ends what takes longer than it may.
+far the request came, and says what that means. What takes a trace belongs inside its scope, which
+ends what takes longer than it may.
 """
 
 import selectors

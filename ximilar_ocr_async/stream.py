@@ -272,10 +272,11 @@ class Stream(Generic[T]):
     def _make_item(self, index: int, image: Image, prompt: str | None) -> Item:
         submission = self._options.submission
         endpoint = "read" if prompt is None else "read_gpt"
-        name = f"{self._name}-{next(self._numbers)}"
         if submission:
             endpoint = submission.endpoint or endpoint
             name = make_id(index, image.id)
+        else:
+            name = f"{self._name}-{next(self._numbers)}"
         lane = self._lane(endpoint, image.lang or self._options.lang)
         now = anyio.current_time()
         return Item(name, index, image, prompt, lane, self._call, since=now)

@@ -148,37 +148,33 @@ class Trace:
         # Of some only the cause has words.
         words = next((str(cause) for cause in _chain(error) if str(cause)), "")
         reason = f"{kind}: {words}" if words else kind
-        # One to an address that is none is told of as an error.
-        if self._is_redirect:
-            reason = f"{self.status}: {reason}"
         is_misused = self.began is None and kind in _MISUSED
         is_misaddressed = self.began is None and not reached and _is_misaddressed(error)
-        if self._is_redirect or is_misused or is_misaddressed:
-            return AddressError(reason, status=self.status)
-        if self.sent is None if self.seen else kind in _NEVER_SENT:
-            return ConnectionFailed(reason) if self.began is None else UploadCut(reason)
-        return RequestTimeout(reason) if kind in _SILENT else ReplyLost(reason)
+        if is_misused or is_misaddressed:
+            return AddressError(reason)
+        is_unsent = self.sent is None if self.seen else kind in _NEVER_SENT
+        return self._broken_off(reason, is_unsent=is_unsent, is_silent=kind in _SILENT)
 
     def cut_off(self) -> OCRError:
         """Return our error for a request that took too long."""
         reason = f"no whole answer within {self.timeout:g} s"
         if anyio.current_time() < self._ends:
             reason = f"nothing happened for {self._step:g} s"
-        if self._is_redirect:
+        return self._broken_off(reason, is_unsent=self.seen and self.sent is None, is_silent=True)
+
+    def _broken_off(self, reason: str, *, is_unsent: bool, is_silent: bool) -> OCRError:
+        # What else such an answer says does not matter; one to no address is told of as an error.
+        if self.status is not None and self.status // 100 == REDIRECT:
             return AddressError(f"{self.status}: {reason}", status=self.status)
-        if self.seen and self.sent is None:
+        if is_unsent:
             return ConnectionFailed(reason) if self.began is None else UploadCut(reason)
-        return RequestTimeout(reason)
+        return RequestTimeout(reason) if is_silent else ReplyLost(reason)
 
     async def hang_up(self) -> None:
         """Close what a cancelled handshake leaves open: httpcore does it on errors alone."""
         if self._in_handshake:
             with anyio.CancelScope(shield=True):
                 await self._stream.aclose()
-
-    @property
-    def _is_redirect(self) -> bool:
-        return self.status is not None and self.status // 100 == REDIRECT
 
     def died_idle(self, round_trip: float) -> bool:
         """Whether the connection was in use before, and dead before this request was read.
