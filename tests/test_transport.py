@@ -5,7 +5,7 @@ import json
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import certifi
@@ -475,3 +475,16 @@ def test_any_text_as_a_base_url_is_taken_or_refused(url: str) -> None:
     """No text breaks the check."""
     with contextlib.suppress(OptionError):
         check_base_url(url)
+
+
+@pytest.mark.parametrize("told", [b"", OSError(), AttributeError()], ids=["old", "closed", "none"])
+def test_what_no_kernel_tells_proves_nothing(told: bytes | Exception) -> None:
+    """Where it is not known what the other side has taken, that stays unknown."""
+
+    class Socket:
+        def getsockopt(self, *_: int) -> bytes:
+            if isinstance(told, Exception):
+                raise told
+            return told
+
+    assert http1._acknowledged(cast("Any", Socket())) is None

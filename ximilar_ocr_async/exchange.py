@@ -182,9 +182,8 @@ class Exchange:
         path, decode_it = f"/ocr/v2/{lane.endpoint}", decode
         if lane.submission:
             path, decode_it = REQUESTS, decode_submitted
-        is_once = lane.submission is not None
         try:
-            answer = await self.transport.send("POST", path, upload, is_once=is_once)
+            answer = await self.transport.send("POST", path, upload)
             work = partial(
                 decode_it, answer.status, answer.body, ids, retry_after=answer.retry_after
             )

@@ -6,7 +6,9 @@ ends what takes longer than it may.
 """
 
 import selectors
+import socket
 import ssl
+import sys
 from collections.abc import AsyncIterable
 from math import inf
 from typing import Any, Self
@@ -28,6 +30,10 @@ MAX_HEAD = 100 * 1024
 GONE = (anyio.BrokenResourceError, anyio.EndOfStream)
 """How writing shows that nobody reads any more; the latter under TLS."""
 
+_BYTES_ACKED_SIZE = 8
+_BYTES_ACKED = slice(120, 120 + _BYTES_ACKED_SIZE)
+"""Where Linux tells it [tcpi_bytes_acked in linux/tcp.h, since 4.1]."""
+
 Head = h11.Request
 """Of a request: its method, target and headers."""
 
@@ -45,6 +51,9 @@ class Connection:
 
     _stream: ByteStream
     used: float = 0.0
+    # [bytes] that the other side had acknowledged before the request, and whether it has answered.
+    _acked: int | None = field(init=False, default=None)
+    _is_answering: bool = field(init=False, default=False)
     _h11: h11.Connection = field(
         init=False, factory=lambda: h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
     )
@@ -63,12 +72,10 @@ class Connection:
         trace.begin_connecting()
         trace.allow(seconds)
         stream: ByteStream = await anyio.connect_tcp(host, port)
-        trace.end_connecting()
         if tls is not None:
             trace.begin_connecting()
             trace.allow(seconds)
             stream = await _secure(stream, host, tls)
-            trace.end_connecting()
         trace.allow(inf)
         return cls(stream)
 
@@ -77,6 +84,7 @@ class Connection:
     ) -> None:
         """Send a request, within *seconds* for each piece of its *body*; there is at least one."""
         out = self._h11.send(head) or b""
+        self._acked, self._is_answering = _acknowledged(self._socket), False
         trace.begin_sending()
         try:
             async for piece in body:
@@ -113,10 +121,20 @@ class Connection:
                 data = await self._stream.receive(PIECE)
             except anyio.EndOfStream:
                 data = b""
+            self._is_answering = self._is_answering or bool(data)
             if not data and self._h11.their_state is h11.SEND_RESPONSE:
+                trace.is_untaken = not self._is_answering and self._is_untaken
                 raise h11.RemoteProtocolError("it hung up without an answer")
             self._h11.receive_data(data)
         return event
+
+    @property
+    def _is_untaken(self) -> bool:
+        """Whether the other side, which hung up, has taken nothing of the request.
+
+        A goodbye acknowledges all that came before it; a reset does not, and proves nothing.
+        """
+        return self._acked is not None and _acknowledged(self._socket) == self._acked
 
     def reset(self) -> bool:
         """Make ready for another request; return whether there can be one."""
@@ -138,6 +156,16 @@ class Connection:
         """Close the line at once, cancelled or not."""
         self._readable.close()
         await _close(self._stream)
+
+
+def _acknowledged(raw: socket.socket) -> int | None:
+    """Return how much [bytes] of what was sent the other side has; None where nobody knows."""
+    try:
+        info = raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.stop)
+    except (AttributeError, OSError):  # no Linux, or closed
+        return None
+    acked = info[_BYTES_ACKED]
+    return int.from_bytes(acked, sys.byteorder) if len(acked) == _BYTES_ACKED_SIZE else None
 
 
 async def _secure(stream: ByteStream, host: str, tls: ssl.SSLContext) -> ByteStream:

@@ -63,7 +63,6 @@ class Running:
         transport = Transport(
             base_url=options.base_url,
             token=token,
-            connections=options.max_concurrency,
             timeout=options.timeout,
             max_response_bytes=options.max_response_bytes,
             client=await make_client() if client is None else client,

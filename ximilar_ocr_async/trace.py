@@ -25,9 +25,6 @@ from ximilar_ocr_async.errors import (
 REDIRECT = 3
 """HTTP's class of statuses that send elsewhere."""
 
-SOON = 0.02
-"""[s] beyond two round trips in which a connection that was dead before shows that it is."""
-
 _NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "RuntimeError"})
 """Classes of failures of which nothing was seen to begin; a closed client raises RuntimeError."""
 
@@ -64,16 +61,13 @@ class Trace:
     _step: float = field(init=False, default=inf)
 
     seen: bool = False
-    connected: bool = False
     # The status of the answer, once its headers are there.
     status: int | None = None
-    # When [s] it began to connect and to be sent, and when it was sent and had failed.
-    connecting: float = 0.0
+    # When [s] it began to be sent, and when it was sent.
     began: float | None = None
     sent: float | None = None
-    failed: float = inf
-    # [s] that connecting took: one round trip, or a little more.
-    round_trip: float | None = None
+    # Whether it is proved that the other side has taken none of it.
+    is_untaken: bool = False
     # The connection, while TLS shakes hands over it.
     _stream: Any = field(init=False, default=None)
     _in_handshake: bool = field(init=False, default=False)
@@ -94,14 +88,7 @@ class Trace:
 
     def begin_connecting(self) -> None:
         """Begin to make a connection, or to secure it."""
-        self.seen = self.connected = True
-        self.connecting = anyio.current_time()
-
-    def end_connecting(self) -> None:
-        """Have made it, or secured it."""
-        # Of the two the shorter: looking up the name is in the first.
-        took = anyio.current_time() - self.connecting
-        self.round_trip = min(self.round_trip or inf, took)
+        self.seen = True
 
     def begin_sending(self) -> None:
         """Begin to send."""
@@ -129,7 +116,6 @@ class Trace:
                 self._in_handshake = name == "start_tls"
             case "connect_tcp" | "start_tls", "complete":
                 self._stream, self._in_handshake = info["return_value"], False
-                self.end_connecting()
             case _ if self._is_tunnel:
                 pass
             case "send_request_headers", "started":
@@ -143,7 +129,6 @@ class Trace:
 
     def failure(self, error: Exception, *, reached: bool) -> OCRError:
         """Return our error for *error*; *reached* is whether the service ever answered."""
-        self.failed = anyio.current_time()
         kind = type(error).__name__
         # Of some only the cause has words.
         words = next((str(cause) for cause in _chain(error) if str(cause)), "")
@@ -166,7 +151,7 @@ class Trace:
         # What else such an answer says does not matter; one to no address is told of as an error.
         if self.status is not None and self.status // 100 == REDIRECT:
             return AddressError(f"{self.status}: {reason}", status=self.status)
-        if is_unsent:
+        if is_unsent or self.is_untaken:
             return ConnectionFailed(reason) if self.began is None else UploadCut(reason)
         return RequestTimeout(reason) if is_silent else ReplyLost(reason)
 
@@ -175,16 +160,6 @@ class Trace:
         if self._in_handshake:
             with anyio.CancelScope(shield=True):
                 await self._stream.aclose()
-
-    def died_idle(self, round_trip: float) -> bool:
-        """Whether the connection was in use before, and dead before this request was read.
-
-        Such a connection is reset one round trip after it is written to; what fails later may
-        have been read.
-        """
-        if self.began is None or self.connected or self.status:
-            return False
-        return self.failed - (self.sent or self.began) <= 2 * round_trip + SOON
 
 
 def _is_misaddressed(error: Exception) -> bool:

@@ -91,7 +91,6 @@ class Transport:
         *,
         base_url: str,
         token: Token,
-        connections: int,
         timeout: float,
         max_response_bytes: int,
         client: Client,
@@ -101,15 +100,12 @@ class Transport:
 
         self._base_url = base_url.rstrip("/")
         self._token = token
-        self._connections = connections
         self._timeout = timeout
         self._max_response_bytes = max_response_bytes
         self.requests = 0
         self.bytes_sent = 0
         # Whether anything was ever answered: then the address is right.
         self._reached = False
-        # [s] that a connection last took to be made.
-        self._round_trip = 0.0
         self._client = client
         self._owns_client = owns_client
         self._threads = anyio.CapacityLimiter(THREADS)
@@ -120,13 +116,10 @@ class Transport:
             "User-Agent": f"ximilar-ocr-async/{version('ximilar-ocr-async')}",
         }
 
-    async def send(
-        self, method: str, path: str, body: Upload = NOTHING, *, is_once: bool = False
-    ) -> Answer:
-        """Send a request, with a JSON body if it has one.
+    async def send(self, method: str, path: str, body: Upload = NOTHING) -> Answer:
+        """Send a request once, with a JSON body if it has one.
 
-        A request that met a connection which had died while idle is sent again at once; one that
-        must be done *is_once* only where the connection broke before all of it was sent.
+        Whoever sends it again takes a slot for that, and counts it.
 
         Raises:
             AddressError: There is no such service.
@@ -135,23 +128,14 @@ class Transport:
             ReplyError: The answer is too large, or encoded in a way that was not asked for.
             ImageError: A part of the body could not be read; so not all of it was sent.
         """
-        trace, ended = await self._attempt(method, path, body)
-        met = 1
-        # Each such meeting leaves one idle connection less.
-        while trace.died_idle(self._round_trip) and met <= self._connections:
-            if is_once and trace.sent is not None:
-                break
-            trace, ended = await self._attempt(method, path, body)
-            met += 1
+        ended = await self._attempt(method, path, body)
         if isinstance(ended, OCRError):
             # Raised out here so that it holds no request, and with it no body and no token.
             raise ended.with_traceback(None)
         self._reached = True
         return ended
 
-    async def _attempt(
-        self, method: str, path: str, body: Upload
-    ) -> tuple[Trace, Answer | OCRError]:
+    async def _attempt(self, method: str, path: str, body: Upload) -> Answer | OCRError:
         trace = Trace(self._timeout)
         self.requests += 1
         self.bytes_sent += len(body)
@@ -166,8 +150,7 @@ class Transport:
                 ended = trace.failure(error, reached=self._reached)
             finally:
                 await trace.hang_up()
-        self._round_trip = trace.round_trip or self._round_trip
-        return trace, ended or trace.cut_off()
+        return ended or trace.cut_off()
 
     async def _exchange(self, method: str, path: str, body: Upload, trace: Trace) -> Answer:
         request = self._client.build_request(
