@@ -51,7 +51,7 @@ def decoding() -> dict[str, float]:
     """Decode an answer with this package and with orjson alone, turn about."""
     import orjson  # noqa: PLC0415 - starting times must not import it
 
-    from ximilar_ocr_async.wire import decode  # noqa: PLC0415 - as above
+    from ximilar_ocr_async._protocol.decode import decode  # noqa: PLC0415 - as above
 
     ids = [uuid4().hex for _ in range(10)]
     reply = make_reply(ids)

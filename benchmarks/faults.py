@@ -265,9 +265,9 @@ def serving() -> Iterator[tuple[str, Callable[[], dict[str, int]]]]:
 
 def serve() -> None:
     """Serve with all faults until told to end; print the URL first, and the bills last."""
-    from ximilar_ocr_async.emulator.engines.scripted import ScriptedEngine  # noqa: PLC0415
     from ximilar_ocr_async.emulator.server import serving as serving_in_a_thread  # noqa: PLC0415
-    from ximilar_ocr_async.emulator.service import Service  # noqa: PLC0415
+    from ximilar_ocr_async.testing.service.scripted_engine import ScriptedEngine  # noqa: PLC0415
+    from ximilar_ocr_async.testing.service.service import Service  # noqa: PLC0415
 
     async def fetch(url: str) -> bytes:
         return url.encode()

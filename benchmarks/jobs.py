@@ -27,14 +27,14 @@ from rich.console import Console
 from rich.table import Table
 
 from ximilar_ocr_async import Job, OCRSession, Webhook, WebhookReceiver
-from ximilar_ocr_async.emulator.engines import Unreadable
-from ximilar_ocr_async.emulator.engines.scripted import ScriptedEngine
-from ximilar_ocr_async.emulator.jobs import Jobs
+from ximilar_ocr_async.emulator.deliveries import Delivery
 from ximilar_ocr_async.emulator.server import bind
 from ximilar_ocr_async.emulator.server import serving as serving_in_a_thread
-from ximilar_ocr_async.emulator.service import Service
-from ximilar_ocr_async.emulator.submissions import Webhook as ServicesWebhook
-from ximilar_ocr_async.emulator.webhooks import Delivery
+from ximilar_ocr_async.testing.service.engine import Unreadable
+from ximilar_ocr_async.testing.service.jobs import Jobs
+from ximilar_ocr_async.testing.service.scripted_engine import ScriptedEngine
+from ximilar_ocr_async.testing.service.service import Service
+from ximilar_ocr_async.testing.service.submissions import Webhook as ServicesWebhook
 
 IMAGES = 10_000
 PARTS = IMAGES // 10

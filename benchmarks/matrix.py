@@ -18,7 +18,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests.fault_matrix import BACKENDS, CASES, LIBRARIES, Case, hold
+from tests.faults import BACKENDS, CASES, LIBRARIES, Case, hold
 
 WORLDS = [(backend, library) for backend in BACKENDS for library in LIBRARIES]
 

@@ -17,7 +17,7 @@ import anyio
 import scripted_answers
 import typed_answers
 from attrs import frozen
-from PIL import Image as Picture
+from PIL import Image as Base64Image
 from PIL import ImageDraw
 from rich.console import Console
 from rich.markup import escape
@@ -25,12 +25,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 from rich.table import Table
 
 from ximilar_ocr_async import Failure, Image, OCRSession, Outcome, Record, Success
+from ximilar_ocr_async.cli.json_lines import outcome_to_json
 from ximilar_ocr_async.emulator.engines.local import LocalEngine
-from ximilar_ocr_async.emulator.gpt import ScriptedGPT
-from ximilar_ocr_async.emulator.pictures import decode
+from ximilar_ocr_async.emulator.images import decode
 from ximilar_ocr_async.emulator.server import serving
-from ximilar_ocr_async.emulator.service import Service
-from ximilar_ocr_async.export import outcome_to_json
+from ximilar_ocr_async.testing.service.scripted_gpt import ScriptedGPT
+from ximilar_ocr_async.testing.service.service import Service
 
 HERE = Path(__file__).parent
 OUT = Path("out")
@@ -88,7 +88,7 @@ def draw_overlay(image: Image, record: Record) -> None:
     """Draw the outline of each text over the picture, into ``<name>.overlay.png``."""
     path = Path(str(image.source))
     # Decoded as the service did, so that its polygons fit whatever way up the file is stored.
-    picture = Picture.fromarray(decode(path.read_bytes()))
+    picture = Base64Image.fromarray(decode(path.read_bytes()))
     pen = ImageDraw.Draw(picture)
     width = max(1, max(picture.size) // 400)
     for text in record.ocr.texts:

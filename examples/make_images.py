@@ -24,7 +24,7 @@ from typing import Any
 from PIL import Image, ImageColor, ImageDraw, ImageFilter, ImageFont
 
 Point = tuple[float, float]
-Place = tuple[float, float, float]
+EventLoopGuard = tuple[float, float, float]
 Box = tuple[float, float, float, float]
 
 HERE = Path(__file__).parent
@@ -145,7 +145,7 @@ class Sheet:
         return self.image.reduce(self.shrink) if self.shrink > 1 else self.image
 
 
-def flow(sheet: Sheet, text: str, place: Place, style: Style) -> float:
+def flow(sheet: Sheet, text: str, place: EventLoopGuard, style: Style) -> float:
     """Lines from a place (x, baseline, width) downwards; returns the next baseline.
 
     Marks: "# " a centred title, "= " centred, "* " bold, "---" a rule, "//" a small gap.
@@ -174,7 +174,7 @@ def flow(sheet: Sheet, text: str, place: Place, style: Style) -> float:
     return y
 
 
-def row(sheet: Sheet, line: str, place: Place, style: Style) -> None:
+def row(sheet: Sheet, line: str, place: EventLoopGuard, style: Style) -> None:
     """The first cell from the left edge, the others ending at columns counted from the right."""
     x, y, width = place
     first, *others = line.split(" | ")

@@ -14,7 +14,7 @@ from attrs import frozen
 
 from ximilar_ocr_async.cli import main
 from ximilar_ocr_async.emulator.server import serving
-from ximilar_ocr_async.emulator.service import Service
+from ximilar_ocr_async.testing.service.service import Service
 
 JPEG = b"\xff\xd8\xff"
 """What makes the client take the rest for an image."""

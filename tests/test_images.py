@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ximilar_ocr_async._constants import IMAGE_FORMATS
 from ximilar_ocr_async.errors import ImageError, OptionError
 from ximilar_ocr_async.images import Image, check_source, examine, read_pieces, sniff
-from ximilar_ocr_async.limits import IMAGE_FORMATS
 
 
 def _drawn(format_: str) -> bytes:
@@ -93,9 +93,9 @@ def test_an_image_is_loaded_untouched(tmp_path: Path, format_: str) -> None:
     file = tmp_path / "scan.dat"
     file.write_bytes(data)
     for image in (Image(data), Image(file)):
-        stamp = examine(image)
-        assert stamp.size == len(data)
-        assert b"".join(read_pieces(image, stamp, 7)) == data
+        fingerprint = examine(image)
+        assert fingerprint.size == len(data)
+        assert b"".join(read_pieces(image, fingerprint, 7)) == data
 
 
 @pytest.mark.parametrize(

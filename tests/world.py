@@ -11,8 +11,8 @@ from attrs import define, field
 
 from ximilar_ocr_async import OCRError, OCRSession, Outcome
 from ximilar_ocr_async.emulator.asgi import app
-from ximilar_ocr_async.emulator.engines.scripted import ScriptedEngine
-from ximilar_ocr_async.emulator.service import Service
+from ximilar_ocr_async.testing.service.scripted_engine import ScriptedEngine
+from ximilar_ocr_async.testing.service.service import Service
 
 Trouble: TypeAlias = httpx.Response | Exception
 """What a request gets in place of an answer of the service's."""

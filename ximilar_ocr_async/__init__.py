@@ -6,6 +6,8 @@ Start with `OCRSession`.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ximilar_ocr_async._constants import Language
+from ximilar_ocr_async._protocol import Webhook
 from ximilar_ocr_async.errors import (
     AddressError,
     AuthError,
@@ -33,18 +35,13 @@ from ximilar_ocr_async.errors import (
     WebhookError,
 )
 from ximilar_ocr_async.images import Image
-from ximilar_ocr_async.limits import Language
 from ximilar_ocr_async.models import GPT, OCR, Account, JobInfo, Record, Status, Text
-from ximilar_ocr_async.outcomes import Failure, Outcome, Success
+from ximilar_ocr_async.outcomes import Failure, Outcome, Stats, Success
 from ximilar_ocr_async.retry import RetryPolicy
-from ximilar_ocr_async.stats import Stats
-from ximilar_ocr_async.submission import Webhook
 
 if TYPE_CHECKING:
-    from ximilar_ocr_async.account import estimate
-    from ximilar_ocr_async.jobs import Job
-    from ximilar_ocr_async.session import OCRSession
-    from ximilar_ocr_async.webhooks import Delivery, WebhookReceiver
+    from ximilar_ocr_async._jobs import Delivery, Job, WebhookReceiver
+    from ximilar_ocr_async._session import OCRSession, estimate
 
 __all__ = [
     "GPT",
@@ -94,11 +91,11 @@ __all__ = [
 ]
 
 _LATE = {
-    "Delivery": "webhooks",
-    "Job": "jobs",
-    "OCRSession": "session",
-    "WebhookReceiver": "webhooks",
-    "estimate": "account",
+    "Delivery": "_jobs",
+    "Job": "_jobs",
+    "OCRSession": "_session",
+    "WebhookReceiver": "_jobs",
+    "estimate": "_session",
 }
 """Names that are loaded when they are first used, and where they are: not all programs need all."""
 

@@ -55,7 +55,7 @@ class OCRError(Exception):
         self.retry_after = retry_after
 
 
-def because(error: OCRError, reason: str) -> OCRError:
+def with_reason(error: OCRError, reason: str) -> OCRError:
     """Return a copy of *error* that also says why it was the end."""
     told = copy(error)
     told.args = (f"{error}; {reason}",)

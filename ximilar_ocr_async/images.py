@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 
 from attrs import Attribute, field, frozen
 
+from ximilar_ocr_async._constants import IMAGE_FORMATS, MAX_IMAGE_BYTES
+from ximilar_ocr_async._validation import check_language, check_prompt
 from ximilar_ocr_async.errors import ImageError, OptionError
-from ximilar_ocr_async.limits import IMAGE_FORMATS, MAX_IMAGE_BYTES, check_language, check_prompt
 
 Source: TypeAlias = str | os.PathLike[str] | bytes
 """A URL, a file or an encoded image, told apart by type alone: a `str` never opens a file."""
@@ -124,14 +125,14 @@ def is_url(text: str) -> bool:
 
 
 @frozen
-class Stamp:
+class FileFingerprint:
     """What tells that an image is the one that was looked at: its *size* [bytes], and its file."""
 
     size: int
     file: tuple[int, int, int] | None = None
 
 
-def examine(image: Image) -> Stamp:
+def examine(image: Image) -> FileFingerprint:
     """Look at an image given by file or bytes, whether it can be sent; blocks on the disk.
 
     Raises:
@@ -142,36 +143,38 @@ def examine(image: Image) -> Stamp:
         case str():
             raise ImageError(f"{image.name} is a URL, and not loaded here")
         case bytes() as data:
-            stamp, head = Stamp(len(data)), data[:_HEAD]
+            fingerprint, head = FileFingerprint(len(data)), data[:_HEAD]
         case path:
-            stamp, head = _look_at(path)
-    if not stamp.size:
+            fingerprint, head = _look_at(path)
+    if not fingerprint.size:
         raise ImageError(f"{image.name} is empty")
     format_ = sniff(head)
     if format_ is None:
         raise ImageError(f"{image.name} is no image")
     if format_ not in IMAGE_FORMATS:
         raise ImageError(f"{image.name} is {format_}, allowed are {', '.join(IMAGE_FORMATS)}")
-    return stamp
+    return fingerprint
 
 
-def read_pieces(image: Image, stamp: Stamp, most: int) -> Iterator[bytes | memoryview]:
+def read_pieces(
+    image: Image, fingerprint: FileFingerprint, most: int
+) -> Iterator[bytes | memoryview]:
     """Yield the bytes of an image, *most* [bytes] at a time; blocks on the disk.
 
     Raises:
-        ImageError: It cannot be read, or is not what it was when it got its *stamp*; before the
-            last piece.
+        ImageError: It cannot be read, or is not what it was when it got its *fingerprint*; before
+            the last piece.
     """
     if isinstance(image.source, bytes):
         view = memoryview(image.source)
         yield from (view[start : start + most] for start in range(0, len(view), most))
         return
     with _opened(cast("os.PathLike[str]", image.source)) as file:
-        left = stamp.size
+        left = fingerprint.size
         while left:
             piece = file.read(min(most, left))
             left -= len(piece)
-            if not piece or (not left and _stamp(os.fstat(file.fileno())) != stamp):
+            if not piece or (not left and _fingerprint(os.fstat(file.fileno())) != fingerprint):
                 raise ImageError(f"{image.name} changed while it was sent")
             yield piece
 
@@ -181,7 +184,7 @@ def unreadable(image: Image, error: Exception) -> ImageError:
     return ImageError(f"a {type(image.source).__name__} cannot be read: {error!r}")
 
 
-def _look_at(path: "os.PathLike[str]") -> tuple[Stamp, bytes]:
+def _look_at(path: "os.PathLike[str]") -> tuple[FileFingerprint, bytes]:
     with _told_of(path):
         # Asked first because opening a pipe would wait for its writer.
         found = os.stat(path)  # noqa: PTH116 - takes any os.PathLike
@@ -191,11 +194,11 @@ def _look_at(path: "os.PathLike[str]") -> tuple[Stamp, bytes]:
         told = f"{found.st_size:,} bytes, the most are {MAX_IMAGE_BYTES:,}"
         raise ImageError(f"{os.fspath(path)!s} has {told}")
     with _opened(path) as file:
-        return _stamp(os.fstat(file.fileno())), file.read(_HEAD)
+        return _fingerprint(os.fstat(file.fileno())), file.read(_HEAD)
 
 
-def _stamp(found: os.stat_result) -> Stamp:
-    return Stamp(found.st_size, (found.st_dev, found.st_ino, found.st_mtime_ns))
+def _fingerprint(found: os.stat_result) -> FileFingerprint:
+    return FileFingerprint(found.st_size, (found.st_dev, found.st_ino, found.st_mtime_ns))
 
 
 @contextmanager

@@ -11,12 +11,12 @@ import httpx
 import pytest
 
 from ximilar_ocr_async.emulator.asgi import app
-from ximilar_ocr_async.emulator.contract import READ
-from ximilar_ocr_async.emulator.engines.scripted import ScriptedEngine
-from ximilar_ocr_async.emulator.faults import PAGE, FaultPlan
 from ximilar_ocr_async.emulator.server import serving
-from ximilar_ocr_async.emulator.service import Service
-from ximilar_ocr_async.emulator.submissions import REQUESTS
+from ximilar_ocr_async.testing.service.contract import READ
+from ximilar_ocr_async.testing.service.faults import PAGE, FaultPlan
+from ximilar_ocr_async.testing.service.scripted_engine import ScriptedEngine
+from ximilar_ocr_async.testing.service.service import Service
+from ximilar_ocr_async.testing.service.submissions import REQUESTS
 
 TOKEN = {"Authorization": "Token abc"}
 

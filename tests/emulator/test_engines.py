@@ -20,14 +20,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from ximilar_ocr_async.emulator.engines import Unreadable
 from ximilar_ocr_async.emulator.engines.local import LocalEngine
 from ximilar_ocr_async.emulator.engines.order import reading_order
 from ximilar_ocr_async.emulator.engines.rapid import Found, RapidRecogniser
-from ximilar_ocr_async.emulator.engines.scripted import ScriptedEngine
 from ximilar_ocr_async.emulator.engines.tesseract import TesseractRecogniser
-from ximilar_ocr_async.emulator.pictures import Pixels
+from ximilar_ocr_async.emulator.images import Pixels
 from ximilar_ocr_async.models import Text
+from ximilar_ocr_async.testing.service.engine import Unreadable
+from ximilar_ocr_async.testing.service.scripted_engine import ScriptedEngine
 
 CJK_FONT = Path("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc")
 needs_cjk_font = pytest.mark.skipif(

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.loopback import Site
-from ximilar_ocr_async.emulator.engines import Unreadable
 from ximilar_ocr_async.emulator.fetch import Fetch
+from ximilar_ocr_async.testing.service.engine import Unreadable
 
 IMAGE = b"\x00\xff an image"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(IMAGE), IMAGE)

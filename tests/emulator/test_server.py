@@ -15,13 +15,13 @@ import pytest
 from attrs import define, field
 
 from tests.loopback import Site, answer
-from ximilar_ocr_async.emulator.contract import DETAILS, READ
-from ximilar_ocr_async.emulator.engines import Reading
-from ximilar_ocr_async.emulator.engines.scripted import ScriptedEngine
-from ximilar_ocr_async.emulator.gpt import OpenAIChat
-from ximilar_ocr_async.emulator.server import HOST, bind, serve, serving
-from ximilar_ocr_async.emulator.service import Service
-from ximilar_ocr_async.emulator.submissions import REQUESTS
+from ximilar_ocr_async.emulator.openai_chat import OpenAIChat
+from ximilar_ocr_async.emulator.server import HOST, bind, serve_until_interrupted, serving
+from ximilar_ocr_async.testing.service.contract import DETAILS, READ
+from ximilar_ocr_async.testing.service.engine import Reading
+from ximilar_ocr_async.testing.service.scripted_engine import ScriptedEngine
+from ximilar_ocr_async.testing.service.service import Service
+from ximilar_ocr_async.testing.service.submissions import REQUESTS
 
 TOKEN = {"Authorization": "Token abc"}
 ONE_IMAGE = {"records": [{"_base64": "aGVsbG8="}]}
@@ -163,7 +163,7 @@ def test_serving_in_this_thread_ends_with_an_interrupt() -> None:
 
     with ThreadPoolExecutor() as pool:
         asked = pool.submit(ask_and_interrupt)
-        serve(Service(ScriptedEngine()), listener)
+        serve_until_interrupted(Service(ScriptedEngine()), listener)
         assert asked.result() == 200
     with pytest.raises(httpx.ConnectError):
         httpx.get(url)

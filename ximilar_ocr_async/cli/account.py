@@ -3,11 +3,19 @@
 import sys
 from typing import Literal
 
-from ximilar_ocr_async.cli.telling import ALL_WELL, USAGE, complain, put, run, to_json, to_lines
+from ximilar_ocr_async._session import OCRSession
+from ximilar_ocr_async.cli.json_lines import model_to_json
+from ximilar_ocr_async.cli.telling import (
+    ALL_WELL,
+    USAGE,
+    complain,
+    put,
+    run,
+    to_json,
+    to_lines,
+)
 from ximilar_ocr_async.errors import OCRError
-from ximilar_ocr_async.export import model_to_json
 from ximilar_ocr_async.models import Account
-from ximilar_ocr_async.session import OCRSession
 
 
 def account(*, format: Literal["text", "json"] | None = None) -> int:  # noqa: A002 - the option's name

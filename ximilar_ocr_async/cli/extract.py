@@ -5,16 +5,15 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from ximilar_ocr_async._extraction import Extraction, unstructure
+from ximilar_ocr_async._session import OCRSession
 from ximilar_ocr_async.cli.classes import choose_class
+from ximilar_ocr_async.cli.json_lines import extraction_to_json
 from ximilar_ocr_async.cli.printer import Form
 from ximilar_ocr_async.cli.run import DEFAULTS, Command, Flat, Words, run
 from ximilar_ocr_async.cli.telling import USAGE, complain
 from ximilar_ocr_async.errors import OptionError
-from ximilar_ocr_async.export import extraction_to_json
-from ximilar_ocr_async.extraction import Extraction
 from ximilar_ocr_async.outcomes import Success
-from ximilar_ocr_async.session import OCRSession
-from ximilar_ocr_async.structuring import unstructure
 
 
 def extract(
@@ -24,7 +23,7 @@ def extract(
     schema: str | None = None,
     fields: str | None = None,
     instructions: str = "",
-    reasks: int = 0,
+    max_reasks: int = 0,
     options: Flat = DEFAULTS,
 ) -> int:
     """Have the language model fill in a class from images.
@@ -49,13 +48,13 @@ def extract(
     try:
         cls = choose_class(schema, fields)
         # Before anything is sent.
-        Extraction(cls, instructions, reasks)
+        Extraction(cls, instructions, max_reasks)
         command = Command(
             ask=partial(
                 OCRSession.extract_stream,
                 cls=cls,
                 instructions=instructions,
-                reasks=reasks,
+                max_reasks=max_reasks,
                 lang=options.lang,
             ),
             form=Form(to_json=extraction_to_json, to_lines=_lines, success="filled in"),

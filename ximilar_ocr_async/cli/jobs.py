@@ -9,8 +9,18 @@ from typing import Annotated, TypeAlias
 from attrs import frozen
 from cyclopts import Parameter
 
+from ximilar_ocr_async._constants import DEFAULT_LANGUAGE
+from ximilar_ocr_async._protocol import Webhook
+from ximilar_ocr_async._session import OCRSession
 from ximilar_ocr_async.cli.inputs import STANDARD_INPUT, find_images
-from ximilar_ocr_async.cli.printer import RECORDS, Format, Printer, open_output, progress
+from ximilar_ocr_async.cli.json_lines import model_to_json
+from ximilar_ocr_async.cli.printer import (
+    RECORDS,
+    Format,
+    Printer,
+    open_output,
+    progress,
+)
 from ximilar_ocr_async.cli.run import Words
 from ximilar_ocr_async.cli.telling import (
     ALL_WELL,
@@ -23,12 +33,8 @@ from ximilar_ocr_async.cli.telling import (
     to_lines,
 )
 from ximilar_ocr_async.errors import JobNotFound, OptionError
-from ximilar_ocr_async.export import model_to_json
 from ximilar_ocr_async.images import Image
-from ximilar_ocr_async.limits import DEFAULT_LANGUAGE
 from ximilar_ocr_async.models import JobInfo
-from ximilar_ocr_async.session import OCRSession
-from ximilar_ocr_async.submission import Webhook
 
 Headers: TypeAlias = Annotated[list[str] | None, Parameter(negative="")]
 

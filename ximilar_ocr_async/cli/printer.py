@@ -12,8 +12,8 @@ from attrs import define, field, frozen
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from ximilar_ocr_async.cli.json_lines import outcome_to_json
 from ximilar_ocr_async.cli.telling import put
-from ximilar_ocr_async.export import outcome_to_json
 from ximilar_ocr_async.outcomes import Outcome, Success
 
 Format: TypeAlias = Literal["text", "jsonl"]

@@ -2,12 +2,12 @@
 
 from functools import partial
 
+from ximilar_ocr_async._session import OCRSession
+from ximilar_ocr_async._validation import check_prompt
 from ximilar_ocr_async.cli.printer import RECORDS
 from ximilar_ocr_async.cli.run import DEFAULTS, Command, Flat, Words, run
 from ximilar_ocr_async.cli.telling import USAGE, complain
 from ximilar_ocr_async.errors import OptionError
-from ximilar_ocr_async.limits import check_prompt
-from ximilar_ocr_async.session import OCRSession
 
 NO_MODEL = (
     "--local has no language model to ask: leave out --prompt, or give one to"

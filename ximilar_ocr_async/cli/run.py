@@ -11,6 +11,13 @@ import anyio.to_thread
 from attrs import frozen
 from cyclopts import Parameter
 
+from ximilar_ocr_async._constants import (
+    DEFAULT_LANGUAGE,
+    LANGUAGES,
+    RECOMMENDED_CONCURRENCY,
+)
+from ximilar_ocr_async._session import Images, OCRSession, Stream
+from ximilar_ocr_async._validation import check_language
 from ximilar_ocr_async.cli.inputs import (
     STANDARD_INPUT,
     expand,
@@ -21,14 +28,6 @@ from ximilar_ocr_async.cli.inputs import (
 from ximilar_ocr_async.cli.printer import Form, Format, Printer, open_output, progress
 from ximilar_ocr_async.cli.telling import ALL_WELL, SOME_FAILED, let_go
 from ximilar_ocr_async.errors import OptionError
-from ximilar_ocr_async.limits import (
-    DEFAULT_LANGUAGE,
-    LANGUAGES,
-    RECOMMENDED_CONCURRENCY,
-    check_language,
-)
-from ximilar_ocr_async.session import OCRSession
-from ximilar_ocr_async.stream import Images, Stream
 
 
 def _check_words(_: type, words: Any) -> None:
@@ -145,9 +144,8 @@ def _count(words: Sequence[str]) -> int:
 def _local_service() -> Iterator[str]:
     try:
         # Imported late: an extra, which may not be installed.
-        from ximilar_ocr_async.emulator.engines.local import LocalEngine  # noqa: PLC0415
-        from ximilar_ocr_async.emulator.server import serving  # noqa: PLC0415
-        from ximilar_ocr_async.emulator.service import Service  # noqa: PLC0415
+        from ximilar_ocr_async.emulator import LocalEngine, serving  # noqa: PLC0415
+        from ximilar_ocr_async.testing.service import Service  # noqa: PLC0415
     except ModuleNotFoundError as error:
         extra = "pip install 'ximilar-ocr-async[local]'"
         raise OptionError(f"--local needs {error.name}, of the extra local: {extra}") from None

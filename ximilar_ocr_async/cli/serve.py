@@ -5,11 +5,8 @@ import sys
 from pathlib import Path
 
 from ximilar_ocr_async import OptionError
-from ximilar_ocr_async.emulator.faults import FaultPlan
-from ximilar_ocr_async.emulator.fetch import Fetch
-from ximilar_ocr_async.emulator.gpt import GPT, OpenAIChat, ScriptedGPT
-from ximilar_ocr_async.emulator.jobs import Jobs
-from ximilar_ocr_async.emulator.webhooks import Delivery
+from ximilar_ocr_async.emulator import Delivery, Fetch, OpenAIChat
+from ximilar_ocr_async.testing.service import GPT, FaultPlan, Jobs, ScriptedGPT
 
 USAGE = 2
 
@@ -50,13 +47,12 @@ def serve(
     """
     try:
         # Imported late: an extra, which may not be installed.
-        from ximilar_ocr_async.emulator import server  # noqa: PLC0415
-        from ximilar_ocr_async.emulator.engines.local import LocalEngine  # noqa: PLC0415
-        from ximilar_ocr_async.emulator.service import Service  # noqa: PLC0415
+        from ximilar_ocr_async.emulator import LocalEngine, bind, serve_until_interrupted  # noqa: PLC0415
+        from ximilar_ocr_async.testing.service import Service  # noqa: PLC0415
 
         plan = FaultPlan() if faults is None else FaultPlan.load(faults)
         gpt, told = _gpt(gpt_url, gpt_model, is_scripted=scripted_gpt)
-        listener, url = server.bind(port)
+        listener, url = bind(port)
     except (ModuleNotFoundError, OptionError, OSError) as error:
         sys.stderr.write(f"ximilar-ocr: {_reason(error, port)}\n")
         return USAGE
@@ -68,7 +64,7 @@ def serve(
         print(f"faults: {plan}", flush=True)
     if gpt is not None:
         print(told, flush=True)
-    server.serve(Service(engine, fetch=fetch, gpt=gpt, faults=plan, jobs=jobs), listener)
+    serve_until_interrupted(Service(engine, fetch=fetch, gpt=gpt, faults=plan, jobs=jobs), listener)
     return 0
 
 

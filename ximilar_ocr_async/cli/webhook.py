@@ -10,14 +10,14 @@ from typing import Any, Literal, TextIO
 import anyio
 from attrs import frozen
 
+from ximilar_ocr_async._jobs import Delivery, WebhookReceiver
+from ximilar_ocr_async._protocol import Webhook
+from ximilar_ocr_async._session import OCRSession
 from ximilar_ocr_async.cli.jobs import Headers, parse_headers, tell_secret
+from ximilar_ocr_async.cli.json_lines import outcome_to_json
 from ximilar_ocr_async.cli.telling import ALL_WELL, USAGE, complain, put, to_json
 from ximilar_ocr_async.errors import OCRError, OptionError, WebhookError
-from ximilar_ocr_async.export import outcome_to_json
 from ximilar_ocr_async.outcomes import Outcome
-from ximilar_ocr_async.session import OCRSession
-from ximilar_ocr_async.submission import Webhook
-from ximilar_ocr_async.webhooks import Delivery, WebhookReceiver
 
 FETCH = 60.0
 """[s] that fetching the results of one delivery may take; then it is to come again."""
@@ -48,7 +48,7 @@ def webhook(
     """
     try:
         # Imported late: an extra, which may not be installed.
-        from ximilar_ocr_async.emulator import server  # noqa: PLC0415
+        from ximilar_ocr_async.emulator import bind, make_server  # noqa: PLC0415
     except ModuleNotFoundError as error:
         extra = "pip install 'ximilar-ocr-async[webhook]'"
         told = f"webhook needs {error.name}, of the extra webhook: {extra}"
@@ -57,7 +57,7 @@ def webhook(
         with ExitStack() as stack:
             session = OCRSession() if verify == "refetch" else None
             headers = parse_headers(header, "--header")
-            listener, url = server.bind(port)
+            listener, url = bind(port)
             stack.enter_context(listener)
             receiver = WebhookReceiver(Webhook(url, headers), verify)
             file = stack.enter_context(output.open("a", encoding="utf-8")) if output else None
@@ -67,7 +67,7 @@ def webhook(
             sys.stderr.flush()
             application = receiver.app(Clerk(file, session).handle)
             with suppress(KeyboardInterrupt):
-                anyio.run(_serve, server.make_server(application), listener, session)
+                anyio.run(_serve, make_server(application), listener, session)
     except (OptionError, OSError) as error:
         return complain(error, USAGE)
     return ALL_WELL

@@ -9,9 +9,18 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from ximilar_ocr_async.emulator.contract import Reply, Request, refuse
-from ximilar_ocr_async.emulator.faults import PAGE, Cut, Garbled, Interference, Stalled
-from ximilar_ocr_async.emulator.service import Service
+from ximilar_ocr_async.emulator.deliveries import Delivery
+from ximilar_ocr_async.testing.service import (
+    PAGE,
+    Cut,
+    Garbled,
+    Interference,
+    Reply,
+    Request,
+    Service,
+    Stalled,
+    refuse,
+)
 
 MAX_BODY = 128 * 1024 * 1024
 """[bytes] of a request. The real service's limit is not known."""
@@ -20,8 +29,10 @@ MAX_BODY = 128 * 1024 * 1024
 def app(service: Service, *, max_body: int = MAX_BODY) -> Starlette:
     """Make the application that carries requests of up to *max_body* [bytes] to *service*.
 
-    Its lifespan is when asynchronous requests are worked off.
+    Its lifespan is when asynchronous requests are worked off. Their webhooks are delivered to this
+    machine, unless the service has another way.
     """
+    service.jobs.deliver = service.jobs.deliver or Delivery()
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
     respond = partial(_respond, service, max_body)
     routes = [Route("/{path:path}", respond, methods=methods)]

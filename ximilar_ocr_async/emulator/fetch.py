@@ -2,8 +2,8 @@
 
 from attrs import frozen
 
-from ximilar_ocr_async.emulator.engines import Unreadable
-from ximilar_ocr_async.emulator.outside import Question, ask, is_public
+from ximilar_ocr_async.emulator.egress import Question, ask, is_public
+from ximilar_ocr_async.testing.service import Unreadable
 
 MAX_BYTES = 32 * 1024 * 1024
 """[bytes] of one image."""

@@ -11,7 +11,7 @@ from typing import Any
 import uvicorn
 
 from ximilar_ocr_async.emulator.asgi import app
-from ximilar_ocr_async.emulator.service import Service
+from ximilar_ocr_async.testing.service import Service
 
 HOST = "127.0.0.1"
 
@@ -28,7 +28,7 @@ def bind(port: int = 0) -> tuple[socket.socket, str]:
     return listener, f"http://{HOST}:{listener.getsockname()[1]}"
 
 
-def serve(service: Service, listener: socket.socket) -> None:
+def serve_until_interrupted(service: Service, listener: socket.socket) -> None:
     """Serve until interrupted."""
     with suppress(KeyboardInterrupt):
         _server(service).run(sockets=[listener])
@@ -41,7 +41,7 @@ def serving(service: Service) -> Iterator[str]:
     At the end, requests that are being answered are dropped, for nobody waits for them any more.
     """
     listener, url = bind()
-    server = _server(service, patience=0)
+    server = _server(service, outage_timeout=0)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
@@ -56,12 +56,12 @@ def serving(service: Service) -> Iterator[str]:
         listener.close()
 
 
-def make_server(application: Any, *, patience: int | None = None) -> uvicorn.Server:
+def make_server(application: Any, *, outage_timeout: int | None = None) -> uvicorn.Server:
     """Make a server of an ASGI application that logs no requests, for they may hold secrets.
 
     Args:
         application: Of this program.
-        patience: [s] that requests which are being answered get at the end; untold, any.
+        outage_timeout: [s] that requests which are being answered get at the end; untold, any.
     """
     return uvicorn.Server(
         uvicorn.Config(
@@ -69,15 +69,15 @@ def make_server(application: Any, *, patience: int | None = None) -> uvicorn.Ser
             lifespan="on",
             access_log=False,
             log_level="warning",
-            timeout_graceful_shutdown=patience,
+            timeout_graceful_shutdown=outage_timeout,
         )
     )
 
 
-def _server(service: Service, *, patience: int | None = None) -> uvicorn.Server:
+def _server(service: Service, *, outage_timeout: int | None = None) -> uvicorn.Server:
     if service.faults.lost_replies or service.faults.lost_submits:
         logging.getLogger("uvicorn.error").addFilter(_is_unplanned)
-    return make_server(app(service), patience=patience)
+    return make_server(app(service), outage_timeout=outage_timeout)
 
 
 def _is_unplanned(record: logging.LogRecord) -> bool:

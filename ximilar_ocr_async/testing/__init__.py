@@ -5,9 +5,8 @@ wrong; a `ScriptedGPT` stands in for the language model; `virtual_time` makes an
 at once. ``ximilar_ocr_async.testing.fixtures`` is a plugin for pytest. No extra is needed.
 """
 
-from ximilar_ocr_async.emulator.faults import FaultPlan
-from ximilar_ocr_async.emulator.gpt import ScriptedGPT
 from ximilar_ocr_async.testing.clock import virtual_time
 from ximilar_ocr_async.testing.in_process import InProcessService
+from ximilar_ocr_async.testing.service import FaultPlan, ScriptedGPT
 
 __all__ = ["FaultPlan", "InProcessService", "ScriptedGPT", "virtual_time"]

@@ -11,23 +11,23 @@ import anyio
 import httpx
 
 from ximilar_ocr_async import OCRSession
-from ximilar_ocr_async.emulator.contract import Request
-from ximilar_ocr_async.emulator.engines import Unreadable
-from ximilar_ocr_async.emulator.engines.scripted import ScriptedEngine
-from ximilar_ocr_async.emulator.faults import (
+from ximilar_ocr_async.testing.clock import start_beside
+from ximilar_ocr_async.testing.service import (
+    DELIVERY_TIMEOUT,
+    GPT,
     PAGE,
     Cut,
     FaultPlan,
     Garbled,
     Interference,
+    Jobs,
+    Request,
+    ScriptedEngine,
+    Service,
     Stalled,
+    Unreadable,
+    Webhook,
 )
-from ximilar_ocr_async.emulator.gpt import GPT
-from ximilar_ocr_async.emulator.jobs import Jobs
-from ximilar_ocr_async.emulator.service import Service
-from ximilar_ocr_async.emulator.submissions import Webhook
-from ximilar_ocr_async.emulator.webhooks import TIMEOUT
-from ximilar_ocr_async.testing.clock import start_beside
 
 BASE_URL = "https://localhost"
 TOKEN = "testing"  # noqa: S105 - it opens nothing
@@ -142,7 +142,7 @@ class InProcessService(httpx.AsyncBaseTransport):
             raise Unreadable(403, "there is no receiver")
         headers = {"Content-Type": "application/json", **webhook.headers}
         request = httpx.Request("POST", webhook.endpoint, headers=headers, content=body)
-        with anyio.fail_after(TIMEOUT):
+        with anyio.fail_after(DELIVERY_TIMEOUT):
             response = await self._receiver.handle_async_request(request)
             await response.aread()
         if not response.is_success:

@@ -7,9 +7,10 @@ from typing import Protocol
 from anyio import CapacityLimiter, to_thread
 from attrs import field, frozen
 
-from ximilar_ocr_async.emulator.engines import Reading, Unreadable, rapid, tesseract
-from ximilar_ocr_async.emulator.pictures import Pixels, decode
+from ximilar_ocr_async.emulator.engines import rapid, tesseract
+from ximilar_ocr_async.emulator.images import Pixels, decode
 from ximilar_ocr_async.models import Text
+from ximilar_ocr_async.testing.service import Reading, Unreadable
 
 
 class Recogniser(Protocol):

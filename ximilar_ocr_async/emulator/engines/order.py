@@ -13,7 +13,7 @@ DOWNWARDS = 1.5
 
 
 @frozen
-class Place:
+class EventLoopGuard:
     """Where a text stands on its page after the page was turned level; all in [px]."""
 
     along: float
@@ -33,7 +33,7 @@ def reading_order(texts: Sequence[Text]) -> tuple[Text, ...]:
         return ()
     downwards = median(_steepness(text) for text in texts) >= DOWNWARDS
     tilt = median(_tilt(text) for text in texts) + (pi / 2 if downwards else 0)
-    rows: list[list[Place]] = []
+    rows: list[list[EventLoopGuard]] = []
     places = [_place(text, tilt, downwards=downwards) for text in texts]
     for place in sorted(places, key=lambda place: place.across):
         if rows and _in_row(place, rows[-1][0]):
@@ -55,11 +55,11 @@ def _tilt(text: Text) -> float:
     return atan2(end - top, right - left)
 
 
-def _place(text: Text, tilt: float, *, downwards: bool) -> Place:
+def _place(text: Text, tilt: float, *, downwards: bool) -> EventLoopGuard:
     """Place the middle of *text* on axes turned clockwise by *tilt* [rad]."""
     x = fmean(x for x, _ in text.polygon)
     y = fmean(y for _, y in text.polygon)
-    return Place(
+    return EventLoopGuard(
         along=x * cos(tilt) + y * sin(tilt),
         across=y * cos(tilt) - x * sin(tilt),
         height=dist(text.polygon[0], text.polygon[1 if downwards else 3]),
@@ -67,5 +67,5 @@ def _place(text: Text, tilt: float, *, downwards: bool) -> Place:
     )
 
 
-def _in_row(place: Place, highest: Place) -> bool:
+def _in_row(place: EventLoopGuard, highest: EventLoopGuard) -> bool:
     return place.across - highest.across < min(place.height, highest.height) / 2

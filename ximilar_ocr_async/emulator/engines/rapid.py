@@ -12,7 +12,7 @@ from attrs import define, evolve, field
 from numpy.typing import NDArray
 
 from ximilar_ocr_async.emulator.engines.order import reading_order
-from ximilar_ocr_async.emulator.pictures import Pixels, shrink
+from ximilar_ocr_async.emulator.images import Pixels, shrink
 from ximilar_ocr_async.models import Point, Text
 
 LANGUAGES = frozenset({"en", "ja", "zh"})

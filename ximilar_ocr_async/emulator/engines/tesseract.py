@@ -11,9 +11,9 @@ from statistics import fmean
 
 from attrs import field, frozen
 
-from ximilar_ocr_async.emulator.engines import Unreadable
-from ximilar_ocr_async.emulator.pictures import Pixels, shrink
+from ximilar_ocr_async.emulator.images import Pixels, shrink
 from ximilar_ocr_async.models import Text
+from ximilar_ocr_async.testing.service import Unreadable
 
 MODELS = {"en": "eng", "zh": "chi_sim", "ja": "jpn", "ko": "kor", "ru": "rus"}
 """Tesseract's name for each language; Debian's packages are tesseract-ocr-eng and so on."""

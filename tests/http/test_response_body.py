@@ -1,0 +1,330 @@
+"""Any body that was asked for is read whole, and no other costs more than a little memory."""
+
+import contextlib
+import gzip
+import tracemalloc
+import zlib
+from collections.abc import Sequence
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import httpx
+import httpx2
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from ximilar_ocr_async._http.response_body import STEP, read_body
+from ximilar_ocr_async.errors import ReplyError, ReplyLost
+
+pytestmark = pytest.mark.anyio
+
+MB = 1_000_000
+PIECE = 64 * 1024
+PAYLOADS = st.binary(max_size=300) | st.builds(bytes, st.integers(0, 3 * STEP))
+"""Bodies short and of any bytes, or long and of zeros."""
+CUTS = st.lists(st.floats(0, 1), max_size=8)
+"""Where a body is cut into pieces, as shares of its length."""
+
+LIBRARIES = st.sampled_from([httpx, httpx2])
+both_libraries = pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
+
+
+class Wire:
+    """What a connection hands out, piece by piece; counts what was asked of it."""
+
+    def __init__(self, pieces: Sequence[bytes]) -> None:
+        self.handed_out = 0
+        self.closed = False
+        self._pieces = iter(pieces)
+
+    def __aiter__(self) -> "Wire":
+        return self
+
+    async def __anext__(self) -> bytes:
+        await anyio.lowlevel.checkpoint()
+        for piece in self._pieces:
+            self.handed_out += 1
+            return piece
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        self.closed = True
+
+
+class Stream(Wire, httpx.AsyncByteStream):
+    """The wire as httpx wants it."""
+
+
+class Stream2(Wire, httpx2.AsyncByteStream):
+    """The wire as httpx2 wants it."""
+
+
+def pieces_of(body: bytes, cuts: Sequence[float]) -> list[bytes]:
+    """Cut *body* at shares of its length."""
+    ends = sorted(round(cut * len(body)) for cut in cuts)
+    return [body[a:b] for a, b in zip([0, *ends], [*ends, len(body)], strict=True)]
+
+
+def answer(
+    library: ModuleType, pieces: Sequence[bytes], encoding: str | Sequence[str] | None = None
+) -> tuple[Any, Wire]:
+    """Return an answer off the wire, not read yet, and the wire."""
+    names = [encoding] if isinstance(encoding, str) else encoding or []
+    wire = Stream(pieces) if library is httpx else Stream2(pieces)
+    headers = [("Content-Encoding", name) for name in names]
+    return library.Response(200, headers=headers, stream=wire), wire
+
+
+async def read(
+    library: ModuleType,
+    pieces: Sequence[bytes],
+    encoding: str | Sequence[str] | None = None,
+    *,
+    limit: int = 10 * MB,
+) -> bytes:
+    """Return the body of an answer off the wire."""
+    response, _ = answer(library, pieces, encoding)
+    return await read_body(response, limit)
+
+
+@cache
+def bomb(size: int) -> bytes:
+    """Return a gzip of *size* zeros, made without holding them."""
+    packer = zlib.compressobj(9, wbits=16 + zlib.MAX_WBITS)
+    packed = [packer.compress(bytes(MB)) for _ in range(size // MB)]
+    return b"".join([*packed, packer.flush()])
+
+
+# ---- what was asked for
+
+
+@settings(max_examples=50)
+@given(
+    library=LIBRARIES,
+    encoding=st.sampled_from([None, "", "identity", "Identity "]),
+    payload=PAYLOADS,
+    cuts=CUTS,
+)
+async def test_a_plain_body_is_read_whole(
+    library: ModuleType, encoding: str | None, payload: bytes, cuts: list[float]
+) -> None:
+    """However it is cut into pieces, a body that is not encoded is what it is."""
+    assert await read(library, pieces_of(payload, cuts), encoding) == payload
+
+
+@settings(max_examples=50)
+@given(
+    library=LIBRARIES,
+    encoding=st.sampled_from(["gzip", "x-gzip", " GZip "]),
+    payload=PAYLOADS,
+    cuts=CUTS,
+    level=st.integers(0, 9),
+)
+@example(library=httpx, encoding="gzip", payload=bytes(STEP), cuts=[], level=9)
+@example(library=httpx2, encoding="gzip", payload=bytes(2 * STEP), cuts=[0.5], level=0)
+async def test_a_gzip_body_is_read_whole(
+    library: ModuleType, encoding: str, payload: bytes, cuts: list[float], *, level: int
+) -> None:
+    """However it is cut into pieces, a gzip gives what went into it."""
+    body = gzip.compress(payload, level)
+    assert await read(library, pieces_of(body, cuts), encoding) == payload
+
+
+@settings(max_examples=50)
+@given(library=LIBRARIES, payload=st.binary(max_size=300))
+async def test_a_gzip_body_is_read_byte_by_byte(library: ModuleType, payload: bytes) -> None:
+    """A line may be as slow as it likes."""
+    body = gzip.compress(payload)
+    assert await read(library, [body[i : i + 1] for i in range(len(body))], "gzip") == payload
+
+
+@both_libraries
+@pytest.mark.parametrize("pieces", [[], [b""], [b"", b""]])
+@pytest.mark.parametrize("encoding", [None, "gzip"])
+async def test_an_empty_body_is_empty(
+    library: ModuleType, pieces: list[bytes], encoding: str | None
+) -> None:
+    """An answer without a body may still name an encoding."""
+    assert await read(library, pieces, encoding) == b""
+
+
+@both_libraries
+async def test_a_gzip_in_a_gzip_is_undone_once(library: ModuleType) -> None:
+    """What was encoded once too often is not what was asked for, and is left as it is."""
+    inner = gzip.compress(b"payload")
+    assert await read(library, [gzip.compress(inner)], "gzip") == inner
+
+
+@settings(max_examples=50)
+@given(library=LIBRARIES, payload=st.binary(max_size=300))
+async def test_an_answer_made_in_this_process_is_read(library: ModuleType, payload: bytes) -> None:
+    """A response that a test or a cache prepared was decoded by its library."""
+    headers = {"Content-Encoding": "gzip"}
+    prepared = library.Response(200, headers=headers, content=gzip.compress(payload))
+    assert await read_body(prepared, len(payload)) == payload
+
+
+# ---- what is too large
+
+
+@settings(max_examples=50)
+@given(library=LIBRARIES, size=st.integers(1, 2000), cuts=CUTS, encoded=st.booleans())
+async def test_the_limit_is_exact(
+    library: ModuleType, size: int, cuts: list[float], *, encoded: bool
+) -> None:
+    """A body of as many bytes as are allowed is read, one of one more is not."""
+    body = gzip.compress(bytes(size)) if encoded else bytes(size)
+    pieces, encoding = pieces_of(body, cuts), "gzip" if encoded else None
+    assert await read(library, pieces, encoding, limit=size) == bytes(size)
+    with pytest.raises(ReplyError, match=f"over max_response_bytes, which is {size - 1:,}$"):
+        await read(library, pieces, encoding, limit=size - 1)
+
+
+@both_libraries
+async def test_an_answer_made_in_this_process_has_the_limit_too(library: ModuleType) -> None:
+    """A prepared response over the limit is an error as any other."""
+    prepared = library.Response(200, content=bytes(1001))
+    with pytest.raises(ReplyError, match="over max_response_bytes, which is 1,000"):
+        await read_body(prepared, 1000)
+
+
+@both_libraries
+async def test_what_is_over_the_limit_is_not_read_on(library: ModuleType) -> None:
+    """An answer without end is left after the first piece too many."""
+    response, wire = answer(library, [bytes(1000)] * 1000)
+    with pytest.raises(ReplyError):
+        await read_body(response, 5500)
+    assert wire.handed_out == 6
+    await response.aclose()
+    assert wire.closed
+
+
+@both_libraries
+@pytest.mark.parametrize("piece", [PIECE, MB], ids=["in pieces", "at once"])
+async def test_a_bomb_does_not_go_off(library: ModuleType, piece: int) -> None:
+    """Of 100 MB in 0.1 MB of gzip, little more is unpacked than the limit of 1 MB."""
+    body = bomb(100 * MB)
+    assert len(body) < 0.11 * MB
+    response, _ = answer(library, [body[i : i + piece] for i in range(0, len(body), piece)], "gzip")
+    tracemalloc.start()
+    try:
+        with pytest.raises(ReplyError, match="over max_response_bytes"):
+            await read_body(response, MB)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * MB
+
+
+@both_libraries
+async def test_unpacking_gives_others_their_turn(library: ModuleType) -> None:
+    """A body that unpacks to much holds up other tasks for a megabyte at a time."""
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await anyio.lowlevel.checkpoint()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(take_turns)
+        await read(library, [bomb(20 * MB)], "gzip", limit=20 * MB)
+        group.cancel_scope.cancel()
+    assert turns >= 20 * MB // STEP
+
+
+# ---- what was not asked for, and what is broken
+
+
+@both_libraries
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        "br",
+        "deflate",
+        "zstd",
+        "compress",
+        "gzip, gzip",
+        "gzip,gzip",
+        ["gzip", "gzip"],
+        "gzip, br",
+        "identity, gzip",
+        "gzipped",
+        "x" * 10_000,
+    ],
+    ids=lambda value: str(value)[:20],
+)
+async def test_an_encoding_that_was_not_asked_for_is_an_error(
+    library: ModuleType, encoding: str | list[str]
+) -> None:
+    """Only gzip once can be unpacked within bounds; nothing of all else is read."""
+    response, wire = answer(library, [gzip.compress(gzip.compress(b"payload"))], encoding)
+    with pytest.raises(ReplyError, match="asked for was gzip") as caught:
+        await read_body(response, MB)
+    assert len(str(caught.value)) < 100
+    assert wire.handed_out == 0
+
+
+@settings(max_examples=50)
+@given(library=LIBRARIES, payload=st.binary(max_size=300), cut=st.floats(0, 1), cuts=CUTS)
+async def test_a_gzip_that_broke_off_is_a_reply_lost(
+    library: ModuleType, payload: bytes, cut: float, cuts: list[float]
+) -> None:
+    """Cut at any byte but its first, a gzip is known not to be whole, be all of it unpacked."""
+    body = gzip.compress(payload)
+    begun = body[: 1 + int(cut * (len(body) - 2))]
+    with pytest.raises(ReplyLost, match="broke off within its gzip"):
+        await read(library, pieces_of(begun, cuts), "gzip")
+
+
+@settings(max_examples=50)
+@given(
+    library=LIBRARIES,
+    payload=st.binary(max_size=300),
+    more=st.binary(min_size=1, max_size=50),
+    cuts=CUTS,
+)
+@example(library=httpx, payload=b"", more=gzip.compress(b"another"), cuts=[])
+@example(library=httpx, payload=b"payload", more=b"\0", cuts=[0.99])
+async def test_what_follows_a_gzip_is_an_error(
+    library: ModuleType, payload: bytes, more: bytes, cuts: list[float]
+) -> None:
+    """Bytes after the end, be they another gzip, are not dropped in silence."""
+    body = gzip.compress(payload) + more
+    with pytest.raises(ReplyError, match="goes on after the end"):
+        await read(library, pieces_of(body, cuts), "gzip")
+
+
+@settings(max_examples=50)
+@given(
+    library=LIBRARIES,
+    payload=st.binary(max_size=300),
+    place=st.floats(0, 1),
+    bits=st.integers(1, 255),
+    cuts=CUTS,
+)
+async def test_a_damaged_gzip_never_gives_other_bytes(
+    library: ModuleType, payload: bytes, place: float, bits: int, cuts: list[float]
+) -> None:
+    """With any byte changed, a gzip is an error or still what it was."""
+    body = bytearray(gzip.compress(payload))
+    body[int(place * (len(body) - 1))] ^= bits
+    with contextlib.suppress(ReplyError, ReplyLost):
+        assert await read(library, pieces_of(bytes(body), cuts), "gzip") == payload
+
+
+@settings(max_examples=50)
+@given(
+    library=LIBRARIES,
+    body=st.binary(min_size=1, max_size=300).filter(lambda body: body[:1] != b"\x1f"),
+)
+async def test_what_is_no_gzip_is_an_error(library: ModuleType, body: bytes) -> None:
+    """A body that does not hold what its header names makes no sense."""
+    with pytest.raises(ReplyError, match="the answer is no gzip"):
+        await read(library, [body[:1], body[1:] + bytes(10)], "gzip")

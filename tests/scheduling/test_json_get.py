@@ -1,0 +1,306 @@
+"""Requests without images: made as often as makes sense, in slots that are shared with batches."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from tests.answers import DONE, Answers
+from tests.world import texts, urls
+from ximilar_ocr_async import (
+    AuthError,
+    DeadlineExceeded,
+    OCRError,
+    RateLimited,
+    ReplyError,
+    RetryPolicy,
+    ServiceUnavailable,
+    SessionClosed,
+    Webhook,
+    WebhookReceiver,
+)
+from ximilar_ocr_async.testing import FaultPlan, InProcessService
+
+pytestmark = pytest.mark.anyio
+
+DETAILS = "/account/v2/details/"
+REQUEST = "/account/v2/request/"
+ASYNCIO = pytest.mark.parametrize("anyio_backend", [("asyncio", {})], indirect=False)
+
+
+def after(*failures: Any, then: Any) -> Callable[[str], Any]:
+    """Answer with each failure once, and then well for ever."""
+    left = list(failures)
+    return lambda _: left.pop(0) if left else then
+
+
+# ---- attempts
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        httpx.Response(500),
+        httpx.Response(503),
+        httpx.Response(504),
+        httpx.Response(429),
+        httpx.Response(200, html="<h1>Bad Gateway</h1>"),
+        httpx.ConnectError("refused"),
+        httpx.RemoteProtocolError("gone"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("policy", [RetryPolicy(), RetryPolicy(resend_maybe_billed=0)], ids=str)
+async def test_what_is_free_is_asked_again(failure: Any, policy: RetryPolicy) -> None:
+    """A lost or failed answer about a job is asked for again, whatever may be resent otherwise."""
+    there = Answers(other=after(failure, failure, then=DONE))
+    async with there.session(retry=policy) as session:
+        [outcome] = await session.job("r1").wait()
+    assert outcome.unwrap().text == "tea"
+    assert len(there.asked) == 3
+
+
+async def test_asking_again_ends_with_the_policy() -> None:
+    """After as many attempts as any image gets, the last error is told."""
+    there = Answers(other=lambda _: httpx.Response(500))
+    async with there.session(retry=RetryPolicy(attempts=4)) as session:
+        with pytest.raises(ServiceUnavailable):
+            await session.account()
+    assert len(there.asked) == 4
+
+
+async def test_what_is_refused_is_not_asked_again() -> None:
+    """A wrong token gets no better."""
+    there = Answers(other=lambda _: httpx.Response(401, json={"detail": "Invalid token."}))
+    async with there.session() as session:
+        with pytest.raises(AuthError, match="Invalid token"):
+            await session.job(["r1", "r2"]).wait()
+        with pytest.raises(AuthError):
+            await anext(session.jobs())
+    assert len(there.asked) == 2
+
+
+async def test_a_job_waits_through_an_outage() -> None:
+    """Five minutes out of reach end well, for a few probes."""
+    there = Answers(other=lambda _: DONE if anyio.current_time() > 300 else httpx.Response(503))
+    async with there.session() as session:
+        assert len(await session.job("r1").wait()) == 1
+    assert anyio.current_time() < 340
+    assert len(there.asked) < 50
+
+
+async def test_a_job_despairs_when_its_patience_ends() -> None:
+    """The last error is told, and how long it was so."""
+    there = Answers(other=lambda _: httpx.ConnectError("refused"))
+    async with there.session(outage_timeout=100) as session:
+        with pytest.raises(OCRError, match="so it was for 100 s"):
+            await session.job("r1").wait()
+        assert anyio.current_time() == pytest.approx(100)
+
+
+async def test_a_hold_up_is_honoured() -> None:
+    """Where the service asks to wait, nothing is asked before."""
+    there = Answers(other=after(httpx.Response(429, headers={"Retry-After": "20"}), then={}))
+    async with there.session() as session:
+        await session.account()
+    assert there.times[1] - there.times[0] >= 20
+    async with Answers(other=lambda _: httpx.Response(429)).session() as session:
+        with pytest.raises(RateLimited):
+            await session.account()
+
+
+async def test_an_answer_ends_an_outage_for_all() -> None:
+    """What an errand learns, batches know too: images go as soon as the account was told."""
+    down = True
+
+    def answer(_: str) -> Any:
+        return httpx.Response(503) if down else {"records": [{"_ocr": {"full_text": "x"}}]}
+
+    there = Answers(other=answer)
+    async with there.session() as session:
+        with pytest.raises(ServiceUnavailable):
+            await session.read_all(urls(1), outage_timeout=5) and await session.account()
+        assert session.stats.outage
+        down = False
+        await session.account()
+        assert not session.stats.outage
+        assert texts(await session.read_all(urls(1))) == ["x"]
+
+
+async def test_an_errand_waits_no_longer_than_it_has_patience() -> None:
+    """Without a slot it is an error that says so; the slot stays with whom it belongs to."""
+    there = InProcessService(latency=100)
+    async with there.session(max_concurrency=1) as session, anyio.create_task_group() as group:
+        group.start_soon(session.read_all, urls(1))
+        await anyio.sleep(1)
+        with pytest.raises(DeadlineExceeded, match="was not answered within 30 s"):
+            await session.account()
+        assert session.stats.in_flight == 1
+    assert there.billed == 1
+
+
+async def test_too_long_an_answer_is_given_up() -> None:
+    """A request that hangs is cancelled with its errand, and its slot is free again."""
+    there = Answers(latency=1e6)
+    async with there.session(max_concurrency=1) as session:
+        with pytest.raises(DeadlineExceeded):
+            await session.account()
+        assert session.stats.in_flight == 0
+        assert there.in_flight == 0
+        there.latency = 0
+        there.other = lambda _: {}
+        await session.account()
+
+
+# ---- slots
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+async def test_never_more_is_in_flight_than_there_are_slots(slots: int) -> None:
+    """Twenty jobs are waited for beside a bulk stream, each request in a slot; all end well."""
+    service = InProcessService(latency=2)
+    there = Answers(latency=0.1)
+    inner = there.handle_async_request
+
+    class Both(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            await inner(request)
+            return await service.handle_async_request(request)
+
+    client = httpx.AsyncClient(transport=Both())
+    ends: list[Any] = []
+    async with service.session(http_client=client, max_concurrency=slots) as session:
+
+        async def wait_for(place: int) -> None:
+            job = await session.submit(urls(place))
+            ends.append(len(await job.wait()) == place)
+
+        async with anyio.create_task_group() as group:
+            for place in range(1, 21):
+                group.start_soon(wait_for, place)
+            outcomes = await session.read_all(urls(300))
+    assert ends == [True] * 20
+    assert texts(outcomes) == urls(300)
+    assert there.peak == slots
+    assert service.billed == 300 + sum(range(1, 21))
+
+
+async def test_errands_keep_the_pace() -> None:
+    """Where requests are to be spaced evenly, those without images are too."""
+    there = Answers(other=lambda _: {})
+    async with there.session(max_requests_per_second=0.5) as session:
+        async with anyio.create_task_group() as group:
+            for _ in range(4):
+                group.start_soon(session.account)
+    assert there.times == pytest.approx([0, 2, 4, 6])
+
+
+# ---- ends
+
+
+async def test_a_caller_that_is_cancelled_leaves_the_slot() -> None:
+    """A scope ends the errand, and the session goes on."""
+    there = Answers(latency=100, other=lambda _: {})
+    async with there.session(max_concurrency=1) as session:
+        with anyio.move_on_after(1) as scope:
+            await session.account()
+        assert scope.cancelled_caught
+        await anyio.wait_all_tasks_blocked()
+        assert there.in_flight == 0
+        there.latency = 1
+        await session.account()
+
+
+@ASYNCIO
+async def test_a_caller_that_is_cancelled_natively_leaves_the_slot() -> None:
+    """asyncio's own cancellation and timeouts end the errand, and only it."""
+    there = Answers(latency=0.05, other=lambda _: {})
+    async with there.session(max_concurrency=1) as session:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await session.account()
+        task = asyncio.create_task(session.account())
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await session.account()
+        assert session.stats.in_flight == 0
+
+
+@pytest.mark.parametrize("latency", [1e6, 0], ids=["asking", "pausing"])
+@pytest.mark.parametrize("receiver", [None, WebhookReceiver(Webhook("https://me.example/"))])
+async def test_who_waits_hears_that_the_session_closed(
+    latency: float, receiver: WebhookReceiver | None
+) -> None:
+    """Whether it asks or pauses before it does, a job that is waited for ends at once."""
+    there = Answers(latency=latency, other=lambda _: {"status": "PROCESSING"})
+    heard: list[float] = []
+
+    async def wait() -> None:
+        with pytest.raises(SessionClosed):
+            await job.wait()
+        heard.append(anyio.current_time())
+
+    async with anyio.create_task_group() as group:
+        async with there.session() as session:
+            job = session.job("r1", webhook=receiver)
+            group.start_soon(wait)
+            await anyio.sleep(100)
+    assert heard == [pytest.approx(100)]
+    with pytest.raises(SessionClosed):
+        await job.wait()
+
+
+async def test_a_bug_is_an_error_and_no_more(caplog: pytest.LogCaptureFixture) -> None:
+    """A transport that raises what it should not fails its errand, and the session lives on."""
+
+    class Buggy(RetryPolicy):
+        def pause(self, *_: Any, **__: Any) -> float:
+            raise ZeroDivisionError
+
+    there = Answers(other=after(httpx.Response(500), then={}))
+    async with there.session(retry=Buggy()) as session:
+        with caplog.at_level(logging.ERROR), pytest.raises(OCRError, match="ZeroDivisionError"):
+            await session.account()
+        await session.account()
+        assert session.stats.in_flight == 0
+    assert "an errand raised" in caplog.text
+
+
+@ASYNCIO
+async def test_a_stray_cancellation_is_a_bug_like_another() -> None:
+    """A transport that awaits a cancelled task fails its errand, not the program in silence."""
+    strays = count()
+
+    class Stray(Answers):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if not next(strays):
+                task = asyncio.ensure_future(asyncio.sleep(10))
+                task.cancel()
+                await task
+            return await super().handle_async_request(request)
+
+    async with Stray(other=lambda _: {}).session() as session:
+        with pytest.raises(OCRError, match="internal error: CancelledError"):
+            await session.account()
+        assert session.stats.in_flight == 0
+        await session.account()
+
+
+async def test_a_service_with_all_faults_is_asked_until_it_answers() -> None:
+    """Through every fault that a plan knows, jobs are had to the last image."""
+    plan = FaultPlan(seed=4, unavailable=0.1, throttled=0.1, garbled=0.1)
+    there = InProcessService(plan)
+    async with there.session() as session:
+        outcomes = await (await session.submit(urls(200))).wait()
+    assert [outcome.index for outcome in outcomes] == list(range(200))
+    failed = [outcome for outcome in outcomes if not outcome.ok]
+    assert all(isinstance(o.error, ReplyError) and o.maybe_billed for o in failed)
+    assert set(there.bills.values()) == {1}
+    assert len(there.bills) == 200

@@ -1,0 +1,54 @@
+"""The facts of the service are guarded: what it does not know never leaves the program."""
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ximilar_ocr_async._constants import DEFAULT_LANGUAGE, LANGUAGES
+from ximilar_ocr_async._validation import check_at_least, check_language
+from ximilar_ocr_async.errors import OptionError
+
+
+@pytest.mark.parametrize("lang", [*LANGUAGES, DEFAULT_LANGUAGE])
+def test_every_language_of_the_service_passes(lang: str) -> None:
+    """A language that the service knows comes back as it is."""
+    assert check_language(lang) == lang
+
+
+@given(lang=st.text() | st.sampled_from(["EN", "english", "en ", "de"]))
+def test_any_other_language_is_refused_with_the_choice(lang: str) -> None:
+    """A language that the service does not know is an error that names it and the choice."""
+    if lang in LANGUAGES:
+        return
+    with pytest.raises(OptionError) as caught:
+        check_language(lang)
+    assert str(caught.value) == f"lang is {lang!r}, allowed are en, zh, ko, ja, ru"
+
+
+@given(least=st.integers(-9, 9), above=st.integers(0), more=st.floats(0, 1e9))
+def test_numbers_from_the_least_on_pass(least: int, above: int, more: float) -> None:
+    """The least itself and every number of its kind above it pass."""
+    check_at_least("count", least + above, least)
+    check_at_least("outage_timeout", least + more, float(least))
+
+
+@pytest.mark.parametrize("least, kind", [(1, "whole number"), (1.0, "number")])
+@pytest.mark.parametrize(
+    "value", [0, -1, 0.999, math.inf, -math.inf, math.nan, True, "3", None, [3], 3j]
+)
+def test_what_is_too_small_or_no_number_is_refused(value: Any, least: float, kind: str) -> None:
+    """Too little, infinity and what is no number are errors that say what is allowed."""
+    with pytest.raises(OptionError) as caught:
+        check_at_least("outage_timeout", value, least)
+    assert (
+        str(caught.value) == f"outage_timeout is {value!r}, expected a {kind}, the least is {least}"
+    )
+
+
+def test_counts_are_whole() -> None:
+    """Half an attempt is none."""
+    with pytest.raises(OptionError, match="whole number"):
+        check_at_least("attempts", 2.5, 1)

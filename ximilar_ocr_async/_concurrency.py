@@ -1,0 +1,37 @@
+"""Where a session belongs: its tasks and connections work in no other event loop or process."""
+
+import os
+
+import anyio
+import anyio.lowlevel
+from attrs import field, frozen
+
+from ximilar_ocr_async.errors import SessionStateError
+
+THREADS = 4
+"""Threads that read files and encode them; more would make neither a disk nor Python faster."""
+
+
+@frozen
+class EventLoopGuard:
+    """Where it is made."""
+
+    loop: object = field(factory=anyio.lowlevel.current_token)
+    process: int = field(factory=os.getpid)
+
+    def check(self) -> None:
+        """Raise `SessionStateError` in another event loop, thread or process."""
+        try:
+            is_here = anyio.lowlevel.current_token() == self.loop and os.getpid() == self.process
+        except RuntimeError:
+            is_here = False
+        if not is_here:
+            raise SessionStateError(
+                "a session is used in the event loop and process it was made in"
+            )
+
+
+def is_from_outside(error: BaseException) -> bool:
+    """Whether *error* cancels the current task, and is no stray of something awaited in it."""
+    is_cancellation = isinstance(error, anyio.get_cancelled_exc_class())
+    return is_cancellation and anyio.current_effective_deadline() == float("-inf")

@@ -1,0 +1,353 @@
+"""Images that were submitted for later: ids in, outcomes out as they are done."""
+
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
+from math import inf
+from typing import Any, Self
+
+import anyio
+from attrs import define, evolve, field, frozen
+
+from ximilar_ocr_async._constants import JOB_KEPT, MAX_RECORDS
+from ximilar_ocr_async._jobs.polling import Polling
+from ximilar_ocr_async._jobs.receiver import Delivery, WebhookReceiver
+from ximilar_ocr_async._protocol import (
+    DONE,
+    bad_end,
+    decode_model,
+    decode_outcomes,
+    decode_page,
+    path_of,
+    state_of,
+)
+from ximilar_ocr_async._scheduling import JSONGetter, Reading
+from ximilar_ocr_async._validation import check_at_least
+from ximilar_ocr_async.errors import (
+    DeadlineExceeded,
+    JobExpired,
+    JobFailed,
+    JobNotFound,
+    OCRError,
+    ReplyError,
+    RequestRejected,
+    with_reason,
+)
+from ximilar_ocr_async.images import Image
+from ximilar_ocr_async.models import JobInfo
+from ximilar_ocr_async.outcomes import Failure, Outcome
+
+NOT_FOUND = 404
+
+NEW = 60.0
+"""[s] for which a request that cannot be found may only not be found yet. Source: judgement."""
+
+
+@define(eq=False)
+class Part:
+    """One asynchronous request of a job.
+
+    Args:
+        first: Place of its first image, also for records that do not tell theirs.
+        images: By place; none where another process submitted them.
+        submitted: When [s], if that is known.
+    """
+
+    first: int
+    images: dict[int, Image] = field(factory=dict)
+    submitted: float = inf
+
+    @property
+    def places(self) -> Sequence[int]:
+        """Of its images, as far as that is known."""
+        return sorted(self.images) or range(self.first, self.first + MAX_RECORDS)
+
+
+@define(eq=False, repr=False)
+class Job:
+    """Images that were submitted together, in asynchronous requests of up to 10.
+
+    The service keeps it, whatever becomes of this program: store the `ids`, and `OCRSession.job`
+    takes it up again.
+    """
+
+    getter: JSONGetter
+    # [s] of an outage that a request about it waits through.
+    outage_timeout: float
+    receiver: WebhookReceiver | None
+    # By the id of the request, in the order of their submission.
+    parts: dict[str, Part]
+    # Images that were not submitted.
+    failures: list[Failure] = field(factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        if self.receiver:
+            self.receiver.listen(self)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of its asynchronous requests, in the order of the images."""
+        return tuple(sorted(self.parts, key=lambda request_id: self.parts[request_id].first))
+
+    def __repr__(self) -> str:
+        return f"<Job of {len(self.parts)} asynchronous requests>"
+
+    def outcomes(self, *, deadline: float | None = None) -> "JobOutcomes":
+        """Iterate over the outcomes as they are done: ``async for outcome in job.outcomes()``.
+
+        One for each image that was submitted here. A job that was taken up by its ids knows no
+        images but those that come back: where a request of it failed as a whole, the error is
+        raised after all other outcomes. Every iteration asks the service anew.
+
+        Args:
+            deadline: [s] from now; untold, none. The service goes on all the same.
+
+        Raises:
+            DeadlineExceeded: Not everything is done by then.
+            OCRError: The service cannot be asked.
+        """
+        if deadline is not None:
+            check_at_least("deadline", deadline, 0.0)
+        seconds = inf if deadline is None else deadline
+        return JobOutcomes(self, seconds, anyio.current_time() + seconds)
+
+    async def wait(self, *, deadline: float | None = None) -> list[Outcome]:
+        """Wait until everything is done; return (n) outcomes in the order of the images.
+
+        Raises as `outcomes` does.
+        """
+        outcomes = [outcome async for outcome in self.outcomes(deadline=deadline)]
+        return sorted(outcomes, key=lambda outcome: outcome.index)
+
+    async def infos(self) -> list[JobInfo]:
+        """Ask how its asynchronous requests stand; return (n) of them, in the order of `ids`.
+
+        What the service tells of one beside its state, such as why it failed and the results in
+        its ``response``, is in ``extra``.
+
+        Raises:
+            JobNotFound: There is no such request.
+            OCRError: The service cannot be asked.
+        """
+        documents = {request_id: await self.ask(request_id) for request_id in self.ids}
+        return [
+            decode_model({"id": request_id, **document}, JobInfo)
+            for request_id, document in documents.items()
+        ]
+
+    async def ask(self, request_id: str) -> Mapping[str, Any]:
+        """Return what the service says of one of its requests; raise `JobNotFound` if nothing."""
+        try:
+            return await self.getter.get(path_of(request_id), outage_timeout=self.outage_timeout)
+        except RequestRejected as error:
+            if error.status != NOT_FOUND:
+                raise
+            raise _not_found(request_id, self.parts[request_id], error) from None
+
+
+@define(eq=False, repr=False)
+class JobOutcomes:
+    """Outcomes of a job, as deliveries and polls bring them; whichever comes first."""
+
+    _job: Job
+    # [s] that it may take, and when that is over.
+    _seconds: float
+    _end: float
+    _polling: Polling = field(init=False)
+    _ready: deque[Outcome] = field(init=False)
+    # Why requests failed whose images are not known.
+    _errors: list[OCRError] = field(init=False, factory=list)
+    # Requests that the service has told of, to be asked after.
+    _hints: deque[str] = field(init=False, factory=deque)
+    # Why the service could not be asked, to be raised after what is ready.
+    _trouble: OCRError | None = field(init=False, default=None)
+
+    def __attrs_post_init__(self) -> None:
+        self._polling = Polling(self._job.parts)
+        self._ready = deque(self._job.failures)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Outcome:
+        while not self._ready:
+            if self._trouble:
+                trouble, self._trouble = self._trouble, None
+                raise trouble
+            if not self._polling.pending:
+                self._finish()
+            await self._advance()
+        return self._ready.popleft()
+
+    def _finish(self) -> None:
+        errors, self._errors = self._errors, []
+        if len(errors) > 1:
+            told = with_reason(errors[0], f"and {len(errors) - 1} more failed")
+            for error in errors[1:]:
+                told.add_note(str(error))
+            raise told
+        if errors:
+            raise errors[0]
+        raise StopAsyncIteration
+
+    # ---- what brings outcomes
+
+    async def _advance(self) -> None:
+        """Take what was delivered; else ask after what is due; else wait for either."""
+        receiver, now = self._job.receiver, anyio.current_time()
+        slots = self._job.getter.scheduler.throttle.limit.slots
+        if receiver:
+            self._take(receiver.take(self._polling.pending))
+        if self._ready:
+            return
+        if self._hints:
+            hints = [self._hints.popleft() for _ in range(min(slots, len(self._hints)))]
+            await self._ask([hint for hint in hints if hint in self._polling.pending])
+        elif now >= self._end:
+            pending, all_ = len(self._polling.pending), len(self._job.parts)
+            raise DeadlineExceeded(
+                f"{pending} of {all_} asynchronous requests are not done after {self._seconds:g} s;"
+                " they go on: wait again, or take them up with session.job(ids)"
+            )
+        elif wait := self._polling.delay(now):
+            waits_for = self._polling.pending
+            arrival = partial(receiver.wait, waits_for) if receiver else anyio.sleep_forever
+            await self._job.getter.wait(arrival, seconds=min(wait, self._end - now))
+        else:
+            ids = self._polling.begin(now, slots)
+            await self._ask(ids)
+            self._polling.end(ids, anyio.current_time())
+
+    def _take(self, came: Iterable[Delivery]) -> None:
+        for delivery in came:
+            part = self._job.parts[delivery.id]
+            images, outcomes = part.images, delivery.decode(part.places) or ()
+            if not outcomes or (images and images.keys() != {o.index for o in outcomes}):
+                # Which image is which is seen more clearly when it is asked after.
+                self._hints.append(delivery.id)
+            else:
+                self._polling.hear(delivery.id, anyio.current_time())
+                self._keep(delivery.id, outcomes)
+
+    async def _ask(self, ids: Collection[str]) -> None:
+        """Ask after the requests with these *ids* together."""
+
+        async def ask(request_id: str) -> None:
+            try:
+                await self._ask_one(request_id)
+            except OCRError as error:
+                self._trouble = error
+
+        with anyio.CancelScope(deadline=self._end):
+            async with anyio.create_task_group() as group:
+                for request_id in ids:
+                    group.start_soon(ask, request_id)
+
+    async def _ask_one(self, request_id: str) -> None:
+        job = self._job
+        try:
+            document = await job.ask(request_id)
+        except JobNotFound as error:
+            # What was submitted just now may not have come to all of the service's machines.
+            if not 0 <= anyio.current_time() - job.parts[request_id].submitted < NEW:
+                self._fail(request_id, error)
+            return
+        if error_ := bad_end(document, request_id):
+            self._fail(request_id, error_)
+        elif state_of(document) == DONE:
+            try:
+                outcomes = decode_outcomes(document, request_id, job.parts[request_id].places)
+            except ReplyError as error:
+                self._fail(request_id, error.with_traceback(None))
+            else:
+                self._keep(request_id, outcomes)
+
+    # ---- what becomes of a request
+
+    def _keep(self, request_id: str, outcomes: Iterable[Outcome]) -> None:
+        """Count a request as done; give the images back that it was submitted with."""
+        self._polling.drop(request_id)
+        images = self._job.parts[request_id].images
+        found = {outcome.index: outcome for outcome in outcomes}
+        if not images:
+            self._ready.extend(found.values())
+            return
+        for index, image in images.items():
+            if index in found:
+                self._ready.append(evolve(found[index], image=image))
+            else:
+                told = f"asynchronous request {request_id} is done without this image"
+                self._ready.append(_failure(index, image, ReplyError(told, request_id=request_id)))
+
+    def _fail(self, request_id: str, error: OCRError) -> None:
+        """Count a request as failed, as a whole."""
+        self._polling.drop(request_id)
+        images = self._job.parts[request_id].images
+        self._ready.extend(_failure(index, image, error) for index, image in images.items())
+        if not images:
+            self._errors.append(error)
+
+
+def _failure(index: int, image: Image, error: OCRError) -> Failure:
+    # Of one that came to a bad end the service says so itself; all else may have been read.
+    maybe_billed = not isinstance(error, JobFailed)
+    return Failure(index=index, image=image, error=error, attempts=1, maybe_billed=maybe_billed)
+
+
+def _not_found(request_id: str, part: Part, error: OCRError) -> JobNotFound:
+    told = f"asynchronous request {request_id}: {error}"
+    if anyio.current_time() - part.submitted >= JOB_KEPT:
+        return JobExpired(f"{told}; its two weeks are over", status=NOT_FOUND)
+    return JobNotFound(f"{told}; it is another account's, or its time is over", status=NOT_FOUND)
+
+
+@frozen(kw_only=True)
+class Submitting(Reading):
+    """Asks for images to be read later, and takes down in *job* at once what became of each."""
+
+    job: Job
+
+    def interpret(self, outcome: Outcome) -> Outcome:
+        """Take down an outcome, and return it."""
+        if outcome.ok:
+            self._add(outcome.image, outcome.index, str(outcome.record.status.request_id))
+            return outcome
+        if outcome.maybe_billed:
+            told = "it may have been taken all the same, see session.jobs()"
+            outcome = evolve(outcome, error=with_reason(outcome.error, told))
+        self.job.failures.append(outcome)
+        return outcome
+
+    def _add(self, image: Image, index: int, request_id: str) -> None:
+        part = self.job.parts.setdefault(request_id, Part(index, submitted=anyio.current_time()))
+        part.first = min(part.first, index)
+        # What is read later need not wait in memory.
+        is_light = not isinstance(image.source, bytes)
+        part.images[index] = image if is_light else evolve(image, source=b"")
+
+
+@define(eq=False, repr=False)
+class JobList:
+    """The account's asynchronous requests, page by page as they are iterated over."""
+
+    _getter: JSONGetter
+    _outage_timeout: float
+    # Of the next page, if there is one; and of those that were there.
+    _path: str | None
+    _paths: set[str] = field(init=False, factory=set)
+    _rows: deque[JobInfo] = field(init=False, factory=deque)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> JobInfo:
+        while not self._rows:
+            if self._path is None:
+                raise StopAsyncIteration
+            if self._path in self._paths:
+                raise ReplyError("the pages of the list of asynchronous requests go in circles")
+            document = await self._getter.get(self._path, outage_timeout=self._outage_timeout)
+            self._paths.add(self._path)
+            rows, self._path = decode_page(document)
+            self._rows.extend(rows)
+        return self._rows.popleft()

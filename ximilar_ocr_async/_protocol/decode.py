@@ -1,0 +1,200 @@
+"""An answer of the service's in; records, documents or errors out.
+
+Decoding is tolerant: only what cannot be understood at all becomes an error, for that record alone.
+Source: https://docs.ximilar.com/text/ocr and the vendor's clients, read in 2026-08.
+"""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from attrs import evolve
+
+from ximilar_ocr_async._protocol.error_mapping import (
+    SNIPPET,
+    record_error,
+    whole_failure,
+)
+from ximilar_ocr_async._protocol.fast_decode import decode_usual, loads
+from ximilar_ocr_async.errors import OCRError, ReplyError
+from ximilar_ocr_async.models import Account, JobInfo, Record, Status
+
+M = TypeVar("M", Account, JobInfo, Record, Status)
+
+_log = logging.getLogger("ximilar_ocr_async")
+
+
+def decode_model(document: Mapping[str, Any], cls: type[M]) -> M:
+    """Return an instance of one of the service's classes; raise `ReplyError` if it does not fit."""
+    try:
+        return _structure(document, cls)
+    except Exception as error:  # noqa: BLE001 - cattrs raises groups of many types
+        raise ReplyError(_address(error, "$")) from None
+
+
+def _status(value: Any, default: Status) -> Status:
+    """Read a status of any type the service uses: object, number or string."""
+    match value:
+        case Mapping():
+            inherited = {"code": default.code, "request_id": default.request_id}
+            given = {k: v for k, v in value.items() if k not in inherited or v is not None}
+            return _structure(inherited | given, Status)
+        case int() if not isinstance(value, bool):
+            return Status(code=value)
+        case str() if value.isdecimal():
+            return Status(code=int(value))
+        case str():
+            return evolve(default, text=value)
+        case _:
+            return default
+
+
+def decode(
+    http_status: int, body: bytes, ids: Sequence[str], *, retry_after: float | None = None
+) -> list[Record | OCRError]:
+    """Decode the answer to a batch.
+
+    Args:
+        http_status: Of the answer.
+        body: The answer, JSON or whatever came instead.
+        ids: (n) ids of the records that were sent.
+        retry_after: [s] that the answer asks to wait.
+
+    Returns:
+        (n) for each id its record, or what went wrong with it.
+
+    Raises:
+        OCRError: The request failed as a whole.
+    """
+    usual = decode_usual(http_status, body, ids)
+    if usual is not None:
+        return list(usual)
+    document, status = _parse(http_status, body)
+    rows = document.get("records") if isinstance(document, Mapping) else None
+    is_read = Status(code=http_status).ok and isinstance(rows, list)
+    if rows is not None and is_read and (status.ok or _have_verdicts(rows)):
+        return _decode_rows(rows, ids, status)
+    raise whole_failure(http_status, status, document, retry_after, missing="records")
+
+
+def decode_document(
+    http_status: int, body: bytes, *, retry_after: float | None = None
+) -> Mapping[str, Any]:
+    """Return the JSON object in an answer that is about no batch.
+
+    Raises:
+        OCRError: The request failed, or there is none.
+    """
+    document, status = _parse(http_status, body)
+    if Status(code=http_status).ok and status.ok and isinstance(document, Mapping):
+        return document
+    raise whole_failure(http_status, status, document, retry_after, missing="object")
+
+
+def _parse(http_status: int, body: bytes) -> tuple[Any, Status]:
+    """Return the document in an answer, and what the answer says of the request as a whole."""
+    http = Status(code=http_status)
+    try:
+        document = _load(body)
+    except (ValueError, RecursionError):
+        return None, evolve(http, text=f"the answer is not JSON: {_snippet(body)}")
+    return document, _document_status(document, http)
+
+
+def _snippet(body: bytes) -> str:
+    text = body[:SNIPPET].decode("ascii", "replace")
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split()) or "nothing"
+
+
+def _load(body: bytes) -> Any:
+    """Parse JSON; raise `ValueError` or `RecursionError` if it is none."""
+    try:
+        return loads(body)
+    except ValueError:
+        # What is not quite JSON, such as NaN.
+        return json.loads(body, parse_constant=lambda _: None)
+
+
+def _document_status(document: Any, http: Status) -> Status:
+    value = document.get("status") if isinstance(document, Mapping) else None
+    try:
+        status = _status(value, http)
+    except Exception:  # noqa: BLE001 - cattrs raises groups of many types
+        # Records that were paid for are not given up for a status that makes no sense.
+        return http
+    # A failing HTTP status is believed over a body that claims success.
+    return evolve(status, code=http.code) if status.ok and not http.ok else status
+
+
+def _have_verdicts(rows: Any) -> bool:
+    return any(isinstance(row, Mapping) and "_status" in row for row in rows)
+
+
+def _decode_rows(rows: list[Any], ids: Sequence[str], default: Status) -> list[Record | OCRError]:
+    found = dict(_match(rows, ids))
+    if len(rows) != len(found):
+        _log.warning("ignored %d records that were not asked for", len(rows) - len(found))
+    return [
+        decode_row(found[i], f"$.records[{i}]", default)
+        if i in found
+        else ReplyError(
+            f"the answer has {len(rows)} records for {len(ids)}, and not this one",
+            request_id=default.request_id,
+        )
+        for i in ids
+    ]
+
+
+def _match(rows: list[Any], ids: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """Pair rows with ids: by ``_id``; by place only when no row has one and the counts agree."""
+    objects = [row for row in rows if isinstance(row, Mapping)]
+    named = [(row["_id"], row) for row in objects if row.get("_id") is not None]
+    if not named and len(rows) == len(ids):
+        yield from zip(ids, rows, strict=True)
+        return
+    wanted = set(ids)
+    for name, row in named:
+        if isinstance(name, str) and name in wanted:
+            wanted.remove(name)
+            yield name, row
+
+
+def decode_row(row: Any, address: str, default: Status) -> Record | OCRError:
+    """Decode what came back of one record.
+
+    Args:
+        row: Of JSON types, whatever they are.
+        address: Where it stands, for the message.
+        default: Its status as far as it has none of its own.
+    """
+    try:
+        if not isinstance(row, Mapping):
+            raise TypeError(f"expected an object, got {type(row).__name__}")
+        status = _status(row.get("_status"), default)
+        if not status.ok:
+            return record_error(status)
+        return _structure({**row, "_status": status}, Record)
+    except Exception as error:  # noqa: BLE001 - cattrs raises groups of many types
+        return ReplyError(_address(error, address), request_id=default.request_id)
+
+
+def _structure(value: Mapping[str, Any], cls: type[M]) -> M:
+    # Loaded when it is first needed, for it takes longer than all the rest: usual answers do not.
+    from ximilar_ocr_async._protocol.converter import converter  # noqa: PLC0415
+
+    return converter.structure(value, cls)
+
+
+def _address(error: Exception, path: str) -> str:
+    from cattrs import transform_error  # noqa: PLC0415 - as above
+
+    return "; ".join(transform_error(error, path=path)[:3])
+
+
+def unstructure(model: Any) -> dict[str, Any]:
+    """Return one of the service's classes as JSON types, in the service's own names."""
+    from ximilar_ocr_async._protocol.converter import converter  # noqa: PLC0415 - as above
+
+    document: dict[str, Any] = converter.unstructure(model)
+    return document

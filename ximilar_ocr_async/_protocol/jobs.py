@@ -1,0 +1,173 @@
+"""Asynchronous requests on the wire: what a submission is answered; states and results by id.
+
+A record's ``_id`` holds its image's place and name, so that another process, which never saw the
+images, still knows what the results belong to.
+Source: https://docs.ximilar.com/async-api, read in 2026-08.
+"""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from ximilar_ocr_async._constants import MAX_RECORDS
+from ximilar_ocr_async._protocol.decode import decode_document, decode_model, decode_row
+from ximilar_ocr_async.errors import JobFailed, OCRError, ReplyError
+from ximilar_ocr_async.images import Image
+from ximilar_ocr_async.models import JobInfo, Record, Status
+from ximilar_ocr_async.outcomes import Failure, Outcome, Success
+
+REQUESTS = "/account/v2/request/"
+
+DONE = "DONE"
+
+_TRY = "try submit(type=, endpoint=), for the vendor has not published what they are for OCR"
+
+_BAD_ENDS = {
+    "FAILED": "it failed as often as the service tried",
+    "API_LIMIT_EXCEEDED": "too many requests, or not enough credits",
+    "NOT_SUPPORTED": _TRY,
+}
+"""States that are the end, and what they mean. Source: docs.ximilar.com/platform/vlm, 2026-08."""
+
+_ID = re.compile(r"(?P<index>[0-9]{1,9})\.[0-9a-f]{8}\.(?P<name>.*)", re.ASCII | re.DOTALL)
+
+
+def make_id(index: int, name: str | None) -> str:
+    """Return what an image is called on the wire: by its place, and the caller's name for it."""
+    return f"{index}.{os.urandom(4).hex()}.{name or ''}"
+
+
+def _read_id(text: Any) -> tuple[int, str | None] | None:
+    """Return an image's place and the caller's name for it, if the text is of `make_id`."""
+    made = _ID.fullmatch(text) if isinstance(text, str) else None
+    return (int(made["index"]), made["name"] or None) if made else None
+
+
+def decode_submitted(
+    http_status: int, body: bytes, ids: Sequence[str], *, retry_after: float | None = None
+) -> list[Record | OCRError]:
+    """Decode the answer to a submission.
+
+    Returns:
+        (n) for each id a record that is still to be read; the ``request_id`` of its status is
+        that of the asynchronous request.
+
+    Raises:
+        OCRError: It was not taken, or that cannot be told.
+    """
+    document = decode_document(http_status, body, retry_after=retry_after)
+    request_id = document.get("id")
+    if not isinstance(request_id, str | int) or request_id == "":
+        raise ReplyError("the answer to a submission does not name the asynchronous request")
+    status = Status(http_status, state_of(document), str(request_id))
+    return [Record(id=i, status=status) for i in ids]
+
+
+def path_of(request_id: str) -> str:
+    """Return where the asynchronous request is that is called so."""
+    return REQUESTS + quote(request_id, safe="", errors="surrogatepass")
+
+
+def state_of(document: Mapping[str, Any]) -> str:
+    """Return the state of an asynchronous request; empty if the service does not say it."""
+    state = document.get("status")
+    return state if isinstance(state, str) else ""
+
+
+def bad_end(document: Mapping[str, Any], request_id: str) -> JobFailed | None:
+    """Return why an asynchronous request came to no good end, if it did."""
+    state, detail = state_of(document), document.get("detail")
+    if state not in _BAD_ENDS:
+        return None
+    told = f" ({detail})" if isinstance(detail, str) and detail else ""
+    message = f"asynchronous request {request_id} ended as {state}{told}: {_BAD_ENDS[state]}"
+    return JobFailed(message, request_id=request_id)
+
+
+def decode_outcomes(
+    document: Mapping[str, Any], request_id: str, places: Sequence[int]
+) -> list[Outcome]:
+    """Decode the results of an asynchronous request that is done.
+
+    Args:
+        document: It, or what its webhook got.
+        request_id: Its id.
+        places: Of its images, for records that do not tell theirs; a range where it is not known
+            how many of them there are.
+
+    Returns:
+        (n) outcomes; all that is known of an image is its URL, if it had one, and its name. Where
+        some records tell their places, the others are not guessed at.
+
+    Raises:
+        ReplyError: It has no records, too many, or which is which cannot be told.
+    """
+    response = document.get("response")
+    rows = response.get("records") if isinstance(response, Mapping) else None
+    if not isinstance(rows, list):
+        told = f"asynchronous request {request_id} is done and has no records"
+        raise ReplyError(told, request_id=request_id)
+    if not 1 <= len(rows) <= MAX_RECORDS:
+        told = f"asynchronous request {request_id} has {len(rows):,} records"
+        raise ReplyError(told, request_id=request_id)
+    ids = [_read_id(row.get("_id") if isinstance(row, Mapping) else None) for row in rows]
+    if not any(ids):
+        is_whole = len(rows) == len(places) or isinstance(places, range)
+        if not is_whole or len(rows) > len(places):
+            told = f"which records of asynchronous request {request_id} are whose cannot be told"
+            raise ReplyError(told, request_id=request_id)
+        ids = [(place, _name(row)) for place, row in zip(places, rows, strict=False)]
+    found: dict[int, Outcome] = {}
+    for i, (row, own) in enumerate(zip(rows, ids, strict=True)):
+        if own and own[0] not in found:
+            address = f"$.response.records[{i}]"
+            found[own[0]] = _decode_outcome(row, request_id, own, address)
+    return list(found.values())
+
+
+def _name(row: Any) -> str | None:
+    name = row.get("_id") if isinstance(row, Mapping) else None
+    return name if isinstance(name, str) else None
+
+
+def _decode_outcome(
+    row: Any, request_id: str, own: tuple[int, str | None], address: str
+) -> Outcome:
+    fields, (index, name) = row if isinstance(row, Mapping) else {}, own
+    url = fields.get("_url")
+    image = Image(url if isinstance(url, str) else b"", id=name)
+    default = Status(request_id=request_id)
+    renamed = row if name is None else {**fields, "_id": name}
+    result = decode_row(renamed, address, default)
+    if isinstance(result, Record):
+        return Success(index=index, image=image, record=result)
+    is_lost = isinstance(result, ReplyError)
+    return Failure(index=index, image=image, error=result, attempts=1, maybe_billed=is_lost)
+
+
+def page_path(**asked: str | None) -> str:
+    """Return where the account's asynchronous requests are listed that are as *asked* for."""
+    given = {key: value for key, value in asked.items() if value is not None}
+    return f"{REQUESTS}?{urlencode({'page': 1, **given}, errors='surrogatepass')}"
+
+
+def decode_page(document: Mapping[str, Any]) -> tuple[list[JobInfo], str | None]:
+    """Return what stands on a page, and where the next one is.
+
+    Of the link to it only the query is taken: the vendor's own client knows links with the wrong
+    host, scheme and path, and the token goes nowhere else.
+    """
+    rows, link = document.get("results"), document.get("next")
+    if not isinstance(rows, list) or not isinstance(link, str | None):
+        raise ReplyError("the answer is no page of asynchronous requests")
+    jobs = [decode_model(row if isinstance(row, Mapping) else {}, JobInfo) for row in rows]
+    return jobs, _next_path(link) if link else None
+
+
+def _next_path(link: str) -> str:
+    try:
+        return f"{REQUESTS}?{urlsplit(link).query}"
+    except ValueError as error:
+        raise ReplyError(f"the link to the next page is no URL: {error}") from None

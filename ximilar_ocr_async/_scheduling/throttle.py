@@ -1,0 +1,116 @@
+"""How much may be sent, and when: ends of attempts in, slots and a time to wait out.
+
+Pure: the time is told to it.
+"""
+
+import logging
+
+from attrs import define, field
+
+from ximilar_ocr_async._scheduling.adaptive_limit import AdaptiveLimit
+from ximilar_ocr_async._scheduling.calls import Call
+from ximilar_ocr_async._scheduling.circuit_breaker import CircuitBreaker
+from ximilar_ocr_async._scheduling.decisions import (
+    is_answer,
+    is_overload,
+    is_turned_away,
+)
+from ximilar_ocr_async._scheduling.rate_limiter import RateLimiter
+from ximilar_ocr_async.errors import OCRError, with_reason
+from ximilar_ocr_async.retry import MAX_RETRY_AFTER
+
+_log = logging.getLogger("ximilar_ocr_async.scheduling")
+
+
+@define
+class Throttle:
+    """What a session knows of the service's state: the limit, the pace and the outage."""
+
+    limit: AdaptiveLimit
+    rate_limiter: RateLimiter
+    breaker: CircuitBreaker
+    # How a request was last turned away.
+    _error: OCRError = field(init=False, factory=OCRError)
+    # Whether the log says that there is an outage.
+    _is_told: bool = field(init=False, default=False)
+
+    def delay(self, now: float) -> float:
+        """Return how long [s] from *now* [s] until a request may begin."""
+        return max(self.rate_limiter.delay(now), self.breaker.delay(now))
+
+    def begin(self, now: float) -> bool:
+        """Count a request that begins *now* [s]; return whether it is a probe."""
+        self.rate_limiter.begin(now)
+        return self.breaker.begin()
+
+    def outage_error(self, call: Call, now: float) -> OCRError | None:
+        """Return why *call* need not wait any longer, if its patience ends before the outage."""
+        if not self.breaker.outlasts(call.outage_timeout, since=call.opened, now=now):
+            return None
+        waited = now - max(call.opened, self.breaker.began)
+        return with_reason(self._error, f"the service was out of reach for {waited:.0f} s")
+
+    def succeed(self, *, began: float, now: float, in_flight: int, is_overloaded: bool) -> None:
+        """Count a request that *began* [s] and was answered, with *in_flight* others.
+
+        Records of it may have failed for its being asked too much: then *is_overloaded*.
+        """
+        self._end_outage(now)
+        before = self.limit.slots
+        if is_overloaded:
+            self.limit.overload(began=began, now=now)
+        else:
+            self.limit.succeed(now - began, in_flight=in_flight + 1)
+        self._tell_limit(before)
+
+    def fail(
+        self, error: OCRError, *, began: float, now: float, in_flight: int, probe: bool
+    ) -> None:
+        """Count a request that failed as a whole."""
+        before = self.limit.slots
+        if error.retry_after:
+            self.breaker.hold(min(error.retry_after, MAX_RETRY_AFTER), now)
+        # Refused for asking too much while nothing else is asked: it is not our doing.
+        if is_turned_away(error) or (is_overload(error) and error.status and not in_flight):
+            self._error = error
+            if self.breaker.turn_away(now, probe=probe):
+                self.limit.forgive()
+            elif self.breaker.is_on and probe:
+                self._tell_outage(error)
+        elif is_answer(error):
+            self._end_outage(now)
+        else:
+            self.breaker.miss(now, probe=probe)
+        if is_overload(error) and not self.breaker.is_on:
+            self.limit.overload(began=began, now=now)
+        self._tell_limit(before)
+
+    def answer(self, now: float) -> None:
+        """Count a request that was answered and says nothing of how long a batch takes."""
+        self._end_outage(now)
+
+    def withdraw(self, now: float, *, probe: bool, was_sent: bool) -> None:
+        """Count a request that was given up before it ended, or that was never made."""
+        if was_sent:
+            self.breaker.miss(now, probe=probe)
+        else:
+            self.breaker.release(probe=probe)
+
+    def _end_outage(self, now: float) -> None:
+        if self._is_told:
+            self._is_told = False
+            told = {"seconds": now - self.breaker.began}
+            _log.warning("the service is back after %(seconds).1f s", told, extra=told)
+        self.breaker.answer()
+
+    def _tell_outage(self, error: OCRError) -> None:
+        # Not at its beginning: two failures in a row may be chance.
+        if not self._is_told:
+            self._is_told = True
+            told = {"error": str(error)}
+            _log.warning("the service is out of reach, waiting for it: %(error)s", told, extra=told)
+
+    def _tell_limit(self, before: int) -> None:
+        if self.limit.slots != before:
+            told = {"before": before, "after": self.limit.slots}
+            _log.info("limit %(before)d -> %(after)d", told, extra=told)

@@ -1,0 +1,57 @@
+"""What images cost; and what to do where the account or the way to it is not as it should be."""
+
+from collections.abc import Collection
+
+from ximilar_ocr_async._constants import CREDITS
+from ximilar_ocr_async._session.stream import AnyImage, check_images
+from ximilar_ocr_async.errors import (
+    AddressError,
+    AuthError,
+    ConnectionFailed,
+    DeadlineExceeded,
+    OCRError,
+    OptionError,
+    ReplyError,
+    ReplyLost,
+    RequestRejected,
+    ServiceUnavailable,
+    with_reason,
+)
+from ximilar_ocr_async.images import Image
+
+DETAILS = "/account/v2/details/"
+
+REMEDIES: dict[type[OCRError], str] = {
+    AuthError: "the service was reached, and refuses the token: see https://app.ximilar.com",
+    AddressError: "check base_url, or XIMILAR_BASE_URL",
+    ConnectionFailed: "check the network, and base_url or XIMILAR_BASE_URL",
+    ServiceUnavailable: "the service has troubles: see https://status.ximilar.com",
+    RequestRejected: "what answers is not the service: check base_url, or XIMILAR_BASE_URL",
+    ReplyError: "what answers is not the service: check base_url, or XIMILAR_BASE_URL",
+    ReplyLost: "check the network, and see https://status.ximilar.com",
+    DeadlineExceeded: "check the network, and see https://status.ximilar.com",
+}
+
+
+def advise(error: OCRError) -> OCRError:
+    """Return *error* with what to do about it, where that is known."""
+    told = next((told for cls, told in REMEDIES.items() if isinstance(error, cls)), None)
+    return with_reason(error, told) if told else error
+
+
+def estimate(images: Collection[AnyImage], *, prompt: str | None = None) -> int:
+    """Return what reading *images* costs [credits], if each is read once.
+
+    Args:
+        images: As for `OCRSession.read_all`, but not to be used up by counting.
+        prompt: The call's own, if it has one; typed answers have.
+
+    Raises:
+        OptionError: *images* cannot be counted.
+    """
+    check_images(images)
+    if not isinstance(images, Collection):
+        kind = type(images).__name__
+        raise OptionError(f"images is a {kind}, which counting would use up; pass a list")
+    asked = sum(bool(prompt or (isinstance(i, Image) and i.prompt)) for i in images)
+    return asked * CREDITS["read_gpt"] + (len(images) - asked) * CREDITS["read"]

@@ -1,0 +1,44 @@
+"""The options of a session, checked once."""
+
+from attrs import field, frozen
+
+from ximilar_ocr_async._http import HTTPClient
+from ximilar_ocr_async._validation import check_at_least, check_base_url, check_outage_timeout
+from ximilar_ocr_async.retry import RetryPolicy
+
+
+@frozen(kw_only=True)
+class Options:
+    """What `OCRSession` was made with; its docstring says what each means."""
+
+    base_url: str
+    max_concurrency: int
+    adaptive: bool
+    max_requests_per_second: float | None
+    linger: float
+    max_batch_bytes: int
+    max_response_bytes: int
+    max_records: int | None
+    per_record_lang: bool
+    retry: RetryPolicy
+    timeout: float
+    deadline: float | None
+    outage_timeout: float
+    drain: float
+    http_client: HTTPClient | None = field(repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        check_base_url(self.base_url)
+        check_at_least("max_concurrency", self.max_concurrency, 1)
+        check_at_least("max_batch_bytes", self.max_batch_bytes, 1)
+        check_at_least("max_response_bytes", self.max_response_bytes, 1)
+        check_outage_timeout(self.outage_timeout)
+        check_at_least("timeout", self.timeout, 0.001)
+        check_at_least("drain", self.drain, 0.0)
+        check_at_least("linger", self.linger, 0.0)
+        if self.max_requests_per_second is not None:
+            check_at_least("max_requests_per_second", self.max_requests_per_second, 0.001)
+        if self.max_records is not None:
+            check_at_least("max_records", self.max_records, 0)
+        if self.deadline is not None:
+            check_at_least("deadline", self.deadline, 0.0)

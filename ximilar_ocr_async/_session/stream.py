@@ -1,0 +1,332 @@
+"""One call of the user's: images pulled from its source, outcomes handed to its consumer.
+
+Both ends are bounded by one count: images pulled whose outcomes were not yet handed out.
+"""
+
+import os
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
+from contextlib import aclosing, suppress
+from inspect import isasyncgen
+from itertools import count
+from time import perf_counter
+from types import TracebackType
+from typing import Generic, Self, TypeAlias
+
+import anyio
+import anyio.lowlevel
+from anyio.abc import TaskGroup
+from attrs import define, field, frozen
+
+from ximilar_ocr_async._concurrency import is_from_outside
+from ximilar_ocr_async._constants import MAX_RECORDS
+from ximilar_ocr_async._protocol import Submission, make_id
+from ximilar_ocr_async._scheduling import BatchKey, Call, Item, Question, Scheduler
+from ximilar_ocr_async._validation import check_at_least, check_language, check_outage_timeout
+from ximilar_ocr_async.errors import (
+    OCRError,
+    OptionError,
+    SessionClosed,
+    SessionStateError,
+)
+from ximilar_ocr_async.images import Image, Source, check_source
+from ximilar_ocr_async.outcomes import Failure, Outcome, T
+
+AnyImage: TypeAlias = Image | Source
+Images: TypeAlias = Iterable[AnyImage] | AsyncIterable[AnyImage]
+
+TURN = 0.001
+"""[s] of work in a source after which other tasks get their turn."""
+
+LEAVE = 5.0
+"""[s] that a source gets to clean up when its stream is left early."""
+
+
+def check_images(images: object) -> None:
+    """Raise `OptionError` when *images* is one image or nothing that can be iterated over."""
+    one = isinstance(images, str | bytes | bytearray | memoryview | os.PathLike | Image)
+    if one or not isinstance(images, Iterable | AsyncIterable):
+        kind = type(images).__name__
+        raise OptionError(f"images is a {kind}, expected an (async) iterable of images")
+
+
+@frozen(kw_only=True)
+class CallOptions:
+    """What a call says of all its images, and of its own time.
+
+    Attributes:
+        lang: Language of an image that names none.
+        ordered: Whether outcomes come in the order of the images.
+        deadline: [s] that the call may take in all.
+        outage_timeout: [s] of an outage to wait through.
+        is_hurried: Whether attempts count in an outage too.
+        linger: [s] that an image waits for company in its batch.
+        submission: How they are submitted, if they are to be read later.
+    """
+
+    lang: str
+    ordered: bool = False
+    deadline: float | None
+    outage_timeout: float
+    fail_fast: bool = False
+    linger: float
+    submission: Submission | None = None
+
+    def __attrs_post_init__(self) -> None:
+        check_language(self.lang)
+        if self.deadline is not None:
+            check_at_least("deadline", self.deadline, 0.0)
+        check_outage_timeout(self.outage_timeout)
+
+
+@define(eq=False, repr=False)
+class Stream(Generic[T]):
+    """Outcomes as they come. Lives as long as its ``async with`` block; iterate inside it.
+
+    Leaving the block early withdraws what was not sent.
+    """
+
+    _images: Images
+    _question: Question[T]
+    _options: CallOptions
+    _scheduler: Scheduler
+    _group: TaskGroup
+
+    _call: Call = field(init=False)
+    _clock: anyio.CancelScope = field(init=False, factory=anyio.CancelScope)
+    _scope: anyio.CancelScope = field(init=False, factory=anyio.CancelScope)
+    _lingering: anyio.CancelScope = field(init=False, factory=anyio.CancelScope)
+    # Pulled and not yet submitted, and until when [s] they wait for company.
+    _block: list[Item] = field(init=False, factory=list)
+    _due: float = field(init=False, default=0.0)
+    _batch_keys: dict[tuple[str, str], BatchKey] = field(init=False, factory=dict)
+    # Pulled and not yet handed out: never more than the window.
+    _held: int = field(init=False, default=0)
+    _pulled: int = field(init=False, default=0)
+    # Records are called by these on the wire, where others' are in the same request.
+    _name: str = field(init=False, factory=lambda: os.urandom(8).hex())
+    _numbers: Iterator[int] = field(init=False, factory=count)
+    _ready: deque[Outcome[T]] = field(init=False, factory=deque)
+    # In order only: outcomes whose turn has not come, by index.
+    _early: dict[int, Outcome[T]] = field(init=False, factory=dict)
+    _turn: int = field(init=False, default=0)
+    # Raised to the consumer after the last outcome; None once the source is exhausted.
+    _source_error: BaseException | None = field(
+        init=False, factory=lambda: SessionClosed("the session closed before its images ended")
+    )
+    _started: bool = field(init=False, default=False)
+    _begun: anyio.Event = field(init=False, factory=anyio.Event)
+    _fed: anyio.Event = field(init=False, factory=anyio.Event)
+    _changed: anyio.Event = field(init=False, factory=anyio.Event)
+    _room: anyio.Event = field(init=False, factory=anyio.Event)
+
+    def __attrs_post_init__(self) -> None:
+        check_images(self._images)
+        options = self._options
+        self._call = Call(
+            self._receive, outage_timeout=options.outage_timeout, fail_fast=options.fail_fast
+        )
+
+    # ---- the consumer's end
+
+    async def __aenter__(self) -> Self:
+        if self._started:
+            raise SessionStateError("a stream is entered once; make another")
+        self._started = True
+        self._scheduler.open(self._call)
+        self._call.opened = anyio.current_time()
+        if self._options.deadline is not None:
+            self._call.deadline = self._call.opened + self._options.deadline
+            self._group.start_soon(self._expire)
+        self._group.start_soon(self._feed)
+        self._group.start_soon(self._linger)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._clock.cancel()
+        self._scope.cancel()
+        self._lingering.cancel()
+        self._scheduler.withdraw(self._call)
+        with anyio.move_on_after(LEAVE, shield=True):
+            await self._fed.wait()
+        # Images are not kept until a stream that somebody still holds is collected.
+        self._images = ()
+        self._ready.clear()
+        self._early.clear()
+        self._changed.set()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Outcome[T]:
+        self._check_inside()
+        while not self._ready:
+            if self._fed.is_set() and not self._held:
+                # A session that is cancelled ends its streams before their consumers hear of it.
+                await anyio.lowlevel.checkpoint_if_cancelled()
+                self._finish()
+            if self._changed.is_set():
+                self._changed = anyio.Event()
+            await self._changed.wait()
+            self._check_inside()
+        self._held -= 1
+        if self._held <= self._window - MAX_RECORDS:
+            self._room.set()
+        return self._ready.popleft()
+
+    def __repr__(self) -> str:
+        return f"<Stream, {self._pulled} images pulled, {self._held} of them not handed out>"
+
+    def _check_inside(self) -> None:
+        if not self._started or self._call.abandoned:
+            raise SessionStateError("a stream is iterated over inside its async with block")
+
+    def _finish(self) -> None:
+        if self._source_error is not None:
+            error, self._source_error = self._source_error, None
+            raise error
+        raise StopAsyncIteration
+
+    async def _expire(self) -> None:
+        with self._clock:
+            await anyio.sleep_until(self._call.deadline)
+            self._flush()
+            self._scheduler.expire(self._call)
+
+    # ---- the scheduler's end
+
+    def _receive(self, outcome: Outcome) -> None:
+        """Take an outcome; called synchronously, so that nothing paid for can be lost."""
+        understood = self._question.interpret(outcome)
+        if isinstance(understood, str):
+            again = self._make_item(outcome.index, outcome.image, understood)
+            self._scheduler.submit([again])
+        else:
+            self._keep(understood)
+
+    def _keep(self, outcome: Outcome[T]) -> None:
+        if self._options.ordered:
+            self._early[outcome.index] = outcome
+            while self._turn in self._early:
+                self._ready.append(self._early.pop(self._turn))
+                self._turn += 1
+        else:
+            self._ready.append(outcome)
+        self._changed.set()
+
+    # ---- the source's end, in a task of the session
+
+    @property
+    def _window(self) -> int:
+        return (self._scheduler.throttle.limit.ceiling + 1) * MAX_RECORDS
+
+    async def _feed(self) -> None:
+        try:
+            with self._scope:
+                await self._pull()
+                self._source_error = None
+        except BaseException as error:
+            # Whatever the source raises is the consumer's to hear, as long as there is one.
+            if is_from_outside(error) or self._call.abandoned:
+                raise
+            self._source_error = error
+        finally:
+            self._flush()
+            self._fed.set()
+            self._changed.set()
+
+    async def _pull(self) -> None:
+        left = self._window
+        async with aclosing(_each(self._images)) as images:
+            async for image in images:
+                self._accept(image)
+                left -= 1
+                if not left:
+                    # Submitted together, so that batches of several languages have more in them.
+                    self._flush()
+                    left = await self._wait_for_room()
+
+    async def _wait_for_room(self) -> int:
+        """Return how many images may be pulled now."""
+        # Whole batches: a few more would go out alone where a slot is free.
+        while (room := (self._window - self._held) // MAX_RECORDS * MAX_RECORDS) <= 0:
+            self._room = anyio.Event()
+            await self._room.wait()
+        return room
+
+    def _accept(self, item: AnyImage) -> None:
+        index, self._pulled = self._pulled, self._pulled + 1
+        self._held += 1
+        image = item if isinstance(item, Image) else Image(item)
+        try:
+            check_source(image)
+            prompt = self._question.prompt_for(image)
+        except OCRError as error:
+            self._receive(Failure(index=index, image=image, error=error.with_traceback(None)))
+            return
+        if not self._block:
+            self._due = anyio.current_time() + self._options.linger
+            self._begun.set()
+        self._block.append(self._make_item(index, image, prompt))
+
+    def _make_item(self, index: int, image: Image, prompt: str | None) -> Item:
+        submission = self._options.submission
+        endpoint = "read" if prompt is None else "read_gpt"
+        if submission:
+            endpoint = submission.endpoint or endpoint
+            name = make_id(index, image.id)
+        else:
+            name = f"{self._name}-{next(self._numbers)}"
+        batch_key = self._batch_key(endpoint, image.lang or self._options.lang)
+        now = anyio.current_time()
+        return Item(name, index, image, prompt, batch_key, self._call, since=now)
+
+    def _batch_key(self, endpoint: str, lang: str) -> BatchKey:
+        # One for all images, of which there may be many.
+        key = endpoint, lang
+        if key not in self._batch_keys:
+            self._batch_keys[key] = BatchKey(endpoint, lang, submission=self._options.submission)
+        return self._batch_keys[key]
+
+    async def _linger(self) -> None:
+        """Submit what waited for company long enough: in one task, for most blocks fill before."""
+        with self._lingering:
+            while True:
+                await self._begun.wait()
+                await anyio.sleep_until(self._due)
+                # Else that block was filled, and another began.
+                if self._due <= anyio.current_time():
+                    self._begun = anyio.Event()
+                    self._flush()
+
+    def _flush(self) -> None:
+        block, self._block = self._block, []
+        self._scheduler.submit(block)
+
+
+async def _each(images: Images) -> AsyncGenerator[AnyImage]:
+    """Iterate over either kind of iterable; close an async generator that was left early."""
+    if isinstance(images, AsyncIterable):
+        iterator = aiter(images)
+        try:
+            async for image in iterator:
+                yield image
+        finally:
+            if isasyncgen(iterator):
+                # Else its own cleanup would be cancelled at its first await.
+                with anyio.move_on_after(LEAVE, shield=True), suppress(RuntimeError):
+                    await iterator.aclose()
+    else:
+        turn = perf_counter() + TURN
+        for number, image in enumerate(images, 1):
+            yield image
+            # Other tasks get their turn however long a source that is always ready may be; but not
+            # at each image, or there would be no more images than turns of a busy loop.
+            if number % MAX_RECORDS == 0 or perf_counter() > turn:
+                await anyio.lowlevel.checkpoint()
+                turn = perf_counter() + TURN

@@ -1,0 +1,46 @@
+"""What came of images as JSON types, for files and for other programs."""
+
+from typing import Any
+
+from ximilar_ocr_async._extraction import unstructure
+from ximilar_ocr_async._protocol import unstructure as to_json_types
+from ximilar_ocr_async.errors import ExtractionError, OCRError
+from ximilar_ocr_async.models import Account, JobInfo
+from ximilar_ocr_async.outcomes import Outcome
+
+
+def model_to_json(model: Account | JobInfo) -> dict[str, Any]:
+    """Return *model* as JSON types, in the service's own names."""
+    return to_json_types(model)
+
+
+def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
+    """Return *outcome* as JSON types, its record in the service's own names."""
+    if outcome.ok:
+        return _common(outcome) | {"record": to_json_types(outcome.record)}
+    return _common(outcome) | {"error": _error_to_json(outcome.error)}
+
+
+def extraction_to_json(outcome: Outcome[Any]) -> dict[str, Any]:
+    """Return *outcome* as JSON types, its value as `structure` takes it."""
+    if outcome.ok:
+        return _common(outcome) | {"value": unstructure(outcome.value)}
+    return _common(outcome) | {"error": _error_to_json(outcome.error)}
+
+
+def _common(outcome: Outcome[Any]) -> dict[str, Any]:
+    return {
+        "index": outcome.index,
+        "image": outcome.image.name,
+        "ok": outcome.ok,
+        "attempts": outcome.attempts,
+        "maybe_billed": outcome.maybe_billed,
+    }
+
+
+def _error_to_json(error: OCRError) -> dict[str, Any]:
+    more: dict[str, Any] = {"status": error.status, "request_id": error.request_id}
+    if isinstance(error, ExtractionError):
+        more |= {"faults": [*error.faults], "answer": error.answer}
+    told = {"type": type(error).__name__, "message": str(error)}
+    return told | {k: v for k, v in more.items() if v is not None}
