@@ -1,5 +1,7 @@
 """What the tests share: both backends in virtual time, and a service to read from."""
 
+import logging
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -28,3 +30,26 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     for name in ("XIMILAR_API_TOKEN", "XIMILAR_API_KEY", "XIMILAR_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
     return World()
+
+
+class _Watch(logging.Handler):
+    """Keeps what is logged about items that ended twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "ended twice" in record.getMessage():
+            self.seen.append(record.getMessage())
+
+
+@pytest.fixture(autouse=True)
+def _no_item_ends_twice(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test in which an item ended twice, unless it is about that."""
+    logger, watch = logging.getLogger("ximilar_ocr_async.scheduling"), _Watch()
+    logger.addHandler(watch)
+    yield
+    logger.removeHandler(watch)
+    if request.node.get_closest_marker("ends_twice") is None:
+        assert watch.seen == []

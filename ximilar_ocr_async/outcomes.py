@@ -1,7 +1,7 @@
 """What the user gets: one outcome for each image, a `Success` or a `Failure`; and `Stats`."""
 
 from copy import copy
-from typing import TYPE_CHECKING, Generic, Literal, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Protocol, TypeAlias, TypeVar
 
 from attrs import Factory, field, frozen
 
@@ -72,6 +72,32 @@ class Failure:
 
 
 Outcome: TypeAlias = Success[T] | Failure
+
+
+class Ended(Protocol):
+    """What is known of an image when it has ended."""
+
+    @property
+    def index(self) -> int: ...  # noqa: D102
+    @property
+    def image(self) -> Image: ...  # noqa: D102
+    @property
+    def attempts(self) -> int: ...  # noqa: D102
+    @property
+    def maybe_billed(self) -> int: ...  # noqa: D102
+
+
+def make_outcome(ended: Ended, result: Record | OCRError) -> Outcome:
+    """Return the outcome of an image that *ended* with a record or an error."""
+    common: dict[str, Any] = {
+        "index": ended.index,
+        "image": ended.image,
+        "attempts": ended.attempts,
+        "maybe_billed": ended.maybe_billed > 0,
+    }
+    if isinstance(result, OCRError):
+        return Failure(error=result, **common)
+    return Success(record=result, **common)
 
 
 @frozen(kw_only=True)

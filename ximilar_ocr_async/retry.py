@@ -81,9 +81,14 @@ class RetryBudget:
         """Count a record's first send."""
         self._balance = min(RESERVE, self._balance + DEPOSIT)
 
+    @property
+    def has_resend(self) -> bool:
+        """Whether there is a resend left."""
+        return self._balance >= 1
+
     def withdraw(self) -> bool:
-        """Take leave for a resend; return whether there was any."""
-        if self._balance < 1:
+        """Use up a resend; return whether there was one."""
+        if not self.has_resend:
             return False
         self._balance -= 1
         return True

@@ -23,7 +23,8 @@ from ximilar_ocr_async import (
     WebhookReceiver,
 )
 from ximilar_ocr_async._jobs import receiver as module
-from ximilar_ocr_async._protocol.webhook import SECRET_HEADER, Submission
+from ximilar_ocr_async._protocol.requests import SubmitRequest
+from ximilar_ocr_async._protocol.webhook import SECRET_HEADER
 from ximilar_ocr_async.testing import virtual_time
 
 URL = "https://me.example/hook"
@@ -58,7 +59,7 @@ def test_a_webhook_without_headers_gets_a_secret() -> None:
     assert list(one.headers) == [SECRET_HEADER]
     assert len(secret) >= 43
     assert one.headers != other.headers
-    shown = f"{one!r} {WebhookReceiver(one)!r} {Submission(webhook=one)!r}"
+    shown = f"{one!r} {WebhookReceiver(one)!r} {SubmitRequest('read', 'en', webhook=one)!r}"
     assert secret not in shown
     assert URL in repr(one)
     assert hash(one) == hash(other)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from ximilar_ocr_async._constants import LANGUAGES
 from ximilar_ocr_async._protocol.decode import decode as decode_batch
-from ximilar_ocr_async._protocol.encode import encode_batch, encode_record
-from ximilar_ocr_async._protocol.request_body import Base64Image, RequestBody
+from ximilar_ocr_async._protocol.encode import encode_record, make_body
+from ximilar_ocr_async._protocol.request_body import Base64Image
 from ximilar_ocr_async.cli.json_lines import outcome_to_json
 from ximilar_ocr_async.errors import (
     AddressError,
@@ -112,7 +112,7 @@ def test_a_batch_says_in_json_what_was_given(
         else:
             record["_url"] = source
         expected.append(record)
-    upload = RequestBody(encode_batch(pieces, {"lang": lang}))
+    upload = make_body(pieces, {"lang": lang})
     body = b"".join(upload)
     assert len(upload) == len(body)
     assert json.loads(body) == {"lang": lang, "records": expected}

@@ -17,24 +17,23 @@ from ximilar_ocr_async import (
     OCRError,
     OptionError,
     Outcome,
-    Record,
     ReplyError,
     ReplyLost,
     ServiceUnavailable,
     Webhook,
 )
+from ximilar_ocr_async._http import Response
 from ximilar_ocr_async._protocol.jobs import (
     REQUESTS,
     bad_end,
     decode_outcomes,
     decode_page,
-    decode_submitted,
     make_id,
     page_path,
     path_of,
     state_of,
 )
-from ximilar_ocr_async._protocol.webhook import Submission
+from ximilar_ocr_async._protocol.requests import SubmitRequest
 
 ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=[]))
 
@@ -133,19 +132,16 @@ def test_a_request_that_is_done_has_records(document: dict[str, Any]) -> None:
 # ---- submissions
 
 
-def submitted(document: Any, status: int = 201) -> list[Record | OCRError]:
+def submitted(document: Any, status: int = 201) -> list[str]:
     """Decode the answer to a submission of two images."""
-    return decode_submitted(status, json.dumps(document).encode(), ["a", "b"])
+    response = Response(status, json.dumps(document).encode())
+    return SubmitRequest("read", "en").decode(response, ["a", "b"])
 
 
 @pytest.mark.parametrize("request_id", ["r1", 7])
 def test_a_submission_is_known_by_its_request(request_id: Any) -> None:
-    """Each image has a record that names the asynchronous request and its state."""
-    records = submitted({"id": request_id, "status": "CREATED"})
-    assert [(r.id, r.status.request_id) for r in records if isinstance(r, Record)] == [
-        ("a", str(request_id)),
-        ("b", str(request_id)),
-    ]
+    """Each image gets the id of the asynchronous request."""
+    assert submitted({"id": request_id, "status": "CREATED"}) == [str(request_id)] * 2
 
 
 @pytest.mark.parametrize("document", [{}, {"id": ""}, {"id": None}, {"id": []}, [], "r1", None])
@@ -161,6 +157,7 @@ def test_a_submission_without_a_name_is_an_error(document: Any) -> None:
         (403, {"detail": "no"}, AuthError),
         (503, {"detail": "later"}, ServiceUnavailable),
         (504, {"detail": "late"}, ReplyLost),
+        (500, {"detail": "late"}, ReplyLost),
         (200, {"status": {"code": 503}}, ServiceUnavailable),
     ],
 )
@@ -182,15 +179,17 @@ def test_a_submission_may_be_refused(status: int, document: Any, cls: type[OCREr
 def test_a_submissions_options_are_checked(options: Any, told: str) -> None:
     """What makes no sense is an error before anything is sent."""
     with pytest.raises(OptionError, match=told):
-        Submission(**options)
+        SubmitRequest(**{"endpoint": "read", "lang": "en"} | options)
 
 
 def test_a_submission_names_its_webhook() -> None:
     """The service is told where to post to, and what to bring."""
     hook = Webhook("https://me.example/hook", {"X-Secret": "open"})
     told = {"endpoint": "https://me.example/hook", "headers": {"X-Secret": "open"}}
-    assert Submission("flows", webhook=hook).fields == {"type": "flows", "webhook": told}
-    assert Submission().fields == {"type": "ocr"}
+    fields = {"type": "ocr", "endpoint": "read", "lang": "en"}
+    assert SubmitRequest("read", "en").fields == fields
+    flows = SubmitRequest("read", "en", "flows", hook)
+    assert flows.fields == fields | {"type": "flows", "webhook": told}
 
 
 # ---- states

@@ -8,6 +8,7 @@ from attrs import define, field
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from ximilar_ocr_async._scheduling.calls import Patience
 from ximilar_ocr_async._scheduling.circuit_breaker import (
     FEWEST,
     JITTER,
@@ -385,17 +386,17 @@ def test_patience_ends_with_the_probe_that_it_cannot_await(
     outage = begun(constant(1.0), 100.0)
     if now > 101:
         outage.begin()
-    assert outage.outlasts(outage_timeout, since=since, now=now + SLACK) is expected
+    assert outage.outlasts(Patience(since, outage_timeout=outage_timeout), now + SLACK) is expected
 
 
 def test_a_hold_tries_patience_in_an_outage_only() -> None:
     """A service that asks for a pause and works is waited for; one that is away may not be."""
     outage = constant(1.0)
     outage.hold(50.0, 0.0)
-    assert not outage.outlasts(10.0, since=0.0, now=0.0)
+    assert not outage.outlasts(Patience(0.0, outage_timeout=10.0), 0.0)
     begun(outage)
-    assert outage.outlasts(10.0, since=0.0, now=0.0)
-    assert not outage.outlasts(50.5, since=0.0, now=0.0)
+    assert outage.outlasts(Patience(0.0, outage_timeout=10.0), 0.0)
+    assert not outage.outlasts(Patience(0.0, outage_timeout=50.5), 0.0)
 
 
 @given(outage_timeout=st.floats(0, 1e6), since=st.floats(0, 1e6), now=st.floats(0, 1e6))
@@ -405,7 +406,7 @@ def test_without_an_outage_patience_has_no_end(
     """Patience is for outages; what else takes time is the deadline's business."""
     outage = constant(1.0)
     outage.turn_away(0.0, probe=False)
-    assert not outage.outlasts(outage_timeout, since=since, now=now)
+    assert not outage.outlasts(Patience(since, outage_timeout=outage_timeout), now)
     begun(outage)
     outage.answer()
-    assert not outage.outlasts(outage_timeout, since=since, now=now)
+    assert not outage.outlasts(Patience(since, outage_timeout=outage_timeout), now)

@@ -98,9 +98,9 @@ async def test_a_job_despairs_when_its_patience_ends() -> None:
     """The last error is told, and how long it was so."""
     there = Answers(other=lambda _: httpx.ConnectError("refused"))
     async with there.session(outage_timeout=100) as session:
-        with pytest.raises(OCRError, match="so it was for 100 s"):
+        with pytest.raises(OCRError, match="refused; the service was out of reach for"):
             await session.job("r1").wait()
-        assert anyio.current_time() == pytest.approx(100)
+        assert 80 < anyio.current_time() <= 100
 
 
 async def test_a_hold_up_is_honoured() -> None:
@@ -139,7 +139,7 @@ async def test_an_errand_waits_no_longer_than_it_has_patience() -> None:
         group.start_soon(session.read_all, urls(1))
         await anyio.sleep(1)
         with pytest.raises(DeadlineExceeded, match="was not answered within 30 s"):
-            await session.account()
+            await session.account(deadline=30)
         assert session.stats.in_flight == 1
     assert there.billed == 1
 
@@ -148,8 +148,9 @@ async def test_too_long_an_answer_is_given_up() -> None:
     """A request that hangs is cancelled with its errand, and its slot is free again."""
     there = Answers(latency=1e6)
     async with there.session(max_concurrency=1) as session:
-        with pytest.raises(DeadlineExceeded):
-            await session.account()
+        with pytest.raises(DeadlineExceeded, match="was not answered within 30 s"):
+            await session.account(deadline=30)
+        assert anyio.current_time() == 30
         assert session.stats.in_flight == 0
         assert there.in_flight == 0
         there.latency = 0
@@ -270,7 +271,7 @@ async def test_a_bug_is_an_error_and_no_more(caplog: pytest.LogCaptureFixture) -
             await session.account()
         await session.account()
         assert session.stats.in_flight == 0
-    assert "an errand raised" in caplog.text
+    assert "a request without images raised" in caplog.text
 
 
 @ASYNCIO

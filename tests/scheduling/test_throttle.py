@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ximilar_ocr_async._scheduling.adaptive_limit import RAMP_FROM, AdaptiveLimit
-from ximilar_ocr_async._scheduling.calls import Call
+from ximilar_ocr_async._scheduling.calls import Patience
 from ximilar_ocr_async._scheduling.circuit_breaker import CircuitBreaker
 from ximilar_ocr_async._scheduling.rate_limiter import RateLimiter
 from ximilar_ocr_async._scheduling.throttle import Throttle
@@ -106,9 +106,9 @@ def road(*, ceiling: int = RAMP_FROM, interval: float = 0.0) -> Road:
     )
 
 
-def call(**options: Any) -> Call:
-    """Return a call whose outcomes nobody looks at."""
-    return Call(lambda _: None, **options)
+def call(*, opened: float = 0.0, outage_timeout: float = inf) -> Patience:
+    """Return how long a call waits."""
+    return Patience(opened, outage_timeout=outage_timeout)
 
 
 # ---- how an outage begins

@@ -84,7 +84,7 @@ async def test_a_check_of_what_is_fine_says_nothing() -> None:
         (httpx.Response(404, json={"detail": "Not found."}), RequestRejected, "check base_url"),
         (httpx.Response(200, html="<h1>Log in</h1>"), ReplyError, "check base_url"),
         (httpx.RemoteProtocolError("gone"), ReplyLost, "status.ximilar.com"),
-        (httpx.Response(429), RateLimited, "so it was for 10 s"),
+        (httpx.Response(429), RateLimited, "was not answered within 10 s"),
     ],
 )
 async def test_a_check_says_what_to_do(answer: Any, cls: type[OCRError], told: str) -> None:

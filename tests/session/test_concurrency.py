@@ -180,7 +180,7 @@ async def test_a_deadline_ends_what_is_not_finished(world: World) -> None:
         # What was under way may be billed, what waited cannot be.
         assert [o.maybe_billed for o in outcomes[40:]] == [True] * 20 + [False] * 40
         assert (await session.read("https://x.example/1")).text
-    assert session._running is None
+    assert session._runtime is None
 
 
 async def test_waiting_for_company_counts_as_time_since_it_was_pulled(world: World) -> None:

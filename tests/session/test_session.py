@@ -103,18 +103,6 @@ async def test_a_language_is_told_by_its_name(world: World) -> None:
     assert sorted(world.langs) == ["ko", "zh"]
 
 
-async def test_records_name_their_language_if_asked(world: World) -> None:
-    """Batches are of one language all the same; by default their records do not repeat it."""
-    images = [Image("https://x.example/1", lang="ja"), Image("https://x.example/2")]
-    async with world.session(per_record_lang=True) as session:
-        await session.read_all(images)
-    async with world.session() as session:
-        await session.read_all(images)
-    told = [str(record.get("lang")) for batch in world.batches for record in batch]
-    assert sorted(told[:2]) == ["en", "ja"]
-    assert told[2:] == ["None", "None"]
-
-
 async def test_a_prompt_goes_to_the_language_model(world: World) -> None:
     """A prompt, of the call or of the image, switches the endpoint for these images alone."""
     images = [Image("https://x.example/1", prompt="mine"), Image("https://x.example/2")]
@@ -342,12 +330,12 @@ async def test_a_bug_in_an_attempt_fails_its_images_only(
     """An exception that nobody foresaw ends in outcomes, and in the log, not in the session."""
 
     async def breaks_once(*_: Any) -> Any:
-        session._running.scheduler.attempt = attempt  # type: ignore[union-attr]
+        session._runtime.scheduler.attempt = attempt  # type: ignore[union-attr]
         raise KeyError("unforeseen")
 
     async with world.session() as session:
-        attempt = session._running.scheduler.attempt  # type: ignore[union-attr]
-        session._running.scheduler.attempt = breaks_once  # type: ignore[union-attr]
+        attempt = session._runtime.scheduler.attempt  # type: ignore[union-attr]
+        session._runtime.scheduler.attempt = breaks_once  # type: ignore[union-attr]
         with caplog.at_level(logging.ERROR), pytest.raises(OCRError, match="unforeseen"):
             await session.read("https://x.example/1")
         assert "an attempt raised" in caplog.text
@@ -528,7 +516,7 @@ async def test_leaving_twice_is_fine(world: World) -> None:
 async def test_forgetting_to_leave_warns(world: World) -> None:
     """A session that is dropped while it is open says so."""
     session = await world.session().__aenter__()
-    running = session._running
+    running = session._runtime
     assert running is not None
     with pytest.warns(ResourceWarning, match="was never closed"):  # noqa: PT031 - two steps
         del session

@@ -396,7 +396,7 @@ async def test_repr_is_short_whatever_it_holds(world: World) -> None:
         async with session.stream(images) as stream:
             await anyio.sleep(0.5)
             assert repr(stream) == "<Stream, 40 images pulled, 40 of them not handed out>"
-            running = session._running
+            running = session._runtime
             assert running is not None
             assert len(repr(running.scheduler)) < 100
 
@@ -442,6 +442,6 @@ async def test_a_million_images_are_never_held(world: World) -> None:
 
 
 def _held(session: OCRSession) -> int:
-    scheduler = session._running.scheduler  # type: ignore[union-attr]
-    batches = [*scheduler.in_flight, *scheduler._pausing]
-    return sum(len(batch.items) for batch in batches) + len(scheduler.queue)
+    slots = session._runtime.scheduler.slots  # type: ignore[union-attr]
+    batches = [*slots.in_flight, *slots.pausing]
+    return sum(len(batch.items) for batch in batches) + len(slots.queue)

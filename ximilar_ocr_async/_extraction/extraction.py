@@ -9,9 +9,10 @@ from ximilar_ocr_async._constants import BYTES_PER_TOKEN, MAX_PROMPT_TOKENS
 from ximilar_ocr_async._extraction.parsing import extract
 from ximilar_ocr_async._extraction.schema import describe
 from ximilar_ocr_async._validation import check_at_least
-from ximilar_ocr_async.errors import ExtractionError, with_reason
+from ximilar_ocr_async.errors import ExtractionError, OCRError, with_reason
 from ximilar_ocr_async.images import Image
-from ximilar_ocr_async.outcomes import Failure, Outcome, Success, T
+from ximilar_ocr_async.models import Record
+from ximilar_ocr_async.outcomes import Ended, Failure, Outcome, Success, T, make_outcome
 
 ROOM = 100
 """[bytes] that a prompt must leave to what was wrong with the answer."""
@@ -58,12 +59,13 @@ class Extraction(Generic[T]):
         """Return the prompt that describes the class."""
         return self._prompt if image.prompt is None else describe(self.cls, image.prompt)
 
-    def interpret(self, outcome: Outcome) -> Outcome[T] | str:
-        """Return the answer as an instance of the class, or the prompt to ask again with.
+    def interpret(self, ended: Ended, result: Record | OCRError) -> Outcome[T] | str:
+        """Return the outcome with an instance of the class, or the prompt to ask again with.
 
         An image that failed while it was asked about again ends with what was wrong at first,
         because that error has the record that was paid for.
         """
+        outcome = make_outcome(ended, result)
         before = self._reasked.pop(outcome.index, _Reasked())
         outcome = evolve(
             outcome,

@@ -1,12 +1,11 @@
 """HTTP: a request body in, a response out, over connections that are kept and never shared."""
 
 from ximilar_ocr_async._http.auth import Token
-from ximilar_ocr_async._http.transport import HTTPClient, Response, Transport, make_client
+from ximilar_ocr_async._http.transport import HTTPClient, Response, Transport
 
 __all__ = [
     "HTTPClient",
     "Response",
     "Token",
     "Transport",
-    "make_client",
 ]

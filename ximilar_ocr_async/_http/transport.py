@@ -57,16 +57,6 @@ class Body(Protocol):
     def __iter__(self) -> Iterator[bytes]: ...
 
 
-async def make_client() -> HTTPClient:
-    """Return the client of a session that is given none."""
-    # Loaded only now, for many are given one; in a thread, for it takes 0.1 s, httpx most of it.
-    name = "ximilar_ocr_async._http.client"
-    await anyio.to_thread.run_sync(import_module, name, limiter=anyio.CapacityLimiter(1))
-    from ximilar_ocr_async._http.client import Client  # noqa: PLC0415
-
-    return Client()
-
-
 class Transport:
     """Sends requests. Lives as long as its session, and closes the client if that is its own."""
 
@@ -99,6 +89,12 @@ class Transport:
             "Accept-Encoding": "gzip",
             "User-Agent": f"ximilar-ocr-async/{version('ximilar-ocr-async')}",
         }
+
+    @classmethod
+    async def open(cls, *, client: HTTPClient | None, **options: Any) -> Self:
+        """Return a transport that sends with *client*, or with one of its own."""
+        own = await _make_client() if client is None else client
+        return cls(client=own, owns_client=client is None, **options)
 
     async def send(self, method: str, path: str, body: Body | None = None) -> Response:
         """Send a request once, with a JSON body if it has one.
@@ -201,3 +197,13 @@ class _Stream:
         if piece:
             return piece
         raise StopAsyncIteration
+
+
+async def _make_client() -> HTTPClient:
+    """Return the client of a session that is given none."""
+    # Loaded only now, for many are given one; in a thread, for it takes 0.1 s, httpx most of it.
+    name = "ximilar_ocr_async._http.client"
+    await anyio.to_thread.run_sync(import_module, name, limiter=anyio.CapacityLimiter(1))
+    from ximilar_ocr_async._http.client import Client  # noqa: PLC0415
+
+    return Client()

@@ -7,21 +7,13 @@ from math import inf
 from typing import Any, Self
 
 import anyio
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
 from ximilar_ocr_async._constants import JOB_KEPT, MAX_RECORDS
 from ximilar_ocr_async._jobs.polling import Polling
 from ximilar_ocr_async._jobs.receiver import Delivery, WebhookReceiver
-from ximilar_ocr_async._protocol import (
-    DONE,
-    bad_end,
-    decode_model,
-    decode_outcomes,
-    decode_page,
-    path_of,
-    state_of,
-)
-from ximilar_ocr_async._scheduling import JSONGetter, Reading
+from ximilar_ocr_async._protocol import decode_model, jobs
+from ximilar_ocr_async._scheduling import CallOptions, JSONGetter
 from ximilar_ocr_async._validation import check_at_least
 from ximilar_ocr_async.errors import (
     DeadlineExceeded,
@@ -29,6 +21,7 @@ from ximilar_ocr_async.errors import (
     JobFailed,
     JobNotFound,
     OCRError,
+    OptionError,
     ReplyError,
     RequestRejected,
     with_reason,
@@ -47,10 +40,10 @@ NEW = 60.0
 class Part:
     """One asynchronous request of a job.
 
-    Args:
-        first: Place of its first image, also for records that do not tell theirs.
-        images: By place; none where another process submitted them.
-        submitted: When [s], if that is known.
+    Attributes:
+        first: The place of its first image; records that do not say theirs count from it.
+        images: Its images by place; none if another process submitted them.
+        submitted: When [s] it was submitted, if that is known.
     """
 
     first: int
@@ -69,20 +62,41 @@ class Job:
 
     The service keeps it, whatever becomes of this program: store the `ids`, and `OCRSession.job`
     takes it up again.
+
+    Attributes:
+        getter: Asks the service.
+        options: How long one request about the job may take, and wait for an outage.
+        receiver: Gets deliveries that wake the job.
+        parts: Its asynchronous requests by id, in the order of their submission.
+        failures: Images that were not submitted.
     """
 
     getter: JSONGetter
-    # [s] of an outage that a request about it waits through.
-    outage_timeout: float
+    options: CallOptions
     receiver: WebhookReceiver | None
-    # By the id of the request, in the order of their submission.
-    parts: dict[str, Part]
-    # Images that were not submitted.
+    parts: dict[str, Part] = field(factory=dict)
     failures: list[Failure] = field(factory=list)
 
     def __attrs_post_init__(self) -> None:
         if self.receiver:
             self.receiver.listen(self)
+
+    @classmethod
+    def resume(
+        cls,
+        ids: str | Iterable[str],
+        getter: JSONGetter,
+        options: CallOptions,
+        receiver: WebhookReceiver | None,
+    ) -> Self:
+        """Return the job of what was submitted before under these *ids*."""
+        given = [ids] if isinstance(ids, str) else list(ids)
+        for request_id in given:
+            if not isinstance(request_id, str) or request_id in {"", ".", ".."}:
+                raise OptionError(f"id is {request_id!r}, expected that of an asynchronous request")
+        unique = enumerate(dict.fromkeys(given))
+        parts = {request_id: Part(number * MAX_RECORDS) for number, request_id in unique}
+        return cls(getter, options, receiver, parts)
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -119,26 +133,34 @@ class Job:
         outcomes = [outcome async for outcome in self.outcomes(deadline=deadline)]
         return sorted(outcomes, key=lambda outcome: outcome.index)
 
-    async def infos(self) -> list[JobInfo]:
+    async def infos(
+        self, *, deadline: float | None = None, outage_timeout: float | None = None
+    ) -> list[JobInfo]:
         """Ask how its asynchronous requests stand; return (n) of them, in the order of `ids`.
 
-        What the service tells of one beside its state, such as why it failed and the results in
+        What the service says of one beside its state, such as why it failed and the results in
         its ``response``, is in ``extra``.
+
+        Args:
+            deadline: [s] that each request may take in all.
+            outage_timeout: [s] of an outage that each request waits for.
 
         Raises:
             JobNotFound: There is no such request.
             OCRError: The service cannot be asked.
         """
-        documents = {request_id: await self.ask(request_id) for request_id in self.ids}
+        own = CallOptions(deadline=deadline, outage_timeout=outage_timeout)
+        options = own.or_else(self.options)
+        documents = {request_id: await self.ask(request_id, options) for request_id in self.ids}
         return [
             decode_model({"id": request_id, **document}, JobInfo)
             for request_id, document in documents.items()
         ]
 
-    async def ask(self, request_id: str) -> Mapping[str, Any]:
+    async def ask(self, request_id: str, options: CallOptions | None = None) -> Mapping[str, Any]:
         """Return what the service says of one of its requests; raise `JobNotFound` if nothing."""
         try:
-            return await self.getter.get(path_of(request_id), outage_timeout=self.outage_timeout)
+            return await self.getter.get(jobs.path_of(request_id), options or self.options)
         except RequestRejected as error:
             if error.status != NOT_FOUND:
                 raise
@@ -195,7 +217,7 @@ class JobOutcomes:
     async def _advance(self) -> None:
         """Take what was delivered; else ask after what is due; else wait for either."""
         receiver, now = self._job.receiver, anyio.current_time()
-        slots = self._job.getter.scheduler.throttle.limit.slots
+        slots = self._job.getter.scheduler.slots.throttle.limit.slots
         if receiver:
             self._take(receiver.take(self._polling.pending))
         if self._ready:
@@ -252,11 +274,11 @@ class JobOutcomes:
             if not 0 <= anyio.current_time() - job.parts[request_id].submitted < NEW:
                 self._fail(request_id, error)
             return
-        if error_ := bad_end(document, request_id):
+        if error_ := jobs.bad_end(document, request_id):
             self._fail(request_id, error_)
-        elif state_of(document) == DONE:
+        elif jobs.state_of(document) == jobs.DONE:
             try:
-                outcomes = decode_outcomes(document, request_id, job.parts[request_id].places)
+                outcomes = jobs.decode_outcomes(document, request_id, job.parts[request_id].places)
             except ReplyError as error:
                 self._fail(request_id, error.with_traceback(None))
             else:
@@ -299,55 +321,3 @@ def _not_found(request_id: str, part: Part, error: OCRError) -> JobNotFound:
     if anyio.current_time() - part.submitted >= JOB_KEPT:
         return JobExpired(f"{told}; its two weeks are over", status=NOT_FOUND)
     return JobNotFound(f"{told}; it is another account's, or its time is over", status=NOT_FOUND)
-
-
-@frozen(kw_only=True)
-class Submitting(Reading):
-    """Asks for images to be read later, and takes down in *job* at once what became of each."""
-
-    job: Job
-
-    def interpret(self, outcome: Outcome) -> Outcome:
-        """Take down an outcome, and return it."""
-        if outcome.ok:
-            self._add(outcome.image, outcome.index, str(outcome.record.status.request_id))
-            return outcome
-        if outcome.maybe_billed:
-            told = "it may have been taken all the same, see session.jobs()"
-            outcome = evolve(outcome, error=with_reason(outcome.error, told))
-        self.job.failures.append(outcome)
-        return outcome
-
-    def _add(self, image: Image, index: int, request_id: str) -> None:
-        part = self.job.parts.setdefault(request_id, Part(index, submitted=anyio.current_time()))
-        part.first = min(part.first, index)
-        # What is read later need not wait in memory.
-        is_light = not isinstance(image.source, bytes)
-        part.images[index] = image if is_light else evolve(image, source=b"")
-
-
-@define(eq=False, repr=False)
-class JobList:
-    """The account's asynchronous requests, page by page as they are iterated over."""
-
-    _getter: JSONGetter
-    _outage_timeout: float
-    # Of the next page, if there is one; and of those that were there.
-    _path: str | None
-    _paths: set[str] = field(init=False, factory=set)
-    _rows: deque[JobInfo] = field(init=False, factory=deque)
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> JobInfo:
-        while not self._rows:
-            if self._path is None:
-                raise StopAsyncIteration
-            if self._path in self._paths:
-                raise ReplyError("the pages of the list of asynchronous requests go in circles")
-            document = await self._getter.get(self._path, outage_timeout=self._outage_timeout)
-            self._paths.add(self._path)
-            rows, self._path = decode_page(document)
-            self._rows.extend(rows)
-        return self._rows.popleft()

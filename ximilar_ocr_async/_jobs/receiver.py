@@ -11,7 +11,7 @@ import anyio
 from attrs import define, field, frozen
 
 from ximilar_ocr_async._constants import MAX_RECORDS, MAX_RESPONSE_BYTES
-from ximilar_ocr_async._protocol import DONE, Webhook, decode_outcomes, state_of
+from ximilar_ocr_async._protocol import Webhook, jobs
 from ximilar_ocr_async._validation import check_at_least
 from ximilar_ocr_async.errors import OptionError, ReplyError, WebhookError
 from ximilar_ocr_async.outcomes import Outcome
@@ -48,7 +48,7 @@ class Delivery:
         if self.body is None:
             return None
         try:
-            return tuple(decode_outcomes(_load(self.body), self.id, places))
+            return tuple(jobs.decode_outcomes(_load(self.body), self.id, places))
         except ReplyError:
             return None
 
@@ -128,7 +128,7 @@ class WebhookReceiver:
         request_id = document.get("id") if isinstance(document, Mapping) else None
         if not isinstance(request_id, str) or not request_id:
             raise WebhookError("the delivery names no asynchronous request", status=400)
-        is_done = state_of(document) == DONE
+        is_done = jobs.state_of(document) == jobs.DONE
         is_believed = is_done and self.verify == "secret"
         return Delivery(request_id, body if is_believed else None), is_done
 

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from ximilar_ocr_async._constants import MAX_RECORDS
 from ximilar_ocr_async._protocol.decode import decode_document, decode_model, decode_row
-from ximilar_ocr_async.errors import JobFailed, OCRError, ReplyError
+from ximilar_ocr_async.errors import JobFailed, ReplyError
 from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.models import JobInfo, Record, Status
 from ximilar_ocr_async.outcomes import Failure, Outcome, Success
@@ -45,24 +45,17 @@ def _read_id(text: Any) -> tuple[int, str | None] | None:
     return (int(made["index"]), made["name"] or None) if made else None
 
 
-def decode_submitted(
-    http_status: int, body: bytes, ids: Sequence[str], *, retry_after: float | None = None
-) -> list[Record | OCRError]:
-    """Decode the answer to a submission.
-
-    Returns:
-        (n) for each id a record that is still to be read; the ``request_id`` of its status is
-        that of the asynchronous request.
+def decode_submitted(http_status: int, body: bytes, *, retry_after: float | None = None) -> str:
+    """Return the id of the asynchronous request that a submission was answered with.
 
     Raises:
-        OCRError: It was not taken, or that cannot be told.
+        OCRError: The submission was not taken, or that cannot be told.
     """
     document = decode_document(http_status, body, retry_after=retry_after)
     request_id = document.get("id")
     if not isinstance(request_id, str | int) or request_id == "":
         raise ReplyError("the answer to a submission does not name the asynchronous request")
-    status = Status(http_status, state_of(document), str(request_id))
-    return [Record(id=i, status=status) for i in ids]
+    return str(request_id)
 
 
 def path_of(request_id: str) -> str:

@@ -1,8 +1,7 @@
-"""How images are submitted for later, and where it is told that they are done."""
+"""Where the service reports that an asynchronous request is done."""
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from attrs import Attribute, field, frozen
 
@@ -63,33 +62,3 @@ class Webhook:
     headers: Mapping[str, str] = field(
         default=None, converter=_with_secret, validator=_check_headers, repr=False, hash=False
     )
-
-
-@frozen(eq=False)
-class Submission:
-    """What the asynchronous requests of one call have in common; one call's are not another's.
-
-    Args:
-        type: Of the service. That of OCR is not published: ``ocr`` is a guess.
-        endpoint: Of that service; untold, ``read`` or ``read_gpt`` as for direct requests.
-        webhook: Where to tell that they are done.
-    """
-
-    type: str = "ocr"
-    endpoint: str | None = None
-    webhook: Webhook | None = None
-
-    def __attrs_post_init__(self) -> None:
-        for name, value in (("type", self.type), ("endpoint", self.endpoint or "read")):
-            if not isinstance(value, str) or not value:
-                raise OptionError(f"{name} is {value!r}, expected a word such as 'ocr' or 'read'")
-        if not isinstance(self.webhook, Webhook | None):
-            kind = type(self.webhook).__name__
-            raise OptionError(f"webhook is a {kind}, expected a Webhook or a WebhookReceiver")
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """Fields of a request, beside its records, language and endpoint."""
-        hook = self.webhook
-        told = {"webhook": {"endpoint": hook.url, "headers": dict(hook.headers)}} if hook else {}
-        return {"type": self.type, **told}

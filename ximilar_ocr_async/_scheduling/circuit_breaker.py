@@ -5,8 +5,11 @@ Pure: time and chance are told to it.
 
 import random
 from collections.abc import Callable
+from math import inf
 
 from attrs import define, field
+
+from ximilar_ocr_async._scheduling.calls import Patience
 
 SIGNS = 2
 """Attempts turned away in a row that make an outage."""
@@ -62,7 +65,7 @@ class CircuitBreaker:
 
     def delay(self, now: float) -> float:
         """Return how long [s] from *now* [s] until a request may begin; for ever during a probe."""
-        probe = (float("inf") if self._probing else self._next - now) if self.is_on else 0.0
+        probe = (inf if self._probing else self._next - now) if self.is_on else 0.0
         return max(0.0, probe, self._held - now)
 
     def begin(self) -> bool:
@@ -102,17 +105,17 @@ class CircuitBreaker:
         """Wait *seconds* [s] from *now* [s], because the service asks for it."""
         self._held = max(self._held, now + seconds)
 
-    def end_of(self, outage_timeout: float, *, since: float) -> float:
-        """Return when [s] the *outage_timeout* of a call opened *since* [s] ends; or never."""
-        return max(since, self.began) + outage_timeout if self.is_on else float("inf")
+    def end_of(self, patience: Patience) -> float:
+        """Return when [s] a call stops waiting for the outage to end; never without an outage."""
+        return max(patience.opened, self.began) + patience.outage_timeout if self.is_on else inf
 
-    def outlasts(self, outage_timeout: float, *, since: float, now: float) -> bool:
-        """Whether *outage_timeout* [s], begun *since* [s], ends before the next probe.
+    def outlasts(self, patience: Patience, now: float) -> bool:
+        """Return whether a call stops waiting before the next probe.
 
         It never does when that is due: then there is nothing to wait for.
         """
         resumes = max(now, self._next, self._held)
-        return self.delay(now) > 0 and resumes >= self.end_of(outage_timeout, since=since)
+        return self.delay(now) > 0 and resumes >= self.end_of(patience)
 
     def _pause(self, age: float) -> float:
         # A third of a probe less, for the first comes before its time.

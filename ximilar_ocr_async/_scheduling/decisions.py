@@ -1,7 +1,14 @@
-"""Verdicts: an error in, whether and when its record is sent again out."""
+"""Decisions: what an attempt brought for an item in, what becomes of the item out.
+
+Pure: it knows neither time nor tasks. From top to bottom: the verdict on each error, the signs of
+overload and outage, and the decision, in which verdict, isolation, policy and budget meet.
+"""
 
 from collections.abc import Mapping
 from enum import Enum, auto
+from typing import Any, TypeAlias
+
+from attrs import frozen
 
 from ximilar_ocr_async.errors import (
     AddressError,
@@ -28,6 +35,7 @@ from ximilar_ocr_async.errors import (
     SessionStateError,
     UploadCut,
     WebhookError,
+    with_reason,
 )
 from ximilar_ocr_async.retry import RetryPolicy
 
@@ -82,10 +90,10 @@ SHARED_VERDICTS: Mapping[int, Verdict] = {
     413: Verdict.SPLIT,
     422: Verdict.ISOLATE,
 }
-"""The verdict on statuses that mean something else where they meet several records at once."""
+"""The verdict on statuses that mean something else when they concern several records at once."""
 
 CRASHED = frozenset({500, 502})
-"""The service fails now and then; where it does again, a record may be what it fails on."""
+"""Statuses of a service that crashed; if it does so again, a record may be the cause."""
 
 
 def judge(error: OCRError, *, shared: bool = False, crashed: bool = False) -> Verdict:
@@ -93,7 +101,7 @@ def judge(error: OCRError, *, shared: bool = False, crashed: bool = False) -> Ve
 
     Args:
         error: How a record's attempt ended.
-        shared: Whether it met a request of several records as a whole.
+        shared: Whether a request of several records failed with it as a whole.
         crashed: Whether a request that carried the record was answered with 500 or 502 before.
     """
     status = error.status or 0
@@ -115,8 +123,8 @@ https://developers.cloudflare.com/support/troubleshooting/http-status-codes/].""
 
 def is_overload(error: OCRError) -> bool:
     """Whether *error* is a sign that the service is asked too much."""
-    is_told = error.status in OVERLOADED and not isinstance(error, AuthError)
-    return is_told or isinstance(error, RequestTimeout)
+    is_status = error.status in OVERLOADED and not isinstance(error, AuthError)
+    return is_status or isinstance(error, RequestTimeout)
 
 
 def is_turned_away(error: OCRError) -> bool:
@@ -131,23 +139,130 @@ def is_suspect(error: OCRError) -> bool:
 
 
 def is_answer(error: OCRError) -> bool:
-    """Whether the service itself has spoken, be it to fail."""
+    """Whether the service itself answered, even with a failure."""
     return isinstance(error, ServiceError | ReplyError) and not is_turned_away(error)
 
 
-def resend_after(
-    policy: RetryPolicy, error: OCRError, *, attempts: int, maybe_billed: int
-) -> float | None:
-    """Return how long [s] to wait before a record is sent again; None if it should not be.
+@frozen
+class Done:
+    """The item has its *value*."""
 
-    Args:
-        policy: How often and how soon.
-        error: How its last attempt ended.
-        attempts: Requests that carried it so far.
-        maybe_billed: How many of them may have been billed without a result.
+    value: Any
+
+
+@frozen
+class Resend:
+    """Send the item again, *after* so many seconds [s].
+
+    Attributes:
+        after: [s] to wait.
+        is_free: Whether the attempt counts neither for the policy nor for the budget.
     """
-    verdict = judge(error)
-    lost = verdict is Verdict.RESEND_MAYBE_BILLED and maybe_billed <= policy.resend_maybe_billed
-    if attempts >= policy.attempts or not (lost or verdict is Verdict.RESEND):
-        return None
-    return policy.pause(attempts, error.retry_after)
+
+    after: float = 0.0
+    is_free: bool = False
+
+
+@frozen
+class Isolate:
+    """Send the item alone, because one record of its batch may be at fault for all."""
+
+
+@frozen
+class Split:
+    """Send the item again in a batch of *most* items."""
+
+    most: int
+
+
+@frozen
+class Fail:
+    """The item ends with *error*.
+
+    Attributes:
+        error: Why.
+        is_shared: Whether what is left of the item's isolated batch ends with it, too.
+    """
+
+    error: OCRError
+    is_shared: bool = False
+
+
+@frozen
+class Stop:
+    """The item ends with *error*, and so does all that goes to the same target."""
+
+    error: OCRError
+
+
+Decision: TypeAlias = Done | Resend | Isolate | Split | Fail | Stop
+
+
+@frozen(kw_only=True)
+class Situation:
+    """What is known of an item when its attempt has ended.
+
+    Attributes:
+        records: Records in its request.
+        is_whole: Whether the request failed as a whole.
+        is_outage: Whether an outage alone is at fault for a request that was turned away.
+        attempts: Attempts that the policy counts.
+        maybe_billed: Attempts that may have been billed and brought no result.
+        is_repeatable: Whether the item may be sent again after such an attempt.
+        has_crashed: Whether a request that carried it was answered with 500 or 502 before.
+        is_hopeless: Whether others of its isolated batch failed alike, so that none will do better.
+        has_budget: Whether the session's retry budget has a resend left.
+    """
+
+    records: int = 1
+    is_whole: bool = False
+    is_outage: bool = False
+    attempts: int = 1
+    maybe_billed: int = 0
+    is_repeatable: bool = True
+    has_crashed: bool = False
+    is_hopeless: bool = False
+    has_budget: bool = True
+
+
+def decide(result: Any, now: Situation, policy: RetryPolicy) -> Decision:  # noqa: PLR0911 - one for each
+    """Return what becomes of an item whose attempt brought *result*, a value or an error."""
+    if not isinstance(result, OCRError):
+        return Done(result)
+    # 1. The verdict says what the error means for the whole request.
+    is_shared = now.is_whole and now.records > 1
+    verdict = judge(result, shared=is_shared, crashed=now.has_crashed)
+    # 2. An outage is no item's fault, so it costs no item an attempt.
+    if now.is_outage and (verdict is Verdict.RESEND or is_turned_away(result)):
+        return Resend(is_free=True)
+    match verdict:
+        case Verdict.STOP:
+            return Stop(result)
+        case Verdict.ISOLATE:
+            return Isolate()
+        case Verdict.SPLIT:
+            return Split(now.records // 2)
+        case Verdict.FAIL:
+            return Fail(result, is_shared=_is_hopeless(result, now))
+        case Verdict.RESEND | Verdict.RESEND_MAYBE_BILLED:
+            # 3. What failed alike alone, three times, fails for all of its batch.
+            if _is_hopeless(result, now):
+                return Fail(result, is_shared=True)
+    # 4. The policy and the budget say whether it is sent again, and when.
+    return _resend(result, verdict, now, policy)
+
+
+def _is_hopeless(error: OCRError, now: Situation) -> bool:
+    return now.is_hopeless and is_suspect(error)
+
+
+def _resend(error: OCRError, verdict: Verdict, now: Situation, policy: RetryPolicy) -> Decision:
+    if verdict is Verdict.RESEND_MAYBE_BILLED:
+        allowed = policy.resend_maybe_billed if now.is_repeatable else 0
+        if now.maybe_billed > allowed:
+            return Fail(error)
+    if now.attempts >= policy.attempts:
+        return Fail(error)
+    if not now.has_budget:
+        return Fail(with_reason(error, "too much fails for it to be sent again"))
+    return Resend(policy.pause(now.attempts, error.retry_after))

@@ -1,23 +1,24 @@
-"""What a call asks of each image, and what it makes of the record that comes back."""
+"""What a call asks of each image, and what it makes of the result."""
 
 from typing import Protocol
 
 from attrs import field, frozen
 
+from ximilar_ocr_async._scheduling.calls import Item, Result
 from ximilar_ocr_async._validation import check_prompt
 from ximilar_ocr_async.images import Image
-from ximilar_ocr_async.outcomes import Outcome, T
+from ximilar_ocr_async.outcomes import Outcome, T, make_outcome
 
 
 class Question(Protocol[T]):
-    """What is asked, and how an answer is understood."""
+    """What a call asks of each image, and what it makes of the answer."""
 
     def prompt_for(self, image: Image) -> str | None:
         """Return what the language model is asked about *image*, if it is asked."""
         ...
 
-    def interpret(self, outcome: Outcome) -> Outcome[T] | str:
-        """Return what *outcome* is to the caller, or the prompt to ask about its image again."""
+    def interpret(self, item: Item, result: Result) -> Outcome[T] | str:
+        """Return the outcome of *item*, or the prompt with which to ask about its image again."""
         ...
 
 
@@ -36,6 +37,6 @@ class Reading:
         """Return the image's own prompt, else that of the call."""
         return self.prompt if image.prompt is None else image.prompt
 
-    def interpret(self, outcome: Outcome) -> Outcome:
-        """Return *outcome* as it is."""
-        return outcome
+    def interpret(self, item: Item, result: Result) -> Outcome:
+        """Return the outcome with the record."""
+        return make_outcome(item, result)

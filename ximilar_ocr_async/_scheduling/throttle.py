@@ -8,7 +8,7 @@ import logging
 from attrs import define, field
 
 from ximilar_ocr_async._scheduling.adaptive_limit import AdaptiveLimit
-from ximilar_ocr_async._scheduling.calls import Call
+from ximilar_ocr_async._scheduling.calls import Patience
 from ximilar_ocr_async._scheduling.circuit_breaker import CircuitBreaker
 from ximilar_ocr_async._scheduling.decisions import (
     is_answer,
@@ -43,11 +43,11 @@ class Throttle:
         self.rate_limiter.begin(now)
         return self.breaker.begin()
 
-    def outage_error(self, call: Call, now: float) -> OCRError | None:
-        """Return why *call* need not wait any longer, if its patience ends before the outage."""
-        if not self.breaker.outlasts(call.outage_timeout, since=call.opened, now=now):
+    def outage_error(self, patience: Patience, now: float) -> OCRError | None:
+        """Return why a call need not wait any longer, if its patience ends before the outage."""
+        if not self.breaker.outlasts(patience, now):
             return None
-        waited = now - max(call.opened, self.breaker.began)
+        waited = now - max(patience.opened, self.breaker.began)
         return with_reason(self._error, f"the service was out of reach for {waited:.0f} s")
 
     def succeed(self, *, began: float, now: float, in_flight: int, is_overloaded: bool) -> None:

@@ -8,7 +8,7 @@ from ximilar_ocr_async.retry import RetryPolicy
 
 
 @frozen(kw_only=True)
-class Options:
+class SessionOptions:
     """What `OCRSession` was made with; its docstring says what each means."""
 
     base_url: str
@@ -19,7 +19,6 @@ class Options:
     max_batch_bytes: int
     max_response_bytes: int
     max_records: int | None
-    per_record_lang: bool
     retry: RetryPolicy
     timeout: float
     deadline: float | None

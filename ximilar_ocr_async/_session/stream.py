@@ -5,10 +5,9 @@ Both ends are bounded by one count: images pulled whose outcomes were not yet ha
 
 import os
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing, suppress
 from inspect import isasyncgen
-from itertools import count
 from time import perf_counter
 from types import TracebackType
 from typing import Generic, Self, TypeAlias
@@ -16,21 +15,23 @@ from typing import Generic, Self, TypeAlias
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
-from attrs import define, field, frozen
+from attrs import define, field
 
 from ximilar_ocr_async._concurrency import is_from_outside
 from ximilar_ocr_async._constants import MAX_RECORDS
-from ximilar_ocr_async._protocol import Submission, make_id
-from ximilar_ocr_async._scheduling import BatchKey, Call, Item, Question, Scheduler
-from ximilar_ocr_async._validation import check_at_least, check_language, check_outage_timeout
-from ximilar_ocr_async.errors import (
-    OCRError,
-    OptionError,
-    SessionClosed,
-    SessionStateError,
+from ximilar_ocr_async._scheduling import (
+    Call,
+    CallOptions,
+    Item,
+    MakeRequest,
+    Patience,
+    Question,
+    Result,
+    Scheduler,
 )
+from ximilar_ocr_async.errors import OCRError, OptionError, SessionClosed, SessionStateError
 from ximilar_ocr_async.images import Image, Source, check_source
-from ximilar_ocr_async.outcomes import Failure, Outcome, T
+from ximilar_ocr_async.outcomes import Outcome, T
 
 AnyImage: TypeAlias = Image | Source
 Images: TypeAlias = Iterable[AnyImage] | AsyncIterable[AnyImage]
@@ -50,35 +51,6 @@ def check_images(images: object) -> None:
         raise OptionError(f"images is a {kind}, expected an (async) iterable of images")
 
 
-@frozen(kw_only=True)
-class CallOptions:
-    """What a call says of all its images, and of its own time.
-
-    Attributes:
-        lang: Language of an image that names none.
-        ordered: Whether outcomes come in the order of the images.
-        deadline: [s] that the call may take in all.
-        outage_timeout: [s] of an outage to wait through.
-        is_hurried: Whether attempts count in an outage too.
-        linger: [s] that an image waits for company in its batch.
-        submission: How they are submitted, if they are to be read later.
-    """
-
-    lang: str
-    ordered: bool = False
-    deadline: float | None
-    outage_timeout: float
-    fail_fast: bool = False
-    linger: float
-    submission: Submission | None = None
-
-    def __attrs_post_init__(self) -> None:
-        check_language(self.lang)
-        if self.deadline is not None:
-            check_at_least("deadline", self.deadline, 0.0)
-        check_outage_timeout(self.outage_timeout)
-
-
 @define(eq=False, repr=False)
 class Stream(Generic[T]):
     """Outcomes as they come. Lives as long as its ``async with`` block; iterate inside it.
@@ -89,8 +61,11 @@ class Stream(Generic[T]):
     _images: Images
     _question: Question[T]
     _options: CallOptions
-    _scheduler: Scheduler
-    _group: TaskGroup
+    _make_request: MakeRequest = field(kw_only=True)
+    # [s] that an image waits for company in its batch.
+    _linger: float = field(kw_only=True)
+    _scheduler: Scheduler = field(kw_only=True)
+    _group: TaskGroup = field(kw_only=True)
 
     _call: Call = field(init=False)
     _clock: anyio.CancelScope = field(init=False, factory=anyio.CancelScope)
@@ -99,13 +74,9 @@ class Stream(Generic[T]):
     # Pulled and not yet submitted, and until when [s] they wait for company.
     _block: list[Item] = field(init=False, factory=list)
     _due: float = field(init=False, default=0.0)
-    _batch_keys: dict[tuple[str, str], BatchKey] = field(init=False, factory=dict)
     # Pulled and not yet handed out: never more than the window.
     _held: int = field(init=False, default=0)
     _pulled: int = field(init=False, default=0)
-    # Records are called by these on the wire, where others' are in the same request.
-    _name: str = field(init=False, factory=lambda: os.urandom(8).hex())
-    _numbers: Iterator[int] = field(init=False, factory=count)
     _ready: deque[Outcome[T]] = field(init=False, factory=deque)
     # In order only: outcomes whose turn has not come, by index.
     _early: dict[int, Outcome[T]] = field(init=False, factory=dict)
@@ -122,10 +93,7 @@ class Stream(Generic[T]):
 
     def __attrs_post_init__(self) -> None:
         check_images(self._images)
-        options = self._options
-        self._call = Call(
-            self._receive, outage_timeout=options.outage_timeout, fail_fast=options.fail_fast
-        )
+        self._call = Call(self._receive, self._options.lang, self._make_request)
 
     # ---- the consumer's end
 
@@ -134,12 +102,11 @@ class Stream(Generic[T]):
             raise SessionStateError("a stream is entered once; make another")
         self._started = True
         self._scheduler.open(self._call)
-        self._call.opened = anyio.current_time()
+        self._call.patience = Patience.begin(self._options)
         if self._options.deadline is not None:
-            self._call.deadline = self._call.opened + self._options.deadline
             self._group.start_soon(self._expire)
         self._group.start_soon(self._feed)
-        self._group.start_soon(self._linger)
+        self._group.start_soon(self._submit_late)
         return self
 
     async def __aexit__(
@@ -183,7 +150,7 @@ class Stream(Generic[T]):
         return f"<Stream, {self._pulled} images pulled, {self._held} of them not handed out>"
 
     def _check_inside(self) -> None:
-        if not self._started or self._call.abandoned:
+        if not self._started or self._call.is_abandoned:
             raise SessionStateError("a stream is iterated over inside its async with block")
 
     def _finish(self) -> None:
@@ -194,20 +161,19 @@ class Stream(Generic[T]):
 
     async def _expire(self) -> None:
         with self._clock:
-            await anyio.sleep_until(self._call.deadline)
+            await anyio.sleep_until(self._call.patience.deadline)
             self._flush()
             self._scheduler.expire(self._call)
 
     # ---- the scheduler's end
 
-    def _receive(self, outcome: Outcome) -> None:
-        """Take an outcome; called synchronously, so that nothing paid for can be lost."""
-        understood = self._question.interpret(outcome)
-        if isinstance(understood, str):
-            again = self._make_item(outcome.index, outcome.image, understood)
-            self._scheduler.submit([again])
+    def _receive(self, item: Item, result: Result) -> None:
+        """Take a result; called synchronously, so that nothing paid for can be lost."""
+        interpreted = self._question.interpret(item, result)
+        if isinstance(interpreted, str):
+            self._scheduler.submit([self._call.make_item(item.index, item.image, interpreted)])
         else:
-            self._keep(understood)
+            self._keep(interpreted)
 
     def _keep(self, outcome: Outcome[T]) -> None:
         if self._options.ordered:
@@ -223,7 +189,7 @@ class Stream(Generic[T]):
 
     @property
     def _window(self) -> int:
-        return (self._scheduler.throttle.limit.ceiling + 1) * MAX_RECORDS
+        return (self._scheduler.slots.throttle.limit.ceiling + 1) * MAX_RECORDS
 
     async def _feed(self) -> None:
         try:
@@ -232,7 +198,7 @@ class Stream(Generic[T]):
                 self._source_error = None
         except BaseException as error:
             # Whatever the source raises is the consumer's to hear, as long as there is one.
-            if is_from_outside(error) or self._call.abandoned:
+            if is_from_outside(error) or self._call.is_abandoned:
                 raise
             self._source_error = error
         finally:
@@ -259,41 +225,23 @@ class Stream(Generic[T]):
             await self._room.wait()
         return room
 
-    def _accept(self, item: AnyImage) -> None:
+    def _accept(self, given: AnyImage) -> None:
         index, self._pulled = self._pulled, self._pulled + 1
         self._held += 1
-        image = item if isinstance(item, Image) else Image(item)
+        image = given if isinstance(given, Image) else Image(given)
         try:
             check_source(image)
             prompt = self._question.prompt_for(image)
         except OCRError as error:
-            self._receive(Failure(index=index, image=image, error=error.with_traceback(None)))
+            item = self._call.make_item(index, image, None)
+            self._receive(item, error.with_traceback(None))
             return
         if not self._block:
-            self._due = anyio.current_time() + self._options.linger
+            self._due = anyio.current_time() + self._linger
             self._begun.set()
-        self._block.append(self._make_item(index, image, prompt))
+        self._block.append(self._call.make_item(index, image, prompt))
 
-    def _make_item(self, index: int, image: Image, prompt: str | None) -> Item:
-        submission = self._options.submission
-        endpoint = "read" if prompt is None else "read_gpt"
-        if submission:
-            endpoint = submission.endpoint or endpoint
-            name = make_id(index, image.id)
-        else:
-            name = f"{self._name}-{next(self._numbers)}"
-        batch_key = self._batch_key(endpoint, image.lang or self._options.lang)
-        now = anyio.current_time()
-        return Item(name, index, image, prompt, batch_key, self._call, since=now)
-
-    def _batch_key(self, endpoint: str, lang: str) -> BatchKey:
-        # One for all images, of which there may be many.
-        key = endpoint, lang
-        if key not in self._batch_keys:
-            self._batch_keys[key] = BatchKey(endpoint, lang, submission=self._options.submission)
-        return self._batch_keys[key]
-
-    async def _linger(self) -> None:
+    async def _submit_late(self) -> None:
         """Submit what waited for company long enough: in one task, for most blocks fill before."""
         with self._lingering:
             while True:
@@ -330,3 +278,11 @@ async def _each(images: Images) -> AsyncGenerator[AnyImage]:
             if number % MAX_RECORDS == 0 or perf_counter() > turn:
                 await anyio.lowlevel.checkpoint()
                 turn = perf_counter() + TURN
+
+
+async def collect(stream: Stream[T]) -> list[Outcome[T]]:
+    """Return (n) outcomes of a stream, in the order of its images."""
+    # In order only at the end: on the way, one slow image would hold up all behind it.
+    async with stream:
+        outcomes = [outcome async for outcome in stream]
+    return sorted(outcomes, key=lambda outcome: outcome.index)

@@ -1,0 +1,129 @@
+"""What a request is: where it goes, what it carries, and how its response is read.
+
+`ReadRequest` has images read now, `SubmitRequest` has them read later.
+"""
+
+from typing import Any, TypeAlias
+
+from attrs import field, frozen
+
+from ximilar_ocr_async._http import Response
+from ximilar_ocr_async._protocol.decode import decode
+from ximilar_ocr_async._protocol.error_mapping import as_ambiguous, name_plan
+from ximilar_ocr_async._protocol.jobs import REQUESTS, decode_submitted, make_id
+from ximilar_ocr_async._protocol.webhook import Webhook
+from ximilar_ocr_async.errors import OCRError, OptionError
+from ximilar_ocr_async.images import Image
+from ximilar_ocr_async.models import Record
+
+
+@frozen(cache_hash=True)
+class ReadRequest:
+    """Has images read now. A record that may have been billed may be sent again.
+
+    Attributes:
+        endpoint: ``read`` or ``read_gpt``.
+        lang: The language of the text on all of its images.
+    """
+
+    endpoint: str
+    lang: str
+    is_repeatable: bool = field(init=False, default=True)
+
+    @property
+    def path(self) -> str:
+        """Where it is posted to."""
+        return f"/ocr/v2/{self.endpoint}"
+
+    @property
+    def target(self) -> str:
+        """What is refused as one where the account may not use it."""
+        return self.endpoint
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What it carries beside its records."""
+        return {"lang": self.lang}
+
+    def record_id(self, unique: str, index: int, image: Image) -> str:  # noqa: ARG002
+        """Return *unique*: the caller's own name need not be unique."""
+        return unique
+
+    def decode(self, response: Response, ids: list[str]) -> list[Record | OCRError]:
+        """Return (n) records or errors; raise `OCRError` if the request failed as a whole."""
+        try:
+            return decode(response.status, response.body, ids, retry_after=response.retry_after)
+        except OCRError as error:
+            raise name_plan(error, self.endpoint) from None
+
+
+def _check_word(_: object, attribute: Any, value: Any) -> None:
+    if not isinstance(value, str) or not value:
+        raise OptionError(f"{attribute.name} is {value!r}, expected a word such as 'ocr' or 'read'")
+
+
+def _check_webhook(_: object, __: object, value: Any) -> None:
+    if not isinstance(value, Webhook | None):
+        kind = type(value).__name__
+        raise OptionError(f"webhook is a {kind}, expected a Webhook or a WebhookReceiver")
+
+
+@frozen(eq=False)
+class SubmitRequest:
+    """Has images read later, by an asynchronous request of the service's.
+
+    It is never repeated once it may have reached the service: submitted twice, an image would be
+    paid twice, and its results would come twice. Requests of two calls are never one and the same.
+
+    Attributes:
+        endpoint: Of the service that reads them.
+        lang: The language of the text on all of its images.
+        type: Of that service. That of OCR is not published: ``ocr`` is a guess.
+        webhook: Where to report that they are done.
+    """
+
+    endpoint: str = field(validator=_check_word)
+    lang: str
+    type: str = field(default="ocr", validator=_check_word)
+    webhook: Webhook | None = field(default=None, validator=_check_webhook)
+    is_repeatable: bool = field(init=False, default=False)
+
+    @property
+    def path(self) -> str:
+        """Where it is posted to."""
+        return REQUESTS
+
+    @property
+    def target(self) -> str:
+        """What is refused as one where the account may not use it."""
+        return f"asynchronous {self.endpoint}"
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What it carries beside its records."""
+        fields: dict[str, Any] = {"type": self.type, "endpoint": self.endpoint, "lang": self.lang}
+        if hook := self.webhook:
+            fields["webhook"] = {"endpoint": hook.url, "headers": dict(hook.headers)}
+        return fields
+
+    def record_id(self, unique: str, index: int, image: Image) -> str:  # noqa: ARG002
+        """Return a name that tells the image's place and the caller's name for it."""
+        return make_id(index, image.id)
+
+    def decode(self, response: Response, ids: list[str]) -> list[str]:
+        """Return (n) times the id of the asynchronous request.
+
+        Raises:
+            OCRError: It was not taken, or that cannot be told.
+        """
+        try:
+            request_id = decode_submitted(
+                response.status, response.body, retry_after=response.retry_after
+            )
+        except OCRError as error:
+            raise as_ambiguous(name_plan(error, self.endpoint)) from None
+        return [request_id] * len(ids)
+
+
+Request: TypeAlias = ReadRequest | SubmitRequest
+"""A request that carries records; whoever sends it need not know which kind it is."""

@@ -1,0 +1,41 @@
+"""The parts of scheduling, put together: a session's options in, its scheduler out."""
+
+from math import inf
+
+from anyio.abc import TaskGroup
+
+from ximilar_ocr_async._http import Transport
+from ximilar_ocr_async._scheduling.accounting import Accounting
+from ximilar_ocr_async._scheduling.adaptive_limit import AdaptiveLimit
+from ximilar_ocr_async._scheduling.attempt import BatchAttempt
+from ximilar_ocr_async._scheduling.circuit_breaker import CircuitBreaker
+from ximilar_ocr_async._scheduling.rate_limiter import RateLimiter
+from ximilar_ocr_async._scheduling.scheduler import Scheduler
+from ximilar_ocr_async._scheduling.slots import Slots
+from ximilar_ocr_async._scheduling.throttle import Throttle
+from ximilar_ocr_async.retry import RetryPolicy
+
+
+def build_scheduler(
+    transport: Transport,
+    group: TaskGroup,
+    *,
+    retry: RetryPolicy,
+    max_concurrency: int,
+    adaptive: bool,
+    max_requests_per_second: float | None,
+    max_records: int | None,
+    max_batch_bytes: int,
+) -> Scheduler:
+    """Return a scheduler that runs in *group*; the options are those of `OCRSession`."""
+    rate = max_requests_per_second
+    throttle = Throttle(
+        AdaptiveLimit(max_concurrency, adaptive=adaptive),
+        RateLimiter(1 / rate if rate else 0.0),
+        CircuitBreaker(retry.base, retry.cap),
+    )
+    accounting = Accounting(inf if max_records is None else max_records)
+    attempt = BatchAttempt(transport, max_batch_bytes)
+    scheduler = Scheduler(attempt, retry, Slots(throttle), accounting, group)
+    group.start_soon(scheduler.run)
+    return scheduler

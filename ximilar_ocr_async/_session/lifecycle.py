@@ -1,0 +1,125 @@
+"""The life of a session: made with its options, entered once, left once."""
+
+import os
+import warnings
+from types import TracebackType
+from typing import Self
+
+import anyio
+
+from ximilar_ocr_async._constants import (
+    BASE_URL,
+    MAX_BATCH_BYTES,
+    MAX_RESPONSE_BYTES,
+    RECOMMENDED_CONCURRENCY,
+)
+from ximilar_ocr_async._http import HTTPClient, Token
+from ximilar_ocr_async._session.options import SessionOptions
+from ximilar_ocr_async._session.runtime import Runtime
+from ximilar_ocr_async.errors import SessionStateError
+from ximilar_ocr_async.outcomes import Stats
+from ximilar_ocr_async.retry import RetryPolicy
+
+
+class SessionLifecycle:
+    """What `OCRSession` is beside its calls: its options are described there."""
+
+    # On the class, because __del__ asks for it even where __init__ was called wrongly.
+    _runtime: Runtime | None = None
+    # What it is while it does not run.
+    _state = "not entered"
+
+    def __init__(
+        self,
+        token: str | Token | None = None,
+        *,
+        base_url: str | None = None,
+        max_concurrency: int = RECOMMENDED_CONCURRENCY,
+        adaptive: bool = True,
+        max_requests_per_second: float | None = None,
+        linger: float = 0.02,
+        max_batch_bytes: int = MAX_BATCH_BYTES,
+        max_response_bytes: int = MAX_RESPONSE_BYTES,
+        max_records: int | None = None,
+        retry: RetryPolicy | None = None,
+        timeout: float = 180.0,
+        deadline: float | None = None,
+        outage_timeout: float = 600.0,
+        drain: float = 5.0,
+        http_client: HTTPClient | None = None,
+    ) -> None:
+        try:
+            self._token = Token.find(token)
+        finally:
+            # The raw token must not stand in the locals of a traceback.
+            del token
+        self._options = SessionOptions(
+            base_url=base_url or os.environ.get("XIMILAR_BASE_URL") or BASE_URL,
+            max_concurrency=max_concurrency,
+            adaptive=adaptive,
+            max_requests_per_second=max_requests_per_second,
+            linger=linger,
+            max_batch_bytes=max_batch_bytes,
+            max_response_bytes=max_response_bytes,
+            max_records=max_records,
+            retry=retry or RetryPolicy(),
+            timeout=timeout,
+            deadline=deadline,
+            outage_timeout=outage_timeout,
+            drain=drain,
+            http_client=http_client,
+        )
+
+    async def __aenter__(self) -> Self:
+        if self._state != "not entered":
+            raise SessionStateError("a session is entered once; make another")
+        self._state = "being entered"
+        try:
+            self._runtime = await Runtime.start(self._options, self._token)
+        finally:
+            self._state = "closed"
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        runtime, self._runtime = self._runtime, None
+        if runtime is None:
+            return
+        try:
+            if not isinstance(exc, anyio.get_cancelled_exc_class()):
+                await runtime.scheduler.drain(self._options.drain)
+        except BaseException as error:
+            exc = error
+            raise
+        finally:
+            await runtime.leave(exc)
+
+    async def aclose(self) -> None:
+        """Leave the session: as the end of its block does, in the task that entered it.
+
+        Requests under way get *drain* seconds to finish; all else fails with `SessionClosed`.
+        """
+        await self.__aexit__(None, None, None)
+
+    def __del__(self) -> None:
+        if self._runtime is not None:
+            message = f"{self!r} was never closed"
+            warnings.warn(message, ResourceWarning, stacklevel=1, source=self)
+
+    @property
+    def stats(self) -> Stats:
+        """What the session has done and is doing, as a snapshot."""
+        return self._open().stats
+
+    def __repr__(self) -> str:
+        return f"<OCRSession {self._runtime.summary if self._runtime else self._state}>"
+
+    def _open(self) -> Runtime:
+        if self._runtime is None:
+            told = f"the session is {self._state}; use it inside its async with block"
+            raise SessionStateError(told)
+        return self._runtime
