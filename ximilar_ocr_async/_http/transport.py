@@ -27,7 +27,13 @@ SMALL = 64 * 1024
 
 @frozen
 class Response:
-    """What came back; *retry_after* in [s]."""
+    """What came back.
+
+    Attributes:
+        status: The HTTP status.
+        body: The body, decompressed.
+        retry_after: [s] that the service asks to wait, if it does.
+    """
 
     status: int
     body: bytes = field(repr=False)
@@ -35,7 +41,7 @@ class Response:
 
 
 class HTTPClient(Protocol):
-    """What is used of an ``httpx.AsyncClient`` or ``httpx2.AsyncClient``."""
+    """The part of an ``httpx.AsyncClient`` or ``httpx2.AsyncClient`` that is used."""
 
     @property
     def build_request(self) -> Callable[..., Any]: ...
@@ -46,7 +52,7 @@ class HTTPClient(Protocol):
 
 
 class Body(Protocol):
-    """A request body: its size is known before it is made, and it is made while it is sent."""
+    """A request body: its size is known beforehand, its pieces are made while it is sent."""
 
     @property
     def touches_disk(self) -> bool:
@@ -58,7 +64,12 @@ class Body(Protocol):
 
 
 class Transport:
-    """Sends requests. Lives as long as its session, and closes the client if that is its own."""
+    """Sends requests. Lives as long as its session.
+
+    Attributes:
+        requests: Requests begun.
+        bytes_sent: [bytes] of request bodies.
+    """
 
     def __init__(
         self,
@@ -99,14 +110,14 @@ class Transport:
     async def send(self, method: str, path: str, body: Body | None = None) -> Response:
         """Send a request once, with a JSON body if it has one.
 
-        Whoever sends it again takes a slot for that, and counts it.
+        It is never sent again here: whoever does so takes another slot and counts it.
 
         Raises:
             AddressError: There is no such service.
             ConnectionFailed: The request did not reach the service.
-            ReplyLost: It was sent, and no whole answer came back.
-            ReplyError: The answer is too large, or encoded in a way that was not asked for.
-            ImageError: A part of the body could not be read; so not all of it was sent.
+            ReplyLost: The request was sent, and no whole response came back.
+            ReplyError: The response is too large, or has an encoding that was not asked for.
+            ImageError: A part of the body could not be read, so not all of it was sent.
         """
         ended = await self._attempt(method, path, body)
         if isinstance(ended, OCRError):

@@ -1,6 +1,6 @@
-"""When nothing may be sent at all: ends of attempts in, a time to wait out.
+"""The circuit breaker: ends of attempts in; whether only probes are sent, and when, out.
 
-Pure: time and chance are told to it.
+Pure: the caller passes time and chance in.
 """
 
 import random
@@ -12,10 +12,10 @@ from attrs import define, field
 from ximilar_ocr_async._scheduling.calls import Patience
 
 SIGNS = 2
-"""Attempts turned away in a row that make an outage."""
+"""Attempts turned away in a row that open the circuit."""
 
 MINUTE = 60.0
-"""[s] Of a young outage, in longest first pauses (1 s by default)."""
+"""A young outage, in units of the longest first pause (1 s by default)."""
 
 REQUESTS = 15
 """Requests that a minute of outage may cost the service: those that were turned away at first, and
@@ -28,33 +28,35 @@ SHARE = 1 / 12
 """Pause between two probes, as a share of the outage so far, which seems 8 % longer at most."""
 
 LEAST, LONGEST = 0.01, 60.0
-"""[s] Between two probes of an outage that grows, whatever the policy: a session must not spin."""
+"""[s] The shortest and longest pause between probes of a growing outage: a session must not spin
+whatever its policy."""
 
 JITTER = 0.03
-"""Share of a pause that is left to chance. Probes of many clients drift apart with each of them."""
+"""Share of a pause that is random, so that the probes of many clients drift apart."""
 
 
 @define
 class CircuitBreaker:
-    """A pause of the whole session, while the service cannot be reached or asks to be left alone.
+    """Pauses the whole session while the service cannot be reached or asks to be left alone.
 
-    It begins with the second attempt in a row that was turned away. In it one request at a time is
-    sent, as a probe: the first soon, the next at pauses that grow. Any answer ends it at once.
+    The second attempt in a row that is turned away opens the circuit: there is an outage. Then one
+    request at a time is sent, as a probe: the first soon, the next after pauses that grow. Any
+    answer closes the circuit at once.
 
-    Args:
-        base: [s] The longest pause before the first probe, drawn from 0: full jitter.
+    Attributes:
+        base: [s] The longest pause before the first probe; it is drawn from 0 up: full jitter.
         cap: [s] The longest pause between two probes of a young outage.
-        draw: Gives a number from 0 to 1, by chance.
+        draw: Returns a random number from 0 to 1.
+        began: When [s] the first of the attempts in a row was turned away.
     """
 
     base: float
     cap: float
     draw: Callable[[], float] = random.random
-    # When [s] the first of the attempts in a row was turned away.
     began: float = field(init=False, default=0.0)
     _signs: int = field(init=False, default=0)
     _probing: bool = field(init=False, default=False)
-    # When [s] the next probe may begin, and until when the service asked to be left alone.
+    # When [s] the next probe may begin, and when [s] the service may be asked again.
     _next: float = field(init=False, default=0.0)
     _held: float = field(init=False, default=float("-inf"))
 
@@ -64,7 +66,7 @@ class CircuitBreaker:
         return self._signs >= SIGNS
 
     def delay(self, now: float) -> float:
-        """Return how long [s] from *now* [s] until a request may begin; for ever during a probe."""
+        """Return how long [s] from *now* [s] until a request may begin; infinite during a probe."""
         probe = (inf if self._probing else self._next - now) if self.is_on else 0.0
         return max(0.0, probe, self._held - now)
 
@@ -74,7 +76,7 @@ class CircuitBreaker:
         return self.is_on
 
     def turn_away(self, now: float, *, probe: bool) -> bool:
-        """Count an attempt that was turned away; return whether the outage begins with it."""
+        """Count an attempt that was turned away; return whether an outage begins with it."""
         if self.is_on:
             # Only the probe tells anything new.
             self._signs += not probe
@@ -87,7 +89,7 @@ class CircuitBreaker:
         return self.is_on
 
     def miss(self, now: float, *, probe: bool) -> None:
-        """Count an attempt that brought nothing, and was not turned away either."""
+        """Count an attempt that brought nothing and was not turned away."""
         if self.is_on and probe:
             self._probing = False
             self._next = now + self._pause(now - self.began)
@@ -97,7 +99,7 @@ class CircuitBreaker:
         self._probing = self._probing and not probe
 
     def answer(self) -> None:
-        """Count an answer: the service is there."""
+        """Count an answer: the service is there, and the outage is over."""
         self._signs = 0
         self._probing = False
 

@@ -1,6 +1,6 @@
-"""When the next request may begin: a rate in, a time to wait out.
+"""The rate limiter: requests that begin in, the time until the next may begin out.
 
-Pure: the time is told to it.
+Pure: the caller passes the time in.
 """
 
 from attrs import define, field
@@ -12,8 +12,8 @@ class RateLimiter:
 
     Source: ITU-T I.371, annex A, as virtual scheduling with a tolerance of 0.
 
-    Args:
-        interval: [s] from one request to the next; 0 does not space.
+    Attributes:
+        interval: [s] from one request to the next; 0 for no spacing.
     """
 
     interval: float

@@ -27,7 +27,7 @@ class Slots:
     """
 
     throttle: Throttle
-    queue: FairQueue[Item] = field(init=False, factory=FairQueue)
+    queue: FairQueue = field(init=False, factory=FairQueue)
     in_flight: set[Batch] = field(init=False, factory=set)
     pausing: set[Batch] = field(init=False, factory=set)
     gets: int = field(init=False, default=0)
