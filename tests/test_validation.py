@@ -1,5 +1,6 @@
 """The facts of the service are guarded: what it does not know never leaves the program."""
 
+import contextlib
 import math
 from typing import Any
 
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ximilar_ocr_async._constants import DEFAULT_LANGUAGE, LANGUAGES
-from ximilar_ocr_async._validation import check_at_least, check_language
+from ximilar_ocr_async._validation import check_at_least, check_base_url, check_language
 from ximilar_ocr_async.errors import OptionError
 
 
@@ -52,3 +53,39 @@ def test_counts_are_whole() -> None:
     """Half an attempt is none."""
     with pytest.raises(OptionError, match="whole number"):
         check_at_least("attempts", 2.5, 1)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "api.ximilar.com",
+        "ftp://api.ximilar.com",
+        "https://",
+        "https://user:password@api.ximilar.com",
+        "http://api.ximilar.com",
+        "http://10.0.0.1",
+        "http://localhost.example.com",
+        "http://[::1",
+    ],
+)
+def test_base_urls_that_endanger_the_token_are_refused(url: str) -> None:
+    """The address is https, or plain http to this machine, and names no user."""
+    with pytest.raises(OptionError, match="base_url is"):
+        check_base_url(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://api.ximilar.com", "http://localhost:8000", "http://127.0.0.1", "http://[::1]:80/x"],
+)
+def test_base_urls_may_be_https_or_loopback(url: str) -> None:
+    """These addresses are taken."""
+    check_base_url(url)
+
+
+@given(st.text())
+def test_any_text_as_a_base_url_is_taken_or_refused(url: str) -> None:
+    """No text breaks the check."""
+    with contextlib.suppress(OptionError):
+        check_base_url(url)

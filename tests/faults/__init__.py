@@ -1,14 +1,15 @@
 """The fault matrix: each fault that we know of, what is promised in it, and the trial of it.
 
-F67 and F68 are not in it: they are of a journal, which the package does not have.
+F67 and F68 are not in it: they are about a journal, which the package does not have.
 """
 
 from tests.faults.caller import CALLER
+from tests.faults.case import BACKENDS, LIBRARIES, Case
 from tests.faults.connect import CONNECT
 from tests.faults.reply import REPLY
 from tests.faults.send import SEND
 from tests.faults.status import STATUS
-from tests.faults.trial import BACKENDS, LIBRARIES, Case, hold
+from tests.faults.trial import hold
 
 __all__ = ["BACKENDS", "CASES", "LIBRARIES", "Case", "hold"]
 

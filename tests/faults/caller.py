@@ -14,8 +14,9 @@ import anyio
 import anyio.to_thread
 from attrs import define, field
 
-from tests.faults.steps import reads_in, replies
-from tests.faults.trial import SLOTS, Case, Trial, fails, pictures, reads
+from tests.faults.case import SLOTS, Call, Case, Trial
+from tests.faults.expect import fails, pictures, reads
+from tests.faults.steps import always, reads_in
 from ximilar_ocr_async import DeadlineExceeded, Image, SessionStateError
 
 WINDOW = (SLOTS + 1) * 10
@@ -24,7 +25,7 @@ WINDOW = (SLOTS + 1) * 10
 LONG_ENOUGH = 0.06
 """[s] for a session to make a client and to send."""
 
-slowly = replies(then=reads_in(0.03))
+slowly = always(reads_in(0.03))
 
 
 class Mishap(Exception):
@@ -285,7 +286,7 @@ async def by_task(call: Callable[[], Awaitable[object]], seconds: float) -> None
     await asyncio.gather(task, return_exceptions=True)
 
 
-def churn(cancel: Cancel, callers: int) -> Callable[[Trial], Awaitable[None]]:
+def churn(cancel: Cancel, callers: int) -> Call:
     """Let many call and give up at random, 25 times each."""
 
     async def call(trial: Trial) -> None:
@@ -356,69 +357,50 @@ async def refused(trial: Trial, use: Callable[[], Awaitable[object]]) -> None:
 def gone(
     id_: str,
     fault: str,
-    call: Callable[[Trial], Awaitable[None]],
+    call: Call,
     *,
-    backend: str | None = None,
     is_partial: bool = True,
 ) -> Case:
     """Say what happens when the caller leaves."""
-    return Case(
-        id=id_,
-        fault=fault,
-        expected="slots free, all paid for is counted"
-        if is_partial
-        else "no outcome lost, each image paid once",
-        behave=slowly,
-        call=call,
-        images=pictures(120),
-        expect=reads(),
-        backend=backend,
-        is_partial=is_partial,
+    left, stayed = "slots free, all paid for is counted", "no outcome lost, each image paid once"
+    return (
+        Case(id_, fault)
+        .promises(left if is_partial else stayed)
+        .given(slowly)
+        .when(call, images=pictures(120))
+        .then(reads(), is_partial=is_partial)
     )
 
 
-def churned(id_: str, fault: str, cancel: Cancel, callers: int, backend: str | None) -> Case:
+def churned(id_: str, fault: str, cancel: Cancel, callers: int) -> Case:
     """Say what happens when many come and go."""
-    return Case(
-        id=id_,
-        fault=fault,
-        expected="every slot usable afterwards",
-        behave=replies(then=reads_in(0.01)),
-        call=churn(cancel, callers),
-        images=(),
-        backend=backend,
+    return (
+        Case(id_, fault)
+        .promises("every slot usable afterwards")
+        .given(always(reads_in(0.01)))
+        .when(churn(cancel, callers), images=())
     )
 
 
-def misplaced(id_: str, fault: str, call: Callable[[Trial], Awaitable[None]]) -> Case:
+def misplaced(id_: str, fault: str, call: Call) -> Case:
     """Say what happens when the session is used where it cannot work."""
-    return Case(
-        id=id_,
-        fault=fault,
-        expected="SessionStateError before any byte",
-        call=call,
-        is_partial=True,
-        requests=0,
+    return (
+        Case(id_, fault)
+        .promises("SessionStateError before any byte")
+        .when(call)
+        .then(requests=0, is_partial=True)
     )
 
 
 CALLER = [
-    Case(
-        id="F63.1",
-        fault="nobody takes the outcomes",
-        expected="no more paid for than the window",
-        call=never_take,
-        is_partial=True,
-        also=paid_within_window,
-    ),
-    Case(
-        id="F63.2",
-        fault="outcomes are taken slowly",
-        expected="all read, in the end",
-        call=take_slowly,
-        images=pictures(100),
-        expect=reads(),
-    ),
+    Case("F63.1", "nobody takes the outcomes")
+    .promises("no more paid for than the window")
+    .when(never_take)
+    .then(also=paid_within_window, is_partial=True),
+    Case("F63.2", "outcomes are taken slowly")
+    .promises("all read, in the end")
+    .when(take_slowly, images=pictures(100))
+    .then(reads()),
     gone("F64.1", "break out of a stream", leave_by_break),
     gone("F64.2", "error in the body of a stream", leave_by_error),
     gone("F64.3", "error in the source of a stream", source_fails, is_partial=False),
@@ -426,43 +408,32 @@ CALLER = [
     gone("F64.5", "sibling task fails", sibling_fails),
     gone("F64.6", "anyio scope cancelled", scope_ends),
     gone("F64.7", "anyio scope around the session cancelled", session_is_cancelled),
-    gone("F64.8", "task.cancel()", task_is_cancelled, backend="asyncio"),
-    gone("F64.9", "task.cancel(), twice", task_is_cancelled_twice, backend="asyncio"),
-    gone(
-        "F64.10", "task.cancel() of the session's task", session_task_is_cancelled,
-        backend="asyncio",
+    gone("F64.8", "task.cancel()", task_is_cancelled).only("asyncio"),
+    gone("F64.9", "task.cancel(), twice", task_is_cancelled_twice).only("asyncio"),
+    gone("F64.10", "task.cancel() of the session's task", session_task_is_cancelled).only(
+        "asyncio"
     ),
-    gone("F64.11", "asyncio.timeout", time_runs_out, backend="asyncio"),
-    gone(
-        "F64.12", "asyncio.wait_for(anext())", each_is_waited_for,
-        backend="asyncio", is_partial=False,
+    gone("F64.11", "asyncio.timeout", time_runs_out).only("asyncio"),
+    gone("F64.12", "asyncio.wait_for(anext())", each_is_waited_for, is_partial=False).only(
+        "asyncio"
     ),
-    Case(
-        id="F64.13",
-        fault="one of two callers leaves before their batch is sent",
-        expected="its image is not sent; all paid for is counted",
-        behave=slowly,
-        call=neighbour_leaves,
-        images=pictures(2),
-        is_partial=True,
-        also=first_is_unsent,
+    Case("F64.13", "one of two callers leaves before their batch is sent")
+    .promises("its image is not sent; all paid for is counted")
+    .given(slowly)
+    .when(neighbour_leaves, images=pictures(2))
+    .then(also=first_is_unsent, is_partial=True),
+    Case("F64.14", "one of two deadlines passes before the batch is sent")
+    .promises("its image is not sent, and says so")
+    .given(slowly)
+    .when(neighbour_is_late, images=pictures(2))
+    .then(reads(), but={0: fails(DeadlineExceeded, attempts=0)}, also=first_is_unsent),
+    churned("F65.1", "cancellations, a caller for each slot", by_scope, SLOTS),
+    churned("F65.2", "cancellations, two callers for each slot", by_scope, SLOTS * 2),
+    churned("F65.3", "task.cancel(), a caller for each slot", by_task, SLOTS).only("asyncio"),
+    churned("F65.4", "task.cancel(), four callers for each slot", by_task, SLOTS * 4).only(
+        "asyncio"
     ),
-    Case(
-        id="F64.14",
-        fault="one of two deadlines passes before the batch is sent",
-        expected="its image is not sent, and says so",
-        behave=slowly,
-        call=neighbour_is_late,
-        images=pictures(2),
-        expect=reads(),
-        but={0: fails(DeadlineExceeded, attempts=0)},
-        also=first_is_unsent,
-    ),
-    churned("F65.1", "cancellations, a caller for each slot", by_scope, SLOTS, None),
-    churned("F65.2", "cancellations, two callers for each slot", by_scope, SLOTS * 2, None),
-    churned("F65.3", "task.cancel(), a caller for each slot", by_task, SLOTS, "asyncio"),
-    churned("F65.4", "task.cancel(), four callers for each slot", by_task, SLOTS * 4, "asyncio"),
     misplaced("F66.1", "session used after its close", use_after_close),
     misplaced("F66.2", "session used in another event loop", use_in_another_loop),
     misplaced("F66.3", "session used in a forked process", use_in_a_fork),
-]  # fmt: skip
+]

@@ -3,30 +3,19 @@
 import os
 import resource
 import socket
-import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
 from unittest.mock import patch
 
 import anyio
 
+from tests.faults.case import Call, Case, Trial
+from tests.faults.certificates import ANOTHER, identity
+from tests.faults.expect import fails, pictures, reads
 from tests.faults.server import Connection
-from tests.faults.steps import first, reads_and_closes, reads_in, replies, well
-from tests.faults.trial import (
-    ANOTHER,
-    OURS,
-    Call,
-    Case,
-    Trial,
-    authority,
-    fails,
-    pictures,
-    reads,
-)
+from tests.faults.steps import always, first, reads_and_closes, reads_in, well
 from ximilar_ocr_async import AddressError, ConnectionFailed, RetryPolicy
 from ximilar_ocr_async._http import transport
 
@@ -165,215 +154,124 @@ async def drop_mid_body(connection: Connection) -> None:
 
 
 REACH = [
-    Case(
-        id="F01.1",
-        fault="connection refused, for ever",
-        expected="tried until patience ends; not billed",
-        way="refused",
-        options={"outage_timeout": 0.1},
-        expect=fails(ConnectionFailed, attempts=None, says="out of reach"),
-    ),
-    Case(
-        id="F01.2",
-        fault="connection refused, one attempt allowed",
-        expected="failed at once; not billed",
-        way="refused",
-        options={"retry": RetryPolicy(attempts=1, base=0.01, cap=0.05)},
-        expect=fails(ConnectionFailed),
-    ),
-    Case(
-        id="F02.1",
-        fault="no such host name",
-        expected="AddressError, one request",
-        url="https://nothing.invalid",
-        expect=fails(AddressError),
-        also=one_request,
-        recovers=False,
-    ),
-    Case(
-        id="F02.2",
-        fault="no such host name, after a good answer",
-        expected="an outage of the resolver: tried again",
+    Case("F01.1", "connection refused, for ever")
+    .promises("tried until the outage timeout; not billed")
+    .given(way="refused")
+    .when(outage_timeout=0.1)
+    .then(fails(ConnectionFailed, attempts=None, says="out of reach")),
+    Case("F01.2", "connection refused, one attempt allowed")
+    .promises("failed at once; not billed")
+    .given(way="refused")
+    .when(retry=RetryPolicy(attempts=1, base=0.01, cap=0.05))
+    .then(fails(ConnectionFailed)),
+    Case("F02.1", "no such host name")
+    .promises("AddressError, one request")
+    .when(url="https://nothing.invalid")
+    .then(fails(AddressError), also=one_request, recovers=False),
+    Case("F02.2", "no such host name, after a good answer")
+    .promises("an outage of the resolver: tried again")
+    .given(always(reads_and_closes))
+    .when(
+        within(names("127.0.0.1", socket.EAI_NONAME, socket.EAI_NONAME, "127.0.0.1"), in_turn),
         url=BY_NAME,
-        behave=replies(then=reads_and_closes),
-        call=within(names("127.0.0.1", socket.EAI_NONAME, socket.EAI_NONAME, "127.0.0.1"), in_turn),
-        expect=reads(attempts=3),
-        but={0: reads()},
-    ),
-    Case(
-        id="F03",
-        fault="resolver fails twice for now (EAI_AGAIN)",
-        expected="read at the third attempt",
-        url=BY_NAME,
-        call=within(names(socket.EAI_AGAIN, socket.EAI_AGAIN, "127.0.0.1")),
-        expect=reads(attempts=3),
-    ),
-    Case(
-        id="F04",
-        fault="packets to the port are dropped",
-        expected="ConnectionFailed after the timeout, tried again; not billed",
-        way="blackhole",
-        options={"timeout": 0.1, "outage_timeout": 0.1},
-        # Two, or three where the machine is busy.
-        expect=fails(ConnectionFailed, attempts=None),
-    ),
-    Case(
-        id="F05.1",
-        fault="refused twice, then well",
-        expected="read at the third attempt, billed once",
-        url=BY_NAME,
-        call=within(names(NOWHERE, NOWHERE, "127.0.0.1")),
-        expect=reads(attempts=3),
-        requests=2,  # a probe carries one record
-    ),
-    Case(
-        id="F05.2",
-        fault="refused, until the service comes up",
-        expected="found again by a probe, billed once",
-        way="refused",
-        call=until_mended,
-        expect=reads(attempts=None),
-        requests=2,  # a probe carries one record
-    ),
-    Case(
-        id="F06.1",
-        fault="injected client has fewer connections than slots",
-        expected="all read in turn, no deadlock",
-        behave=replies(then=reads_in(0.01)),
-        images=pictures(60),
-        client=lambda module, _: {"limits": module.Limits(max_connections=1)},
-        expect=reads(attempts=None),
-        recovers=False,  # its client never does as much side by side
-    ),
-    Case(
-        id="F06.2",
-        fault="and the connection is free just before the timeout",
-        expected="sent again once, maybe billed; nothing billed in silence",
-        behave=replies(then=reads_in(0.285)),
+    )
+    .then(reads(attempts=3), but={0: reads()}),
+    Case("F03", "resolver fails twice for now (EAI_AGAIN)")
+    .promises("read at the third attempt")
+    .when(within(names(socket.EAI_AGAIN, socket.EAI_AGAIN, "127.0.0.1")), url=BY_NAME)
+    .then(reads(attempts=3)),
+    Case("F04", "packets to the port are dropped")
+    .promises("ConnectionFailed after the timeout, tried again; not billed")
+    .given(way="blackhole")
+    .when(timeout=0.1, outage_timeout=0.1)
+    .then(fails(ConnectionFailed, attempts=None)),  # two, or three where the machine is busy
+    Case("F05.1", "refused twice, then well")
+    .promises("read at the third attempt, billed once")
+    .when(within(names(NOWHERE, NOWHERE, "127.0.0.1")), url=BY_NAME)
+    .then(reads(attempts=3), requests=2),  # a probe carries one record
+    Case("F05.2", "refused, until the service comes up")
+    .promises("found again by a probe, billed once")
+    .given(way="refused")
+    .when(until_mended)
+    .then(reads(attempts=None), requests=2),  # a probe carries one record
+    Case("F06.1", "injected client has fewer connections than slots")
+    .promises("all read in turn, no deadlock")
+    .given(always(reads_in(0.01)))
+    .when(
+        images=pictures(60), client=lambda module, _: {"limits": module.Limits(max_connections=1)}
+    )
+    .then(reads(attempts=None), recovers=False),  # its client never does as much side by side
+    Case("F06.2", "and the connection is free just before the timeout")
+    .promises("sent again once, maybe billed; nothing billed in silence")
+    .given(always(reads_in(0.285)))
+    .when(
         images=pictures(20),
-        options={"timeout": 0.3, "max_concurrency": 2},
         client=lambda module, _: {"limits": module.Limits(max_connections=1)},
-        recovers=False,  # its client never does as much side by side
-    ),
-    Case(
-        id="F07",
-        fault="no file descriptors left, twice",
-        expected="tried again; not billed, no crash",
-        call=without_descriptors,
-        expect=reads(attempts=None),
-        requests=2,  # a probe carries one record
-    ),
-    Case(
-        id="F08.1",
-        fault="proxy refuses the tunnel with 407",
-        expected="AddressError, one request",
-        url="https://ocr.example",
-        behave=refuse_tunnel,
-        client=lambda _, server: {"proxy": server.url},
-        expect=fails(AddressError, says="407"),
-        also=one_request,
-        recovers=False,
-    ),
+        timeout=0.3,
+        max_concurrency=2,
+    )
+    .then(recovers=False),  # its client never does as much side by side
+    Case("F07", "no file descriptors left, twice")
+    .promises("tried again; not billed, no crash")
+    .when(without_descriptors)
+    .then(reads(attempts=None), requests=2),  # a probe carries one record
+    Case("F08.1", "proxy refuses the tunnel with 407")
+    .promises("AddressError, one request")
+    .given(refuse_tunnel)
+    .when(url="https://ocr.example", client=lambda _, server: {"proxy": server.url})
+    .then(fails(AddressError, says="407"), also=one_request, recovers=False),
 ]
 
 
 # ---- TLS
 
 
-@cache
-def identity(name: str = "127.0.0.1", *, expired: bool = False) -> ssl.SSLContext:
-    """Return what a server of this *name* identifies itself with."""
-    now = datetime.now(UTC)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    until = now - timedelta(days=1) if expired else None
-    certificate = authority(OURS).issue_cert(
-        name, not_before=now - timedelta(days=9), not_after=until
-    )
-    certificate.configure_cert(context)
-    return context
-
-
 TLS = [
-    Case(
-        id="F08.2",
-        fault="proxy's tunnel breaks before TLS, once",
-        expected="ConnectionFailed, tried again; billed once",
+    Case("F08.2", "proxy's tunnel breaks before TLS, once")
+    .promises("ConnectionFailed, tried again; billed once")
+    .given(tunnel, tls=lambda: identity("ocr.example"))
+    .when(
         url="https://ocr.example",
-        behave=tunnel,
-        tls=lambda: identity("ocr.example"),
         client=lambda _, server: {"proxy": server.url.replace("https", "http")},
-        expect=reads(attempts=2),
-        requests=1,
-        recovers=False,  # its server is a proxy first
-    ),
-    Case(
-        id="F09",
-        fault="certificate of an unknown authority",
-        expected="AddressError that names the cause, one request",
-        tls=identity,
-        trusts=ANOTHER,
-        expect=fails(AddressError, says="certificate verify failed"),
+    )
+    .then(reads(attempts=2), requests=1, recovers=False),  # its server is a proxy first
+    Case("F09", "certificate of an unknown authority")
+    .promises("AddressError that names the cause, one request")
+    .given(tls=identity)
+    .when(trusts=ANOTHER)
+    .then(fails(AddressError, says="certificate verify failed"), also=one_request, recovers=False),
+    Case("F10.1", "certificate of another host")
+    .promises("AddressError that names the cause, one request")
+    .given(tls=lambda: identity("other.example"))
+    .then(
+        fails(AddressError, says="certificate is not valid for '127.0.0.1'"),
         also=one_request,
         recovers=False,
     ),
-    Case(
-        id="F10.1",
-        fault="certificate of another host",
-        expected="AddressError that names the cause, one request",
-        tls=lambda: identity("other.example"),
-        expect=fails(AddressError, says="certificate is not valid for '127.0.0.1'"),
-        also=one_request,
-        recovers=False,
-    ),
-    Case(
-        id="F10.2",
-        fault="certificate has expired",
-        expected="AddressError that names the cause, one request",
-        tls=lambda: identity(expired=True),
-        expect=fails(AddressError, says="certificate has expired"),
-        also=one_request,
-        recovers=False,
-    ),
-    Case(
-        id="F11.1",
-        fault="TLS handshake stalls, once",
-        expected="ConnectionFailed after its timeout, tried again; billed once",
-        behave=first(1, Connection.stall),
-        tls=identity,
-        call=within(soon_late_to_connect),
-        expect=reads(attempts=2),
-        requests=1,
-    ),
-    Case(
-        id="F11.2",
-        fault="caller leaves while the TLS handshake stalls",
-        expected="its socket is closed, its slot free; not billed",
-        behave=first(1, Connection.stall),
-        tls=identity,
-        call=leave_in_handshake,
-        is_partial=True,
-        requests=0,
-    ),
-    Case(
-        id="F12",
-        fault="plain HTTP on a TLS port",
-        expected="AddressError, one request",
-        url="https://127.0.0.1:{port}",
-        behave=answer_in_plain,
-        expect=fails(AddressError),
-        also=one_request,
-        recovers=False,
-    ),
-    Case(
-        id="F13",
-        fault="TLS breaks off without a goodbye within a large body, once",
-        expected="UploadCut, tried again; billed once",
-        behave=first(1, drop_mid_body),
-        tls=identity,
-        images=pictures(1, size=4_000_000),
-        expect=reads(attempts=2),
-        requests=1,
-    ),
+    Case("F10.2", "certificate has expired")
+    .promises("AddressError that names the cause, one request")
+    .given(tls=lambda: identity(expired=True))
+    .then(fails(AddressError, says="certificate has expired"), also=one_request, recovers=False),
+    Case("F11.1", "TLS handshake stalls, once")
+    .promises("ConnectionFailed after its timeout, tried again; billed once")
+    .given(first(1, Connection.stall), tls=identity)
+    .when(within(soon_late_to_connect))
+    .then(reads(attempts=2), requests=1),
+    Case("F11.2", "caller leaves while the TLS handshake stalls")
+    .promises("its socket is closed, its slot free; not billed")
+    .given(first(1, Connection.stall), tls=identity)
+    .when(leave_in_handshake)
+    .then(requests=0, is_partial=True),
+    Case("F12", "plain HTTP on a TLS port")
+    .promises("AddressError, one request")
+    .given(answer_in_plain)
+    .when(url="https://127.0.0.1:{port}")
+    .then(fails(AddressError), also=one_request, recovers=False),
+    Case("F13", "TLS breaks off without a goodbye within a large body, once")
+    .promises("UploadCut, tried again; billed once")
+    .given(first(1, drop_mid_body), tls=identity)
+    .when(images=pictures(1, size=4_000_000))
+    .then(reads(attempts=2), requests=1),
 ]
 
 CONNECT = [*REACH, *TLS]

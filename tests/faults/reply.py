@@ -7,18 +7,20 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
+from tests.faults.case import Case
+from tests.faults.expect import fails, reads
 from tests.faults.server import Connection, Row
 from tests.faults.steps import (
     Step,
+    always,
     answers,
     breaks,
     drips,
     meddles,
+    once,
     refuses,
-    replies,
     reply_to,
 )
-from tests.faults.trial import Case, fails, reads
 from ximilar_ocr_async import (
     AddressError,
     OCRError,
@@ -38,51 +40,62 @@ CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 GZIP = "Content-Encoding: gzip\r\n"
 
 
+def lost_once(
+    id_: str,
+    fault: str,
+    step: Step,
+    *,
+    error: type[OCRError] = ReplyLost,
+    memory: int | None = None,
+    **options: Any,
+) -> Case:
+    """Say what happens when a reply is lost once."""
+    return (
+        Case(id_, f"{fault}, once")
+        .promises("sent again once, maybe billed")
+        .given(once(step))
+        .when(**until_lost(error), **options)
+        .then(reads(attempts=2, maybe_billed=True), requests=2, memory=memory)
+    )
+
+
 def lost(
     id_: str,
     fault: str,
     step: Step,
     *,
     error: type[OCRError] = ReplyLost,
-    for_ever: bool = True,
-    **more: Any,
+    memory: int | None = None,
+    **options: Any,
 ) -> Iterator[Case]:
-    """Yield what happens when a reply is lost once, and what when it is lost *for_ever*."""
-    wait = {"timeout": 0.15} if error is RequestTimeout else {}
-    options = {"options": wait | more.pop("options", {})}
-    yield Case(
-        id=f"{id_}.1",
-        fault=f"{fault}, once",
-        expected="sent again once, maybe billed",
-        behave=replies(step),
-        expect=reads(attempts=2, maybe_billed=True),
-        requests=2,
-        **options | more,
+    """Yield what happens when a reply is lost once, and what when every reply is lost."""
+    yield lost_once(f"{id_}.1", fault, step, error=error, memory=memory, **options)
+    yield (
+        Case(f"{id_}.2", f"{fault}, for ever")
+        .promises(f"{error.__name__} after two, maybe billed")
+        .given(always(step))
+        .when(**until_lost(error), **options)
+        .then(fails(error, attempts=2, maybe_billed=True), requests=2, memory=memory)
     )
-    if not for_ever:
-        return
-    yield Case(
-        id=f"{id_}.2",
-        fault=f"{fault}, for ever",
-        expected=f"{error.__name__} after two, maybe billed",
-        behave=replies(then=step),
-        expect=fails(error, attempts=2, maybe_billed=True),
-        requests=2,
-        **options | more,
-    )
+
+
+def until_lost(error: type[OCRError]) -> dict[str, Any]:
+    """Return options with which a timeout, where it is one, comes soon."""
+    return {"timeout": 0.15} if error is RequestTimeout else {}
 
 
 def never_resent(id_: str, retry: RetryPolicy) -> Case:
     """Say what happens when a reply is lost and must not be asked for again."""
-    return Case(
-        id=id_,
-        fault=f"closed after the whole body, {retry.attempts} attempts, "
-        f"{retry.resend_maybe_billed} resends",
-        expected="ReplyLost at once, maybe billed",
-        behave=replies(then=breaks()),
-        options={"retry": retry},
-        expect=fails(ReplyLost, maybe_billed=True),
-        requests=1,
+    return (
+        Case(
+            id_,
+            f"closed after the whole body, {retry.attempts} attempts, "
+            f"{retry.resend_maybe_billed} resends",
+        )
+        .promises("ReplyLost at once, maybe billed")
+        .given(always(breaks()))
+        .when(retry=retry)
+        .then(fails(ReplyLost, maybe_billed=True), requests=1)
     )
 
 
@@ -96,35 +109,30 @@ HEADERS = [
     *lost("F28.1", "garbage", breaks(b"\x00\x01\x02 what is this\r\n\r\n")),
     *lost("F28.2", "an answer of HTTP/0.9", breaks(b'{"records": []}\n')),
     *lost("F29.1", "150 kB of headers", breaks(OK + b"X-Filler: " + bytes(150_000))),
-    *lost(
-        "F30",
+    lost_once(
+        "F30.1",
         "interim answers (102) without end",
         drips(b"", b"HTTP/1.1 102 Processing\r\n\r\n"),
         error=RequestTimeout,
-        for_ever=False,
     ),
 ]
 
-COOKIE = Case(
-    id="F29.2",
-    fault="a cookie that cannot be sent back, with a 500",
-    expected="forgotten: sent again, read",
-    behave=replies(refuses("500 Internal Server Error", more="Set-Cookie: ÿ=1\r\n")),
-    expect=reads(attempts=2),
-    requests=2,
-    library="own",  # the cookies of an injected client are its owner's
+COOKIE = (
+    Case("F29.2", "a cookie that cannot be sent back, with a 500")
+    .promises("forgotten: sent again, read")
+    .given(once(refuses("500 Internal Server Error", more="Set-Cookie: ÿ=1\r\n")))
+    .then(reads(attempts=2), requests=2)
+    .only(library="own")  # the cookies of an injected client are its owner's
 )
 
 
 def redirected(id_: str, status: str, location: str) -> Case:
     """Say what happens to a request that is sent elsewhere."""
-    return Case(
-        id=id_,
-        fault=f"{status} to {location}",
-        expected="AddressError, nothing sent elsewhere",
-        behave=replies(then=refuses(status, more=f"Location: {location}\r\n")),
-        expect=fails(AddressError, says=status[:3]),
-        requests=1,
+    return (
+        Case(id_, f"{status} to {location}")
+        .promises("AddressError, nothing sent elsewhere")
+        .given(always(refuses(status, more=f"Location: {location}\r\n")))
+        .then(fails(AddressError, says=status[:3]), requests=1)
     )
 
 
@@ -175,7 +183,7 @@ async def encoded_well(connection: Connection, rows: list[Row]) -> None:
     await answers(whole, more=GZIP)(connection, rows)
 
 
-SMALL: dict[str, Any] = {"options": {"max_response_bytes": 4 * MB}, "memory": 24 * MB}
+SMALL: dict[str, Any] = {"max_response_bytes": 4 * MB, "memory": 24 * MB}
 
 BODIES = [
     *lost("F33", "body shorter than its Content-Length", breaks(SOME + b"{")),
@@ -187,33 +195,28 @@ BODIES = [
         error=ReplyError,
     ),
     *lost("F36", "half a gzip", half_a_gzip),
-    *lost(
-        "F37", "a byte now and then", drips(SOME, b" "), error=RequestTimeout, for_ever=False
-    ),
-    *lost(
-        "F38", "nothing after the headers", breaks(SOME, Connection.stall), error=RequestTimeout,
-        for_ever=False,
+    lost_once("F37.1", "a byte now and then", drips(SOME, b" "), error=RequestTimeout),
+    lost_once(
+        "F38.1", "nothing after the headers", breaks(SOME, Connection.stall), error=RequestTimeout
     ),
     *lost("F39", "64 MB, 4 MB allowed", say_too_much, error=ReplyError, **SMALL),
     *lost("F40", "gzip bomb of 64 MB, 4 MB allowed", say_a_bomb, error=ReplyError, **SMALL),
     *lost("F41", "gzip bomb in a gzip", say_a_bomb_in_a_bomb, error=ReplyError, **SMALL),
     *lost(
-        "F42.1", "unknown content encoding", answers(b"?", more="Content-Encoding: br\r\n"),
+        "F42.1",
+        "unknown content encoding",
+        answers(b"?", more="Content-Encoding: br\r\n"),
         error=ReplyError,
     ),
     *lost("F42.2", "gzip that is none", answers(b"no gzip", more=GZIP), error=ReplyError),
     *lost(
-        "F42.3", "gzip that goes on after it", answers(gzip.compress(b"{}") + b"{}", more=GZIP),
+        "F42.3",
+        "gzip that goes on after it",
+        answers(gzip.compress(b"{}") + b"{}", more=GZIP),
         error=ReplyError,
     ),
-    Case(
-        id="F42.4",
-        fault="gzip, as asked for",
-        expected="read",
-        behave=replies(then=encoded_well),
-        expect=reads(),
-    ),
-]  # fmt: skip
+    Case("F42.4", "gzip, as asked for").promises("read").given(always(encoded_well)).then(reads()),
+]
 
 
 # ---- JSON
@@ -225,10 +228,12 @@ JSON = [
     *lost("F45", "invalid UTF-8", answers(b'{"records": "\xff\xfe"}'), error=ReplyError),
     *lost("F46.1", "100,000 brackets", answers(b"[" * 100_000), error=ReplyError),
     *lost(
-        "F46.2", "a number of 5,000 digits", answers(b'{"records": %s}' % (b"7" * 5000)),
+        "F46.2",
+        "a number of 5,000 digits",
+        answers(b'{"records": %s}' % (b"7" * 5000)),
         error=ReplyError,
     ),
-]  # fmt: skip
+]
 
 
 def with_row(**more: Any) -> Callable[[dict[str, Any]], None]:
@@ -278,26 +283,21 @@ def without_ids(document: dict[str, Any]) -> None:
 
 def tolerated(id_: str, fault: str, change: Callable[[dict[str, Any]], Any]) -> Case:
     """Say what happens to an answer that is odd, and good."""
-    return Case(
-        id=id_,
-        fault=fault,
-        expected="read at once",
-        behave=replies(then=meddles(change)),
-        expect=reads(),
-        requests=1,
+    return (
+        Case(id_, fault)
+        .promises("read at once")
+        .given(always(meddles(change)))
+        .then(reads(), requests=1)
     )
 
 
 def one_missing(id_: str, fault: str, change: Callable[[dict[str, Any]], Any]) -> Case:
     """Say what happens to an answer in which one record is not to be found."""
-    return Case(
-        id=id_,
-        fault=f"{fault}, once",
-        expected="the others are read; this one is sent again once, maybe billed",
-        behave=replies(meddles(change)),
-        expect=reads(),
-        but={1: reads(attempts=2, maybe_billed=True)},
-        requests=2,
+    return (
+        Case(id_, f"{fault}, once")
+        .promises("the others are read; this one is sent again once, maybe billed")
+        .given(once(meddles(change)))
+        .then(reads(), but={1: reads(attempts=2, maybe_billed=True)}, requests=2)
     )
 
 

@@ -8,10 +8,12 @@ from unittest.mock import patch
 import anyio
 from attrs import evolve
 
-from tests.faults.connect import identity, in_turn, names, within
+from tests.faults.case import RETRY, SLOTS, Case, Trial
+from tests.faults.certificates import identity
+from tests.faults.connect import in_turn, names, within
+from tests.faults.expect import fails, pictures, reads
 from tests.faults.server import Behaviour, Connection
 from tests.faults.steps import first, read, second_request
-from tests.faults.trial import RETRY, SLOTS, Case, Trial, fails, pictures, reads
 from ximilar_ocr_async import RetryPolicy, UploadCut
 from ximilar_ocr_async._http import http1
 
@@ -93,200 +95,107 @@ def overlooked() -> AbstractContextManager[Any]:
 
 
 SEND = [
-    Case(
-        id="F14.1",
-        fault="closed before the request, once",
-        expected="sent again; may seem to have been sent",
-        behave=first(1, Connection.close),
-        expect=reads(attempts=2, maybe_billed=None),
-        requests=1,
-    ),
-    Case(
-        id="F14.2",
-        fault="closed before a large request, once",
-        expected="sent again, billed once",
-        behave=first(1, Connection.close),
-        images=pictures(1, size=LARGE),
-        expect=reads(attempts=2),
-        requests=1,
-    ),
-    Case(
-        id="F15.1",
-        fault="reset within a large body, once",
-        expected="UploadCut: sent again, billed once",
-        behave=first(1, reset_mid_body),
-        images=pictures(1, size=LARGE),
-        window=WINDOW,
-        expect=reads(attempts=2),
-        requests=1,
-    ),
-    Case(
-        id="F15.2",
-        fault="reset within a large body, for ever",
-        expected="UploadCut after all attempts, never billed",
-        behave=first(1000, reset_mid_body),
-        images=pictures(1, size=LARGE),
-        window=WINDOW,
-        options={"retry": RetryPolicy(attempts=3, base=0.01, cap=0.05)},
-        expect=fails(UploadCut, attempts=3),
-        requests=0,
-    ),
-    Case(
-        id="F16",
-        fault="closed within a small body, which had left, once",
-        expected="sent again once, maybe billed",
-        behave=first(1, close_mid_body),
-        expect=reads(attempts=2, maybe_billed=True),
-        requests=1,
-    ),
-    Case(
-        id="F17",
-        fault="server stops reading a large body, once",
-        expected="UploadCut after the timeout: sent again, billed once",
-        behave=first(1, Connection.read_nothing),
-        images=pictures(1, size=LARGE),
-        window=WINDOW,
-        options={"timeout": 0.3},
-        expect=reads(attempts=2),
-        requests=1,
-    ),
-    Case(
-        id="F18",
-        fault="server reads nothing of a small body, once",
-        expected="RequestTimeout: sent again once, maybe billed",
-        behave=first(1, Connection.read_nothing),
-        options={"timeout": 0.2},
-        expect=reads(attempts=2, maybe_billed=True),
-        requests=1,
-    ),
-    Case(
-        id="F19",
-        fault="server reads slowly",
-        expected="read, as slow is not dead",
-        behave=first(1, read_slowly),
-        images=pictures(1, size=1_000_000),
-        window=WINDOW,
-        expect=reads(),
-        requests=1,
-    ),
-    Case(
-        id="F20",
-        fault="413 before the body has come, which is then read",
-        expected="split, all read, billed once",
-        behave=refuses_over(1_500_000),
-        images=pictures(4, size=500_000),
-        expect=reads(attempts=2),
-        requests=3,
-    ),
-    Case(
-        id="F21",
-        fault="413 before the body has come, and closed",
-        expected="smaller requests at once or after two cuts; billed once",
-        behave=refuses_over(LARGE, Connection.close),
-        images=pictures(4, size=2_000_000),
-        expect=reads(attempts=None),
-        requests=4,
-    ),
-    Case(
-        id="F22.1",
-        fault="reused connection closed as the request comes",
-        expected="sent again once, maybe billed",
-        behave=second_request(close_mid_body),
-        call=in_turn,
-        expect=reads(attempts=2, maybe_billed=None),
-        but={0: reads()},
-        requests=2,
-    ),
-    Case(
-        id="F22.2",
-        fault="reused connection reset as the request comes",
-        expected="sent again once, maybe billed",
-        behave=second_request(reset_mid_body),
-        call=in_turn,
-        expect=reads(attempts=2, maybe_billed=None),
-        but={0: reads()},
-        requests=2,
-    ),
-    Case(
-        id="F22.3",
-        fault="every idle connection reset as its request comes",
-        expected="each sent again once, maybe billed",
-        behave=second_request(reset_mid_body, connections=SLOTS),
-        call=side_by_side_in_turn,
+    Case("F14.1", "closed before the request, once")
+    .promises("sent again; may seem to have been sent")
+    .given(first(1, Connection.close))
+    .then(reads(attempts=2, maybe_billed=None), requests=1),
+    Case("F14.2", "closed before a large request, once")
+    .promises("sent again, billed once")
+    .given(first(1, Connection.close))
+    .when(images=pictures(1, size=LARGE))
+    .then(reads(attempts=2), requests=1),
+    Case("F15.1", "reset within a large body, once")
+    .promises("UploadCut: sent again, billed once")
+    .given(first(1, reset_mid_body), window=WINDOW)
+    .when(images=pictures(1, size=LARGE))
+    .then(reads(attempts=2), requests=1),
+    Case("F15.2", "reset within a large body, for ever")
+    .promises("UploadCut after all attempts, never billed")
+    .given(first(1000, reset_mid_body), window=WINDOW)
+    .when(images=pictures(1, size=LARGE), retry=RetryPolicy(attempts=3, base=0.01, cap=0.05))
+    .then(fails(UploadCut, attempts=3), requests=0),
+    Case("F16", "closed within a small body, which had left, once")
+    .promises("sent again once, maybe billed")
+    .given(first(1, close_mid_body))
+    .then(reads(attempts=2, maybe_billed=True), requests=1),
+    Case("F17", "server stops reading a large body, once")
+    .promises("UploadCut after the timeout: sent again, billed once")
+    .given(first(1, Connection.read_nothing), window=WINDOW)
+    .when(images=pictures(1, size=LARGE), timeout=0.3)
+    .then(reads(attempts=2), requests=1),
+    Case("F18", "server reads nothing of a small body, once")
+    .promises("RequestTimeout: sent again once, maybe billed")
+    .given(first(1, Connection.read_nothing))
+    .when(timeout=0.2)
+    .then(reads(attempts=2, maybe_billed=True), requests=1),
+    Case("F19", "server reads slowly")
+    .promises("read, as slow is not dead")
+    .given(first(1, read_slowly), window=WINDOW)
+    .when(images=pictures(1, size=1_000_000))
+    .then(reads(), requests=1),
+    Case("F20", "413 before the body has come, which is then read")
+    .promises("split, all read, billed once")
+    .given(refuses_over(1_500_000))
+    .when(images=pictures(4, size=500_000))
+    .then(reads(attempts=2), requests=3),
+    Case("F21", "413 before the body has come, and closed")
+    .promises("smaller requests at once or after two cuts; billed once")
+    .given(refuses_over(LARGE, Connection.close))
+    .when(images=pictures(4, size=2_000_000))
+    .then(reads(attempts=None), requests=4),
+    Case("F22.1", "reused connection closed as the request comes")
+    .promises("sent again once, maybe billed")
+    .given(second_request(close_mid_body))
+    .when(in_turn)
+    .then(reads(attempts=2, maybe_billed=None), but={0: reads()}, requests=2),
+    Case("F22.2", "reused connection reset as the request comes")
+    .promises("sent again once, maybe billed")
+    .given(second_request(reset_mid_body))
+    .when(in_turn)
+    .then(reads(attempts=2, maybe_billed=None), but={0: reads()}, requests=2),
+    Case("F22.3", "every idle connection reset as its request comes")
+    .promises("each sent again once, maybe billed")
+    .given(second_request(reset_mid_body, connections=SLOTS))
+    .when(side_by_side_in_turn, images=pictures(SLOTS * 20))
+    .then(reads(attempts=None, maybe_billed=None), requests=SLOTS * 2),
+    Case("F22.4", "reused connection closed while idle")
+    .promises("not used, billed once")
+    .given(second_request(Connection.close))
+    .when(in_turn)
+    .then(reads(), requests=2),
+    Case("F22.5", "reused connection closed after work on the request")
+    .promises("sent again once, maybe billed")
+    .given(second_request(read_and_close))
+    .when(in_turn)
+    .then(reads(attempts=2, maybe_billed=True), but={0: reads()}, requests=3),
+    Case("F22.6", "and the resolver had been slow")
+    .promises("the same: its time is no round trip")
+    .given(second_request(read_and_close), tls=lambda: identity("localhost"))
+    .when(within(names("127.0.0.1", seconds=0.15), in_turn), url="https://localhost:{port}")
+    .then(reads(attempts=2, maybe_billed=True), but={0: reads()}, requests=3),
+    Case("F22.7", "reused connection closed while idle, which the client overlooks")
+    .promises("proved not to have been taken: sent again, billed once")
+    .given(second_request(Connection.close))
+    .when(within(overlooked, in_turn))
+    .then(reads(attempts=2), but={0: reads()}, requests=2)
+    .only(library="own"),
+    Case("F22.8", "the second request of every connection is billed and cut at once")
+    .promises("no resend outside the books: each image is billed twice at most, and says so")
+    .given(second_request(read_and_cut, connections=1000))
+    .when(side_by_side_in_turn, images=pictures(SLOTS * 20))
+    .then(recovers=False),
+    Case("F22.9", "the same, and nothing may be sent again that may have been billed")
+    .promises("ReplyLost: each image is billed once at most")
+    .given(second_request(read_and_cut, connections=1000))
+    .when(
+        side_by_side_in_turn,
         images=pictures(SLOTS * 20),
-        expect=reads(attempts=None, maybe_billed=None),
-        requests=SLOTS * 2,
-    ),
-    Case(
-        id="F22.4",
-        fault="reused connection closed while idle",
-        expected="not used, billed once",
-        behave=second_request(Connection.close),
-        call=in_turn,
-        expect=reads(),
-        requests=2,
-    ),
-    Case(
-        id="F22.5",
-        fault="reused connection closed after work on the request",
-        expected="sent again once, maybe billed",
-        behave=second_request(read_and_close),
-        call=in_turn,
-        expect=reads(attempts=2, maybe_billed=True),
-        but={0: reads()},
-        requests=3,
-    ),
-    Case(
-        id="F22.6",
-        fault="and the resolver had been slow",
-        expected="the same: its time is no round trip",
-        behave=second_request(read_and_close),
-        url="https://localhost:{port}",
-        tls=lambda: identity("localhost"),
-        call=within(names("127.0.0.1", seconds=0.15), in_turn),
-        expect=reads(attempts=2, maybe_billed=True),
-        but={0: reads()},
-        requests=3,
-    ),
-    Case(
-        id="F22.7",
-        fault="reused connection closed while idle, which the client overlooks",
-        expected="proved not to have been taken: sent again, billed once",
-        behave=second_request(Connection.close),
-        call=within(overlooked, in_turn),
-        expect=reads(attempts=2),
-        but={0: reads()},
-        requests=2,
-        library="own",
-    ),
-    Case(
-        id="F22.8",
-        fault="the second request of every connection is billed and cut at once",
-        expected="no resend outside the books: each image is billed twice at most, and says so",
-        behave=second_request(read_and_cut, connections=1000),
-        call=side_by_side_in_turn,
-        images=pictures(SLOTS * 20),
-        recovers=False,
-    ),
-    Case(
-        id="F22.9",
-        fault="the same, and nothing may be sent again that may have been billed",
-        expected="ReplyLost: each image is billed once at most",
-        behave=second_request(read_and_cut, connections=1000),
-        call=side_by_side_in_turn,
-        images=pictures(SLOTS * 20),
-        options={"retry": evolve(RETRY, resend_maybe_billed=0)},
-        recovers=False,
-    ),
-    Case(
-        id="F23",
-        fault="reused connection forgotten by a router",
-        expected="RequestTimeout: sent again once, maybe billed",
-        behave=second_request(Connection.read_nothing),
-        call=in_turn,
-        options={"timeout": 0.2},
-        expect=reads(attempts=2, maybe_billed=True),
-        but={0: reads()},
-        requests=2,
-    ),
+        retry=evolve(RETRY, resend_maybe_billed=0),
+    )
+    .then(recovers=False),
+    Case("F23", "reused connection forgotten by a router")
+    .promises("RequestTimeout: sent again once, maybe billed")
+    .given(second_request(Connection.read_nothing))
+    .when(in_turn, timeout=0.2)
+    .then(reads(attempts=2, maybe_billed=True), but={0: reads()}, requests=2),
 ]

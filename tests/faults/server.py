@@ -26,21 +26,30 @@ GONE = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError,
 
 @define(eq=False)
 class FaultyServer:
-    """Where it listens, what it saw, and what it bills."""
+    """Where it listens, what it saw, and what it bills.
+
+    Attributes:
+        url: Where it listens.
+        tls: Context with which it speaks TLS. None for plain HTTP.
+        connections: Number of connections that were made.
+        open: Number of connections that are open now.
+        most_open: Highest number of connections that were open at once.
+        requests: Number of requests that came whole.
+        in_flight: Number of requests of which a byte came and that are not over.
+        most_in_flight: Highest number of requests in flight at once.
+        bills: How often each image was paid for, by its name.
+        is_healed: Whether every request is answered well from now on.
+    """
 
     url: str
     tls: ssl.SSLContext | None = field(default=None, repr=False)
-    # Connections in all, those open now, and the most at once.
     connections: int = 0
     open: int = 0
     most_open: int = 0
-    # Requests that came whole; those of which a byte came and that are not over; the most at once.
     requests: int = 0
     in_flight: int = 0
     most_in_flight: int = 0
-    # How often each image was paid for, by its name.
     bills: Counter[str] = field(factory=Counter)
-    # From then on every request is answered well.
     is_healed: bool = False
     _open_way: Callable[[], None] = field(init=False, default=lambda: None, repr=False)
     _needed: int = field(init=False, default=0)
@@ -65,11 +74,18 @@ class FaultyServer:
 
 @define(eq=False, repr=False)
 class Connection:
-    """One connection of a client's."""
+    """One connection of a client.
+
+    Attributes:
+        raw: The connection itself.
+        server: The server to which it was made.
+        number: Its place among the server's connections, counted from 1.
+        stream: What the request comes over: TLS, or the connection itself.
+        received: Bytes that came and were not read yet.
+    """
 
     raw: SocketStream
     server: FaultyServer
-    # Counted from 1.
     number: int
     stream: ByteStream = field(init=False)
     received: bytes = b""

@@ -4,9 +4,20 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from tests.faults.case import Case, Trial
+from tests.faults.expect import fails, pictures, reads
 from tests.faults.server import Connection, Row
-from tests.faults.steps import Step, answers, meddles, read, reads_in, refuses, replies
-from tests.faults.trial import Case, Trial, fails, pictures, reads
+from tests.faults.steps import (
+    Step,
+    always,
+    answers,
+    meddles,
+    once,
+    read,
+    reads_in,
+    refuses,
+    replies,
+)
 from ximilar_ocr_async import (
     AuthError,
     DeadlineExceeded,
@@ -53,36 +64,30 @@ def few_were_sent(trial: Trial) -> Iterator[str]:
 
 def refused_account(id_: str, fault: str, step: Step) -> Case:
     """Say what happens when the account is refused, two requests into a job."""
-    return Case(
-        id=id_,
-        fault=f"{fault}, in the third request of ten",
-        expected="in flight finish, the rest AuthError unsent",
-        behave=replies(read, read, then=step),
-        images=pictures(100),
-        requests=5,
-        also=few_were_sent,
+    return (
+        Case(id_, f"{fault}, in the third request of ten")
+        .promises("in flight finish, the rest AuthError unsent")
+        .given(replies(read, read, then=step))
+        .when(images=pictures(100))
+        .then(requests=5, also=few_were_sent)
     )
 
 
 def turned_away(id_: str, status: str) -> Iterator[Case]:
     """Yield what happens when a gateway says that the service is not there."""
     html = f"<html><h1>{status}</h1></html>".encode()
-    yield Case(
-        id=f"{id_}.1",
-        fault=f"{status} in HTML, once",
-        expected="sent again, billed once",
-        behave=replies(refuses(status, html)),
-        expect=reads(attempts=2),
-        requests=2,
+    yield (
+        Case(f"{id_}.1", f"{status} in HTML, once")
+        .promises("sent again, billed once")
+        .given(once(refuses(status, html)))
+        .then(reads(attempts=2), requests=2)
     )
-    yield Case(
-        id=f"{id_}.2",
-        fault=f"{status} in HTML, for ever",
-        expected="an outage: probed until patience ends, not billed",
-        behave=replies(then=refuses(status, html)),
-        options={"outage_timeout": 0.1},
-        expect=fails(ServiceUnavailable, attempts=None, says="out of reach"),
-        requests=8,
+    yield (
+        Case(f"{id_}.2", f"{status} in HTML, for ever")
+        .promises("an outage: probed until the outage timeout, not billed")
+        .given(always(refuses(status, html)))
+        .when(outage_timeout=0.1)
+        .then(fails(ServiceUnavailable, attempts=None, says="out of reach"), requests=8)
     )
 
 
@@ -90,83 +95,63 @@ CRASH = refuses("500 Internal Server Error", failing(500, "oops"))
 TIMED_OUT = "<html>upstream timed out</html>"
 
 WHOLE = [
-    Case(
-        id="F52.1",
-        fault="400 to every request with one bad image",
-        expected="9 read, 1 rejected, in 11 requests",
-        behave=replies(then=poisoned("400 Bad Request")),
-        images=pictures(10),
-        expect=reads(attempts=2),
+    Case("F52.1", "400 to every request with one bad image")
+    .promises("9 read, 1 rejected, in 11 requests")
+    .given(always(poisoned("400 Bad Request")))
+    .when(images=pictures(10))
+    .then(
+        reads(attempts=2),
         but={4: fails(RequestRejected, attempts=2, says="bad image")},
         requests=11,
     ),
-    Case(
-        id="F52.2",
-        fault="500 to every request with one bad image",
-        expected="sent again, then 9 read and 1 failed alone",
-        behave=replies(then=poisoned("500 Internal Server Error")),
-        images=pictures(10),
-        options={"retry": RetryPolicy(attempts=4, base=0.01, cap=0.05)},
-        expect=reads(attempts=3),
+    Case("F52.2", "500 to every request with one bad image")
+    .promises("sent again, then 9 read and 1 failed alone")
+    .given(always(poisoned("500 Internal Server Error")))
+    .when(images=pictures(10), retry=RetryPolicy(attempts=4, base=0.01, cap=0.05))
+    .then(
+        reads(attempts=3),
         but={4: fails(ServiceUnavailable, attempts=None, says="bad image")},
         requests=16,
     ),
-    Case(
-        id="F52.3",
-        fault="422 to everything",
-        expected="three alone fail alike: it is the service, the rest unsent",
-        behave=replies(then=refuses("422 Unprocessable Content", failing(422, "no"))),
-        images=pictures(10),
-        expect=fails(RequestRejected, attempts=None),
-        requests=6,
-    ),
+    Case("F52.3", "422 to everything")
+    .promises("three alone fail alike: it is the service, the rest unsent")
+    .given(always(refuses("422 Unprocessable Content", failing(422, "no"))))
+    .when(images=pictures(10))
+    .then(fails(RequestRejected, attempts=None), requests=6),
     refused_account("F53.1", "401", refuses("401 Unauthorized", failing(401, "invalid token"))),
     refused_account("F53.2", "402", refuses("402 Payment Required", failing(402, "pay"))),
     refused_account("F53.3", "403", refuses("403 Forbidden", {"detail": "not in your plan"})),
     refused_account("F54.1", "200 with a 401 inside", refuses("200 OK", failing(401, "no"))),
     refused_account(
-        "F54.2", "429 that speaks of credits",
+        "F54.2",
+        "429 that speaks of credits",
         refuses("429 Too Many Requests", failing(429, "credit limits exceeded")),
     ),
     refused_account(
-        "F54.3", "200 that speaks of credits", refuses("200 OK", failing(200, "credit limits")),
+        "F54.3",
+        "200 that speaks of credits",
+        refuses("200 OK", failing(200, "credit limits")),
     ),
-    Case(
-        id="F55.1",
-        fault="500, once",
-        expected="sent again, billed once",
-        behave=replies(CRASH),
-        expect=reads(attempts=2),
-        requests=2,
-    ),
-    Case(
-        id="F55.2",
-        fault="500, for ever",
-        expected="again, then alone; three alike: the service, the rest fail",
-        behave=replies(then=CRASH),
-        images=pictures(10),
-        expect=fails(ServiceUnavailable, attempts=None, says="oops"),
-        requests=8,
-    ),
+    Case("F55.1", "500, once")
+    .promises("sent again, billed once")
+    .given(once(CRASH))
+    .then(reads(attempts=2), requests=2),
+    Case("F55.2", "500, for ever")
+    .promises("again, then alone; three alike: the service, the rest fail")
+    .given(always(CRASH))
+    .when(images=pictures(10))
+    .then(fails(ServiceUnavailable, attempts=None, says="oops"), requests=8),
     *turned_away("F56.1", "502 Bad Gateway"),
     *turned_away("F56.2", "503 Service Unavailable"),
-    Case(
-        id="F57.1",
-        fault="504, once",
-        expected="ReplyLost: sent again once, maybe billed",
-        behave=replies(answers(TIMED_OUT, status="504 Gateway Timeout")),
-        expect=reads(attempts=2, maybe_billed=True),
-        requests=2,
-    ),
-    Case(
-        id="F57.2",
-        fault="524, for ever",
-        expected="ReplyLost after two, maybe billed",
-        behave=replies(then=answers(TIMED_OUT, status="524 A Timeout Occurred")),
-        expect=fails(ReplyLost, attempts=2, maybe_billed=True),
-        requests=2,
-    ),
-]  # fmt: skip
+    Case("F57.1", "504, once")
+    .promises("ReplyLost: sent again once, maybe billed")
+    .given(once(answers(TIMED_OUT, status="504 Gateway Timeout")))
+    .then(reads(attempts=2, maybe_billed=True), requests=2),
+    Case("F57.2", "524, for ever")
+    .promises("ReplyLost after two, maybe billed")
+    .given(always(answers(TIMED_OUT, status="524 A Timeout Occurred")))
+    .then(fails(ReplyLost, attempts=2, maybe_billed=True), requests=2),
+]
 
 
 # ---- records
@@ -193,33 +178,19 @@ async def fail_all(connection: Connection, rows: list[Row]) -> None:
 
 
 RECORDS = [
-    Case(
-        id="F58.1",
-        fault="one record with 500 in a good answer, once",
-        expected="this record alone is sent again",
-        behave=replies(fail_second(500)),
-        expect=reads(),
-        but={1: reads(attempts=2)},
-        requests=2,
-    ),
-    Case(
-        id="F58.2",
-        fault="one record with 404 in a good answer",
-        expected="this record fails, nothing is sent again",
-        behave=replies(fail_second(404)),
-        expect=reads(),
-        but={1: fails(RequestRejected, says="404")},
-        requests=1,
-    ),
-    Case(
-        id="F59",
-        fault="every record with 422 in a good answer",
-        expected="all fail, nothing is sent again",
-        behave=replies(then=fail_all),
-        images=pictures(10),
-        expect=fails(RequestRejected, says="no image"),
-        requests=1,
-    ),
+    Case("F58.1", "one record with 500 in a good answer, once")
+    .promises("this record alone is sent again")
+    .given(once(fail_second(500)))
+    .then(reads(), but={1: reads(attempts=2)}, requests=2),
+    Case("F58.2", "one record with 404 in a good answer")
+    .promises("this record fails, nothing is sent again")
+    .given(once(fail_second(404)))
+    .then(reads(), but={1: fails(RequestRejected, says="404")}, requests=1),
+    Case("F59", "every record with 422 in a good answer")
+    .promises("all fail, nothing is sent again")
+    .given(always(fail_all))
+    .when(images=pictures(10))
+    .then(fails(RequestRejected, says="no image"), requests=1),
 ]
 
 
@@ -232,28 +203,23 @@ MANY = "429 Too Many Requests"
 
 def told_to_wait(id_: str, fault: str, headers: str) -> Case:
     """Say what happens after one 429 that asks for no long wait."""
-    return Case(
-        id=id_,
-        fault=f"429, Retry-After {fault}",
-        expected="sent again soon, billed once",
-        behave=replies(refuses(MANY, failing(429, "slow down"), more=headers)),
-        expect=reads(attempts=2),
-        requests=2,
+    return (
+        Case(id_, f"429, Retry-After {fault}")
+        .promises("sent again soon, billed once")
+        .given(once(refuses(MANY, failing(429, "slow down"), more=headers)))
+        .then(reads(attempts=2), requests=2)
     )
 
 
 def told_to_wait_long(id_: str, fault: str, headers: str) -> Case:
     """Say what happens after one 429 that asks for more than the call has."""
-    return Case(
-        id=id_,
-        fault=f"429, Retry-After {fault}",
-        expected="DeadlineExceeded at once, without the wait",
-        behave=replies(refuses(MANY, failing(429, "slow down"), more=headers)),
-        options={"deadline": 4.0},
-        expect=fails(DeadlineExceeded, says="slow down"),
-        requests=1,
-        recovers=False,  # it does as it is told
-        hang=3.0,
+    return (
+        Case(id_, f"429, Retry-After {fault}")
+        .promises("DeadlineExceeded at once, without the wait")
+        .given(once(refuses(MANY, failing(429, "slow down"), more=headers)))
+        .when(deadline=4.0)
+        # It does not recover, since it waits as it is told.
+        .then(fails(DeadlineExceeded, says="slow down"), requests=1, recovers=False, hang=3.0)
     )
 
 
@@ -290,29 +256,21 @@ RATES = [
     told_to_wait_long("F60.7", "of 30 years", "Retry-After: 999999999\r\n"),
     told_to_wait_long("F60.8", "as a date", f"Date: {DATE}\r\nRetry-After: {LATER}\r\n"),
     told_to_wait_long("F60.9", "twice", "Retry-After: 0\r\nRetry-After: 60\r\n"),
-    Case(
-        id="F61",
-        fault="429 to the first dozen requests, of all slots",
-        expected="one shared pause, few probes, all read once",
-        behave=replies(*[STORM] * 12),
-        images=pictures(200),
-        options={"max_concurrency": 8, "adaptive": True, "outage_timeout": 5.0},
-        expect=reads(attempts=None),
-        requests=12 + 30,
-    ),
-    Case(
-        id="F62",
-        fault="429 to the fourth at a time, then room for all",
-        expected="the limit falls, and is back within 40 batches",
-        behave=replies(then=refuse_a_crowd),
+    Case("F61", "429 to the first dozen requests, of all slots")
+    .promises("one shared pause, few probes, all read once")
+    .given(replies(*[STORM] * 12))
+    .when(images=pictures(200), max_concurrency=8, adaptive=True, outage_timeout=5.0)
+    .then(reads(attempts=None), requests=12 + 30),
+    Case("F62", "429 to the fourth at a time, then room for all")
+    .promises("the limit falls, and is back within 40 batches")
+    .given(always(refuse_a_crowd))
+    .when(
         images=pictures(800),
-        options={
-            "max_concurrency": 8,
-            "adaptive": True,
-            "retry": RetryPolicy(attempts=50, base=0.01, cap=0.05),
-        },
-        expect=reads(attempts=None),
-    ),
+        max_concurrency=8,
+        adaptive=True,
+        retry=RetryPolicy(attempts=50, base=0.01, cap=0.05),
+    )
+    .then(reads(attempts=None)),
 ]
 
 STATUS = [*WHOLE, *RECORDS, *RATES]

@@ -1,4 +1,4 @@
-"""What a faulty server does, in pieces: with a connection, and with a request that came whole."""
+"""What a faulty server does with a request that came whole, and with a connection."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -13,7 +13,7 @@ Step: TypeAlias = Callable[[Connection, list[Row]], Awaitable[None]]
 
 
 def reply_to(rows: list[Row]) -> dict[str, Any]:
-    """Return the service's answer; it reads off each image its name."""
+    """Return the service's answer, in which the text of each image is its name."""
     status = {"code": 200, "text": "OK", "request_id": "r-1"}
     records = [{"_id": row["_id"], "_ocr": {"full_text": row["name"]}} for row in rows]
     return {"records": records, "status": status}
@@ -65,7 +65,7 @@ def answers(body: object, *, status: str = "200 OK", more: str = "") -> Step:
 
 
 def meddles(change: Callable[[dict[str, Any]], Any], *, status: str = "200 OK") -> Step:
-    """Bill, and answer well but for what *change* makes of it; None for a change in place."""
+    """Bill, and send a good answer after *change*, which returns it or changes it in place."""
 
     async def step(connection: Connection, rows: list[Row]) -> None:
         connection.bill(rows)
@@ -77,7 +77,7 @@ def meddles(change: Callable[[dict[str, Any]], Any], *, status: str = "200 OK") 
 
 
 def breaks(said: bytes = b"", end: Behaviour = Connection.close) -> Step:
-    """Bill, say so much, and end."""
+    """Bill, send what is *said*, and *end* the connection."""
 
     async def step(connection: Connection, rows: list[Row]) -> None:
         connection.bill(rows)
@@ -89,7 +89,7 @@ def breaks(said: bytes = b"", end: Behaviour = Connection.close) -> Step:
 
 
 def drips(said: bytes, drop: bytes, *, seconds: float = 0.01) -> Step:
-    """Bill, say so much, and then for ever a *drop* every so many *seconds* [s]."""
+    """Bill, send what is *said*, and then a *drop* every so many *seconds* [s], for ever."""
 
     async def step(connection: Connection, rows: list[Row]) -> None:
         connection.bill(rows)
@@ -109,7 +109,7 @@ def _encode(body: object) -> bytes:
 
 
 def replies(*steps: Step, then: Step = read) -> Behaviour:
-    """Take one of the *steps* for each of the first requests, and *then* for all others."""
+    """Take one of the *steps* with each of the first requests, and *then* with all others."""
 
     async def behave(connection: Connection) -> None:
         while True:
@@ -121,12 +121,22 @@ def replies(*steps: Step, then: Step = read) -> Behaviour:
     return behave
 
 
+def once(step: Step) -> Behaviour:
+    """Take a *step* with the first request, and serve all others well."""
+    return replies(step)
+
+
+def always(step: Step) -> Behaviour:
+    """Take a *step* with every request."""
+    return replies(then=step)
+
+
 well = replies()
 """Do all that is asked."""
 
 
 def first(connections: int, fault: Behaviour) -> Behaviour:
-    """Let the first *connections* meet a *fault*."""
+    """Have the first *connections* meet a *fault*."""
 
     async def behave(connection: Connection) -> None:
         is_due = connection.number <= connections and not connection.server.is_healed
@@ -136,7 +146,7 @@ def first(connections: int, fault: Behaviour) -> Behaviour:
 
 
 def second_request(fault: Behaviour, *, connections: int = 1) -> Behaviour:
-    """Let the second request of each of the first *connections* meet a *fault*."""
+    """Have the second request of each of the first *connections* meet a *fault*."""
 
     async def behave(connection: Connection) -> None:
         if connection.number <= connections and not connection.server.is_healed:

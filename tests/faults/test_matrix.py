@@ -34,6 +34,7 @@ async def test_promises_hold_in_every_fault(case: Case, library: str, anyio_back
 
 
 def test_every_row_of_the_matrix_has_a_case() -> None:
-    """The cases are F01 to F66, each with a name of its own."""
+    """The cases are F01 to F66, each with a name of its own and a promise."""
     assert {case.id.split(".")[0] for case in CASES} == {f"F{row:02}" for row in range(1, 67)}
     assert len({case.id for case in CASES}) == len(CASES)
+    assert all(case.expected for case in CASES)

@@ -6,221 +6,21 @@ import pickle
 import traceback
 import tracemalloc
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from functools import cache
 from pathlib import Path
-from ssl import PROTOCOL_TLS_CLIENT, SSLContext
-from types import ModuleType
-from typing import Any, TypeAlias
+from typing import Any
 from unittest.mock import patch
 
 import anyio
 import certifi
-import httpx
-import httpx2
 import trio
-import trustme
-from attrs import define, field, frozen
 
-from tests.faults.server import Behaviour, FaultyServer, Way, faulty_server
-from tests.faults.steps import well
-from ximilar_ocr_async import Image, OCRError, OCRSession, Outcome, RetryPolicy, Stats
-
-LIBRARIES: Mapping[str, ModuleType | None] = {"own": None, "httpx": httpx, "httpx2": httpx2}
-"""Whose client sends: the session's own, or one that is injected."""
-
-BACKENDS = ("asyncio", "trio")
-
-TOKEN = "6f1-token-of-the-matrix-9c2"
-SLOTS = 3
-RETRY = RetryPolicy(base=0.01, cap=0.05)
-"""As by default, but soon."""
-
-HANG = 5.0
-"""[s] after which a case hangs: the only time that is held against anything."""
-
-
-def pictures(count: int, size: int = 0) -> list[Image]:
-    """Return images by URL, or of *size* [bytes]; each brings its name to the service."""
-    png = b"\x89PNG\r\n\x1a\n" + bytes(size)
-    return [
-        Image(png if size else f"https://images.example/{n}.jpg", extra={"name": f"image-{n}"})
-        for n in range(count)
-    ]
-
-
-def name_of(image: Image) -> str:
-    """Return the name under which the server bills an image."""
-    return str(image.extra["name"])
-
-
-@frozen
-class Expect:
-    """How an image is to end.
-
-    Attributes:
-        error: Its class, exactly; None when the image is to be read.
-        attempts: Of them; None for any number.
-        maybe_billed: Whether it says so; None for either.
-        says: Words in the error's message.
-    """
-
-    error: type[OCRError] | None
-    attempts: int | None
-    maybe_billed: bool | None
-    says: str
-
-    def complain(self, outcome: Outcome) -> Iterator[str]:
-        """Yield what is not as expected."""
-        error = None if outcome.ok else outcome.error
-        if type(error) is not (self.error or type(None)):
-            yield f"ended with {error!r}"
-        if self.attempts not in {None, outcome.attempts}:
-            yield f"took {outcome.attempts} attempts"
-        if self.maybe_billed not in {None, outcome.maybe_billed}:
-            yield f"maybe_billed is {outcome.maybe_billed}"
-        if self.says not in str(error):
-            yield f"does not say {self.says!r}: {error}"
-
-
-def reads(*, attempts: int | None = 1, maybe_billed: bool | None = False) -> Expect:
-    """Expect an image to be read."""
-    return Expect(None, attempts, maybe_billed, "")
-
-
-def fails(
-    error: type[OCRError],
-    *,
-    attempts: int | None = 1,
-    maybe_billed: bool | None = False,
-    says: str = "",
-) -> Expect:
-    """Expect an image not to be read."""
-    return Expect(error, attempts, maybe_billed, says)
-
-
-# ---- TLS
-
-
-OURS, ANOTHER = "ours", "another"
-
-
-@cache
-def authority(name: str) -> trustme.CA:
-    """Return an authority for certificates."""
-    return trustme.CA(organization_name=name)
-
-
-@cache
-def trust(name: str) -> SSLContext:
-    """Return what trusts this authority, and no other."""
-    context = SSLContext(PROTOCOL_TLS_CLIENT)
-    authority(name).configure_trust(context)
-    return context
-
-
-# ---- cases and trials of them
-
-
-@define(eq=False, repr=False)
-class Trial:
-    """A case under way."""
-
-    case: "Case"
-    library: str
-    server: FaultyServer
-    session: OCRSession
-    client: Any
-    outcomes: list[Outcome] = field(factory=list)
-    complaints: list[str] = field(factory=list)
-    stats: Stats | None = None
-    raised: BaseException | None = None
-
-    async def read_all(self, images: Sequence[Image] | None = None, **options: Any) -> None:
-        """Read images, the case's own by default."""
-        given = self.case.images if images is None else images
-        self.outcomes += await self.session.read_all(given, **options)
-
-    def make_session(self, **options: Any) -> OCRSession:
-        """Make another session to the same server."""
-        return _make_session(self.case, self.server, self.client, options)
-
-    def complain(self, what: str) -> None:
-        """Note what does not hold."""
-        self.complaints.append(what)
-
-
-Call: TypeAlias = Callable[[Trial], Awaitable[None]]
-Check: TypeAlias = Callable[[Trial], Iterator[str]]
-
-
-@frozen(kw_only=True)
-class Case:
-    """One fault, and what is promised in it.
-
-    Attributes:
-        id: Row of the fault matrix, and a counter where it has several cases.
-        fault: What goes wrong, in a few words.
-        expected: What is promised, in a few words.
-        behave: What a connection of the server's does.
-        expect: How each image ends; nothing is asked when None.
-        but: By place, the images that end in another way.
-        requests: Whole requests that reach the server, at most.
-        also: What else is checked.
-        call: What is asked of the session.
-        images: That are read.
-        options: Of the session.
-        url: Where the session sends to; `port` and `base` are the server's.
-        way: What becomes of those who connect, until the server is healed.
-        window: [bytes] that the kernel receives ahead of the server, about.
-        tls: What the server identifies itself with.
-        trusts: Name of the authority whom the client trusts.
-        client: Options of the client, which then is injected with either library.
-        backend: The only one on which this can be done.
-        library: The only one with which it can be done.
-        is_partial: Whether the caller leaves before each image has its outcome.
-        recovers: Whether the session is to work again once the server is healed.
-        memory: [bytes] that may be held at once, beyond those before.
-        hang: [s] after which the case hangs.
-    """
-
-    id: str
-    fault: str
-    expected: str
-    behave: Behaviour = well
-    expect: Expect | None = None
-    but: Mapping[int, Expect] = field(factory=dict)
-    requests: int | None = None
-    also: Check | None = None
-    call: Call = Trial.read_all
-    images: Sequence[Image] = field(factory=lambda: pictures(SLOTS))
-    options: Mapping[str, Any] = field(factory=dict)
-    url: str = "{base}"
-    way: Way = "open"
-    window: int | None = None
-    tls: Callable[[], SSLContext] | None = None
-    trusts: str = OURS
-    client: Callable[[ModuleType, FaultyServer], Mapping[str, Any]] | None = None
-    backend: str | None = None
-    library: str | None = None
-    is_partial: bool = False
-    recovers: bool = True
-    memory: int | None = None
-    hang: float = HANG
-
-    def runs_on(self, backend: str, library: str) -> bool:
-        """Whether this can be done there."""
-        is_possible = self.client is None or LIBRARIES[library] is not None
-        return is_possible and self.backend in {None, backend} and self.library in {None, library}
-
-    @property
-    def slots(self) -> int:
-        """Requests that the session may have in flight."""
-        return int(self.options.get("max_concurrency", SLOTS))
-
-
-# ---- running
+from tests.faults.case import HANG, LIBRARIES, RETRY, TOKEN, Case, Trial
+from tests.faults.certificates import authority, trust
+from tests.faults.expect import name_of
+from tests.faults.server import FaultyServer, faulty_server
+from ximilar_ocr_async import Image
 
 
 @contextmanager
@@ -237,8 +37,7 @@ async def hold(case: Case, library: str) -> list[str]:
         case.behave, tls=case.tls and case.tls(), way=case.way, window=case.window
     ) as server:
         async with _client(case, library, server) as client:
-            session = _make_session(case, server, client, {})
-            trial = Trial(case, library, server, session, client)
+            trial = Trial(case, library, server, client)
             with _trusting(case.trusts), _listening(trial), _weighing(trial):
                 await _run(trial)
     for check in (_check_outcomes, _check_bills, _check_slots, _check_secrecy, _check_end):
@@ -262,25 +61,6 @@ async def _client(case: Case, library: str, server: FaultyServer) -> AsyncIterat
         options |= case.client(module, server)
     async with module.AsyncClient(**options) as client:
         yield client
-
-
-def _make_session(
-    case: Case, server: FaultyServer, client: Any, options: Mapping[str, Any]
-) -> OCRSession:
-    port = server.url.rpartition(":")[2]
-    defaults = {
-        "base_url": case.url.format(base=server.url, port=port),
-        "max_concurrency": SLOTS,
-        "adaptive": False,
-        "retry": RETRY,
-        "outage_timeout": 1.0,
-        "timeout": HANG,
-        "drain": 1.0,
-        # A list is submitted when it ends; a busy machine must not submit half of it sooner.
-        "linger": HANG,
-        "http_client": client,
-    }
-    return OCRSession(TOKEN, **defaults | dict(case.options) | dict(options))
 
 
 async def _run(trial: Trial) -> None:

@@ -1,22 +1,17 @@
 """The transport on real sockets: how far a request came decides what its failure means."""
 
-import contextlib
 import json
 import socket
-import ssl
 from collections.abc import AsyncIterator
-from typing import Any, cast
+from typing import Any
 
 import anyio
-import certifi
 import httpx
 import httpx2
 import pytest
-import trustme
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.faults.server import Connection, faulty_server
+from tests.http.replies import URL, behave_well, httpx_abandons_generators, reply_to
 from tests.world import error_of
 from ximilar_ocr_async import (
     AddressError,
@@ -24,27 +19,15 @@ from ximilar_ocr_async import (
     ConnectionFailed,
     Image,
     OCRSession,
-    OptionError,
     ReplyError,
     ReplyLost,
     RequestTimeout,
     RetryPolicy,
-    SessionStateError,
 )
-from ximilar_ocr_async._http import http1, transport
-from ximilar_ocr_async._http.trace import Trace
-from ximilar_ocr_async._validation import check_base_url
+from ximilar_ocr_async._http import transport
 
 pytestmark = pytest.mark.anyio
 ONCE = RetryPolicy(attempts=1)
-URL = "https://images.example/1.jpg"
-
-# When a body breaks off, httpx 0.28 leaves its own async generators to the collector, of which
-# trio warns. Nothing of ours is left open by it.
-httpx_abandons_generators = pytest.mark.filterwarnings(
-    "ignore:Async generator:ResourceWarning",
-    "ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning",
-)
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -53,36 +36,12 @@ def anyio_backend(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-def reply_to(body: bytes) -> bytes:
-    """Return the service's answer to a request."""
-    rows = [
-        {"_id": row["_id"], "_ocr": {"full_text": row.get("_url", "from bytes")}}
-        for row in json.loads(body)["records"]
-    ]
-    return json.dumps({"records": rows, "status": {"code": 200}}).encode()
-
-
-async def behave_well(connection: Connection) -> None:
-    """Answer every request."""
-    while True:
-        await connection.answer(reply_to(await connection.read_request()))
-
-
 async def failure_of(url: str, **options: Any) -> Any:
     """Read one image once; return its failure."""
     async with OCRSession("t", base_url=url, retry=ONCE, **options) as session:
         (outcome,) = await session.read_all([URL])
     assert not outcome.ok
     return outcome
-
-
-async def test_connections_are_used_again() -> None:
-    """Requests that follow each other share a connection."""
-    async with faulty_server(behave_well) as server:
-        async with OCRSession("t", base_url=server.url + "/") as session:
-            for _ in range(3):
-                assert (await session.read(URL)).text == URL
-    assert server.connections == 1
 
 
 async def test_a_refused_connection_was_not_billed() -> None:
@@ -172,27 +131,6 @@ async def test_a_service_that_falls_silent_is_given_up_early(
     assert isinstance(outcome.error, RequestTimeout)
     assert str(outcome.error) == "nothing happened for 0.1 s"
     assert outcome.maybe_billed
-
-
-async def test_a_body_may_take_its_time_between_two_pieces() -> None:
-    """The disk it is read from is no silence of the service."""
-
-    async def pieces() -> AsyncIterator[bytes]:
-        yield b'{"records": '
-        await anyio.sleep(0.2)
-        yield b"[]}"
-
-    async with faulty_server(behave_well) as server:
-        trace = Trace()
-        with trace.scope:
-            port = int(server.url.rpartition(":")[2])
-            connection = await http1.Connection.open("127.0.0.1", port, None, trace, 5.0)
-            headers = {"Host": "127.0.0.1", "Content-Length": "15"}
-            head = http1.Head(method="POST", target="/", headers=[*headers.items()])
-            await connection.send(head, pieces(), trace, 0.1)
-            assert (await connection.receive_head(trace, 5.0)).status_code == 200
-            await connection.close()
-    assert not trace.scope.cancelled_caught
 
 
 async def test_redirects_are_not_followed() -> None:
@@ -293,57 +231,6 @@ async def test_an_injected_client_tells_how_far_a_request_came(client: Any) -> N
     assert isinstance(refused.error, ConnectionFailed)
 
 
-async def test_many_slots_use_their_connections_again() -> None:
-    """There are no more connections than slots, however many requests there are."""
-    async with faulty_server(behave_well) as server:
-        async with OCRSession("t", base_url=server.url, max_concurrency=40) as session:
-            outcomes = await session.read_all([URL] * 1000)
-    assert all(outcome.ok for outcome in outcomes)
-    assert server.connections <= 40
-
-
-async def test_connections_that_idled_for_long_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are not used again, for the service will have closed them."""
-    monkeypatch.setattr("ximilar_ocr_async._http.client.KEEPALIVE_EXPIRY", -1.0)
-    async with faulty_server(behave_well) as server:
-        async with OCRSession("t", base_url=server.url) as session:
-            for _ in range(3):
-                assert (await session.read(URL)).text == URL
-    assert server.connections == 3
-
-
-@pytest.mark.parametrize("pieces", [1, 2], ids=["in the same breath", "later"])
-async def test_what_belongs_to_no_request_is_read_into_no_answer(pieces: int) -> None:
-    """A connection on which more came than was asked for is not used again."""
-
-    async def say_more(connection: Connection) -> None:
-        answer = reply_to(await connection.read_request())
-        more = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
-        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(answer)}\r\n\r\n".encode()
-        connection.finish()
-        for piece in [head + answer + more] if pieces == 1 else [head + answer, more]:
-            await connection.stream.send(piece)
-        await connection.stall()
-
-    async with faulty_server(say_more) as server:
-        async with OCRSession("t", base_url=server.url) as session:
-            for _ in range(3):
-                assert (await session.read(URL)).text == URL
-    assert server.connections == 3
-
-
-async def test_a_connection_that_broke_while_it_idled_is_not_used_again() -> None:
-    """A line that the system closed under it is dead, and no error."""
-    async with faulty_server(behave_well) as server:
-        port = int(server.url.rpartition(":")[2])
-        trace = Trace()
-        with trace.scope:
-            connection = await http1.Connection.open("127.0.0.1", port, None, trace, 5.0)
-        assert not connection.is_dead
-        await connection.close()
-        assert connection.is_dead
-
-
 async def test_an_answer_before_the_end_of_the_request_is_heard() -> None:
     """A service that refuses and hangs up has said why, though not all of the body was sent."""
 
@@ -359,43 +246,6 @@ async def test_an_answer_before_the_end_of_the_request_is_heard() -> None:
         async with OCRSession("t", base_url=server.url, retry=ONCE) as session:
             (outcome,) = await session.read_all([image])
     assert isinstance(error_of(outcome), AuthError)
-
-
-async def test_a_session_that_is_being_entered_says_so() -> None:
-    """While its client is loaded, a session that others look at is neither open nor closed."""
-    session = OCRSession("t")
-
-    async def look_at_it() -> None:
-        assert "being entered" in repr(session)
-        with pytest.raises(SessionStateError, match="being entered"):
-            await session.read(URL)
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(look_at_it)
-        async with session:
-            assert "open" in repr(session)
-
-
-async def test_a_session_whose_entering_was_cancelled_is_closed() -> None:
-    """Nothing of it is left behind, and nobody is told to wait for it."""
-    session = OCRSession("t")
-    with anyio.CancelScope() as scope:
-        scope.cancel()
-        await session.__aenter__()
-    assert "closed" in repr(session)
-
-
-async def test_informational_answers_are_passed_over() -> None:
-    """What comes before the answer proper says only that there is more to come."""
-
-    async def hint(connection: Connection) -> None:
-        body = await connection.read_request()
-        await connection.stream.send(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
-        await connection.answer(reply_to(body))
-
-    async with faulty_server(hint) as server:
-        async with OCRSession("t", base_url=server.url) as session:
-            assert (await session.read(URL)).text == URL
 
 
 @pytest.mark.parametrize("size", [20_000, 100_000])
@@ -415,75 +265,3 @@ async def test_answers_of_any_size_are_decoded_with_their_loop_at_work(size: int
         async with OCRSession("t", base_url=server.url, max_concurrency=3) as session:
             outcomes = await session.read_all([URL] * 25)
     assert [len(outcome.unwrap().text) for outcome in outcomes] == [size] * 25
-
-
-async def test_connections_side_by_side_are_secured_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several connections that are made at once share what they trust, and are used again."""
-    authority = trustme.CA()
-    identity = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(identity)
-
-    async def behave(connection: Connection) -> None:
-        await connection.secure()
-        while True:
-            body = await connection.read_request()
-            await server.meet()
-            await connection.answer(reply_to(body))
-
-    with authority.cert_pem.tempfile() as path:
-        monkeypatch.setattr(certifi, "where", lambda: path)
-        async with faulty_server(behave, tls=identity) as server:
-            server.gather(3)
-            async with OCRSession("t", base_url=server.url) as session:
-                outcomes = await session.read_all([URL] * 60)
-    assert all(outcome.ok for outcome in outcomes)
-    assert server.connections == 3
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "",
-        "api.ximilar.com",
-        "ftp://api.ximilar.com",
-        "https://",
-        "https://user:password@api.ximilar.com",
-        "http://api.ximilar.com",
-        "http://10.0.0.1",
-        "http://localhost.example.com",
-        "http://[::1",
-    ],
-)
-def test_base_urls_that_endanger_the_token_are_refused(url: str) -> None:
-    """The address is https, or plain http to this machine, and names no user."""
-    with pytest.raises(OptionError, match="base_url is"):
-        check_base_url(url)
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["https://api.ximilar.com", "http://localhost:8000", "http://127.0.0.1", "http://[::1]:80/x"],
-)
-def test_base_urls_may_be_https_or_loopback(url: str) -> None:
-    """These addresses are taken."""
-    check_base_url(url)
-
-
-@given(st.text())
-def test_any_text_as_a_base_url_is_taken_or_refused(url: str) -> None:
-    """No text breaks the check."""
-    with contextlib.suppress(OptionError):
-        check_base_url(url)
-
-
-@pytest.mark.parametrize("told", [b"", OSError(), AttributeError()], ids=["old", "closed", "none"])
-def test_what_no_kernel_tells_proves_nothing(told: bytes | Exception) -> None:
-    """Where it is not known what the other side has taken, that stays unknown."""
-
-    class Socket:
-        def getsockopt(self, *_: int) -> bytes:
-            if isinstance(told, Exception):
-                raise told
-            return told
-
-    assert http1._acknowledged(cast("Any", Socket())) is None

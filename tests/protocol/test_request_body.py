@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.faults.server import Connection, faulty_server
-from tests.http.test_transport import behave_well, reply_to
+from tests.http.replies import behave_well, reply_to
 from tests.world import error_of
 from ximilar_ocr_async import Image, ImageError, OCRSession, RetryPolicy
 from ximilar_ocr_async._concurrency import THREADS

@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from tests.faults.server import Connection, faulty_server
-from tests.http.test_transport import httpx_abandons_generators, reply_to
+from tests.http.replies import httpx_abandons_generators, reply_to
 from ximilar_ocr_async import OCRSession, RetryPolicy
 
 CALLERS, CANCELLATIONS, SLOTS = 40, 5000, 10

@@ -1,0 +1,37 @@
+"""Certificates and the authorities that sign them, for servers that speak TLS."""
+
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from ssl import PROTOCOL_TLS_CLIENT, PROTOCOL_TLS_SERVER, SSLContext
+
+import trustme
+
+OURS, ANOTHER = "ours", "another"
+"""Names of authorities: the one that signs for the servers here, and one that does not."""
+
+
+@cache
+def authority(name: str) -> trustme.CA:
+    """Return an authority for certificates."""
+    return trustme.CA(organization_name=name)
+
+
+@cache
+def trust(name: str) -> SSLContext:
+    """Return a client's context that trusts this authority and no other."""
+    context = SSLContext(PROTOCOL_TLS_CLIENT)
+    authority(name).configure_trust(context)
+    return context
+
+
+@cache
+def identity(name: str = "127.0.0.1", *, expired: bool = False) -> SSLContext:
+    """Return a server's context with a certificate for this host *name*."""
+    now = datetime.now(UTC)
+    context = SSLContext(PROTOCOL_TLS_SERVER)
+    until = now - timedelta(days=1) if expired else None
+    certificate = authority(OURS).issue_cert(
+        name, not_before=now - timedelta(days=9), not_after=until
+    )
+    certificate.configure_cert(context)
+    return context
