@@ -41,6 +41,11 @@ async def infos(session: OCRSession, **options: Any) -> None:
     await session.job("r1").infos(**options)
 
 
+async def wait(session: OCRSession, **options: Any) -> None:
+    """Wait for a job."""
+    await session.job("r1").wait(**options)
+
+
 CALLS = pytest.mark.parametrize("call", [account, check, jobs, infos], ids=lambda c: c.__name__)
 
 
@@ -81,7 +86,7 @@ async def test_the_deadline_of_the_session_holds_for_all_calls(call: Call) -> No
         assert anyio.current_time() == 50.0
 
 
-@CALLS
+@pytest.mark.parametrize("call", [account, check, jobs, infos, wait], ids=lambda c: c.__name__)
 async def test_a_call_waits_for_an_outage_as_long_as_it_says(call: Call) -> None:
     """While nothing but probes is sent, the outage timeout is what ends it."""
     async with asking(0.0, status=503) as session:
@@ -120,3 +125,11 @@ async def test_what_is_no_time_is_refused(call: Call, option: str) -> None:
         with pytest.raises(OptionError, match=f"{option} is -1"):
             await call(session, **{option: -1})
         assert session.stats.requests == 0
+
+
+async def test_the_deadline_of_infos_is_that_of_all_its_requests() -> None:
+    """Each request of a job gets what the ones before have left."""
+    async with asking(6.0) as session:
+        with pytest.raises(DeadlineExceeded):
+            await session.job(["r1", "r2", "r3"]).infos(deadline=15.0)
+        assert anyio.current_time() == 15.0

@@ -14,7 +14,6 @@ from ximilar_ocr_async._jobs.polling import Polling
 from ximilar_ocr_async._jobs.receiver import Delivery, WebhookReceiver
 from ximilar_ocr_async._protocol import decode_model, jobs
 from ximilar_ocr_async._scheduling import CallOptions, JSONGetter
-from ximilar_ocr_async._validation import check_at_least
 from ximilar_ocr_async.errors import (
     DeadlineExceeded,
     JobExpired,
@@ -52,7 +51,7 @@ class Part:
 
     @property
     def places(self) -> Sequence[int]:
-        """Of its images, as far as that is known."""
+        """The places of its images, as far as they are known."""
         return sorted(self.images) or range(self.first, self.first + MAX_RECORDS)
 
 
@@ -106,31 +105,38 @@ class Job:
     def __repr__(self) -> str:
         return f"<Job of {len(self.parts)} asynchronous requests>"
 
-    def outcomes(self, *, deadline: float | None = None) -> "JobOutcomes":
+    def outcomes(
+        self, *, deadline: float | None = None, outage_timeout: float | None = None
+    ) -> "JobOutcomes":
         """Iterate over the outcomes as they are done: ``async for outcome in job.outcomes()``.
 
-        One for each image that was submitted here. A job that was taken up by its ids knows no
-        images but those that come back: where a request of it failed as a whole, the error is
-        raised after all other outcomes. Every iteration asks the service anew.
+        There is one for each image that was submitted here. A job that was taken up by its ids
+        knows no images but those that come back: if one of its requests failed as a whole, the
+        error is raised after all other outcomes. Every iteration asks the service anew.
 
         Args:
-            deadline: [s] from now; untold, none. The service goes on all the same.
+            deadline: [s] from now; none by default. The service goes on all the same.
+            outage_timeout: [s] of an outage to wait for, before the session's own.
 
         Raises:
             DeadlineExceeded: Not everything is done by then.
             OCRError: The service cannot be asked.
         """
-        if deadline is not None:
-            check_at_least("deadline", deadline, 0.0)
+        own = CallOptions(deadline=deadline, outage_timeout=outage_timeout)
         seconds = inf if deadline is None else deadline
-        return JobOutcomes(self, seconds, anyio.current_time() + seconds)
+        # The deadline is that of all requests together.
+        options = evolve(own.or_else(self.options), deadline=self.options.deadline)
+        return JobOutcomes(self, options, seconds, anyio.current_time() + seconds)
 
-    async def wait(self, *, deadline: float | None = None) -> list[Outcome]:
+    async def wait(
+        self, *, deadline: float | None = None, outage_timeout: float | None = None
+    ) -> list[Outcome]:
         """Wait until everything is done; return (n) outcomes in the order of the images.
 
-        Raises as `outcomes` does.
+        Takes and raises what `outcomes` does.
         """
-        outcomes = [outcome async for outcome in self.outcomes(deadline=deadline)]
+        stream = self.outcomes(deadline=deadline, outage_timeout=outage_timeout)
+        outcomes = [outcome async for outcome in stream]
         return sorted(outcomes, key=lambda outcome: outcome.index)
 
     async def infos(
@@ -142,25 +148,28 @@ class Job:
         its ``response``, is in ``extra``.
 
         Args:
-            deadline: [s] that each request may take in all.
-            outage_timeout: [s] of an outage that each request waits for.
+            deadline: [s] that the call may take in all.
+            outage_timeout: [s] of an outage to wait for, before the session's own.
 
         Raises:
             JobNotFound: There is no such request.
             OCRError: The service cannot be asked.
         """
         own = CallOptions(deadline=deadline, outage_timeout=outage_timeout)
-        options = own.or_else(self.options)
-        documents = {request_id: await self.ask(request_id, options) for request_id in self.ids}
-        return [
-            decode_model({"id": request_id, **document}, JobInfo)
-            for request_id, document in documents.items()
-        ]
+        options, began = own.or_else(self.options), anyio.current_time()
+        infos: list[JobInfo] = []
+        for request_id in self.ids:
+            left = options.deadline
+            if left is not None:
+                left = max(0.0, began + left - anyio.current_time())
+            document = await self.ask(request_id, evolve(options, deadline=left))
+            infos.append(decode_model({"id": request_id, **document}, JobInfo))
+        return infos
 
-    async def ask(self, request_id: str, options: CallOptions | None = None) -> Mapping[str, Any]:
+    async def ask(self, request_id: str, options: CallOptions) -> Mapping[str, Any]:
         """Return what the service says of one of its requests; raise `JobNotFound` if nothing."""
         try:
-            return await self.getter.get(jobs.path_of(request_id), options or self.options)
+            return await self.getter.get(jobs.path_of(request_id), options)
         except RequestRejected as error:
             if error.status != NOT_FOUND:
                 raise
@@ -169,9 +178,10 @@ class Job:
 
 @define(eq=False, repr=False)
 class JobOutcomes:
-    """Outcomes of a job, as deliveries and polls bring them; whichever comes first."""
+    """Outcomes of a job, from deliveries or polls, whichever come first."""
 
     _job: Job
+    _options: CallOptions
     # [s] that it may take, and when that is over.
     _seconds: float
     _end: float
@@ -179,7 +189,7 @@ class JobOutcomes:
     _ready: deque[Outcome] = field(init=False)
     # Why requests failed whose images are not known.
     _errors: list[OCRError] = field(init=False, factory=list)
-    # Requests that the service has told of, to be asked after.
+    # Requests that were reported as done and are to be asked after.
     _hints: deque[str] = field(init=False, factory=deque)
     # Why the service could not be asked, to be raised after what is ready.
     _trouble: OCRError | None = field(init=False, default=None)
@@ -204,10 +214,10 @@ class JobOutcomes:
     def _finish(self) -> None:
         errors, self._errors = self._errors, []
         if len(errors) > 1:
-            told = with_reason(errors[0], f"and {len(errors) - 1} more failed")
+            first = with_reason(errors[0], f"and {len(errors) - 1} more failed")
             for error in errors[1:]:
-                told.add_note(str(error))
-            raise told
+                first.add_note(str(error))
+            raise first
         if errors:
             raise errors[0]
         raise StopAsyncIteration
@@ -245,7 +255,7 @@ class JobOutcomes:
             part = self._job.parts[delivery.id]
             images, outcomes = part.images, delivery.decode(part.places) or ()
             if not outcomes or (images and images.keys() != {o.index for o in outcomes}):
-                # Which image is which is seen more clearly when it is asked after.
+                # Which image is which is clearer in the service's own answer.
                 self._hints.append(delivery.id)
             else:
                 self._polling.hear(delivery.id, anyio.current_time())
@@ -268,9 +278,9 @@ class JobOutcomes:
     async def _ask_one(self, request_id: str) -> None:
         job = self._job
         try:
-            document = await job.ask(request_id)
+            document = await job.ask(request_id, self._options)
         except JobNotFound as error:
-            # What was submitted just now may not have come to all of the service's machines.
+            # What was submitted just now may not be known to all of the service's machines yet.
             if not 0 <= anyio.current_time() - job.parts[request_id].submitted < NEW:
                 self._fail(request_id, error)
             return
@@ -298,8 +308,9 @@ class JobOutcomes:
             if index in found:
                 self._ready.append(evolve(found[index], image=image))
             else:
-                told = f"asynchronous request {request_id} is done without this image"
-                self._ready.append(_failure(index, image, ReplyError(told, request_id=request_id)))
+                message = f"asynchronous request {request_id} is done without this image"
+                error = ReplyError(message, request_id=request_id)
+                self._ready.append(_failure(index, image, error))
 
     def _fail(self, request_id: str, error: OCRError) -> None:
         """Count a request as failed, as a whole."""
@@ -311,13 +322,13 @@ class JobOutcomes:
 
 
 def _failure(index: int, image: Image, error: OCRError) -> Failure:
-    # Of one that came to a bad end the service says so itself; all else may have been read.
+    # A job that failed was not billed: the service says so itself. All else may have been read.
     maybe_billed = not isinstance(error, JobFailed)
     return Failure(index=index, image=image, error=error, attempts=1, maybe_billed=maybe_billed)
 
 
 def _not_found(request_id: str, part: Part, error: OCRError) -> JobNotFound:
-    told = f"asynchronous request {request_id}: {error}"
+    message = f"asynchronous request {request_id}: {error}"
     if anyio.current_time() - part.submitted >= JOB_KEPT:
-        return JobExpired(f"{told}; its two weeks are over", status=NOT_FOUND)
-    return JobNotFound(f"{told}; it is another account's, or its time is over", status=NOT_FOUND)
+        return JobExpired(f"{message}; its two weeks are over", status=NOT_FOUND)
+    return JobNotFound(f"{message}; it is another account's, or its time is over", status=NOT_FOUND)
