@@ -10,10 +10,11 @@ from ximilar_ocr_async._scheduling.calls import (
     Item,
     MakeRequest,
     Patience,
+    Question,
+    Reading,
     Result,
 )
 from ximilar_ocr_async._scheduling.json_get import JSONGetter
-from ximilar_ocr_async._scheduling.questions import Question, Reading
 from ximilar_ocr_async._scheduling.scheduler import Scheduler
 
 __all__ = [

@@ -1,6 +1,5 @@
 """One attempt at a batch: its images are loaded, encoded and sent, and the response is decoded."""
 
-import logging
 from collections.abc import Sequence
 from functools import partial
 
@@ -15,8 +14,6 @@ from ximilar_ocr_async._scheduling.calls import Batch, Item, Result
 from ximilar_ocr_async._scheduling.decisions import Verdict, is_overload, judge
 from ximilar_ocr_async.errors import ImageError, OCRError, UploadCut
 from ximilar_ocr_async.models import Record
-
-_log = logging.getLogger("ximilar_ocr_async.scheduling")
 
 LARGE = 8 * 1024 * 1024
 """[bytes] of a request that may be cut off for its size, before a 413 can be read."""
@@ -73,21 +70,6 @@ class BatchAttempt:
 
     async def __call__(self, batch: Batch) -> AttemptResult:
         """Attempt a batch; raise nothing but cancellation."""
-        began, request = anyio.current_time(), batch.request
-        attempted = await self._attempt(batch, request)
-        if _log.isEnabledFor(logging.DEBUG):
-            facts = {
-                "endpoint": request.endpoint,
-                "lang": request.lang,
-                "records": len(attempted.results),
-                "read": sum(not isinstance(r, OCRError) for r in attempted.results.values()),
-                "seconds": anyio.current_time() - began,
-            }
-            words = "%(endpoint)s %(lang)s, %(records)d records, %(read)d read in %(seconds).3f s"
-            _log.debug(words, facts, extra=facts)
-        return attempted
-
-    async def _attempt(self, batch: Batch, request: Request) -> AttemptResult:
         encoded = await self._encode(batch.items)
         unfit = {i: parts for i, parts in encoded.items() if isinstance(parts, ImageError)}
         # While the others were read from disk, some may have been given up.
@@ -99,11 +81,11 @@ class BatchAttempt:
         }
         if not records:
             return AttemptResult(unfit)
-        body, ids = make_body(list(records.values()), request.fields), list(records)
+        body, ids = make_body(list(records.values()), batch.request.fields), list(records)
         batch.mark_sent(ids)
         try:
-            response = await self.transport.send("POST", request.path, body)
-            results = await self._decode(request, response, ids)
+            response = await self.transport.send("POST", batch.request.path, body)
+            results = await self._decode(batch.request, response, ids)
         except OCRError as error:
             # A traceback holds its frames, these hold the body: outcomes must not.
             failure = error.with_traceback(None)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import Enum, auto
 from itertools import count
 from math import inf
-from typing import Any, Self, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias
 
 import anyio
 from attrs import define, evolve, field, frozen
@@ -17,9 +17,11 @@ from ximilar_ocr_async._validation import (
     check_at_least,
     check_language,
     check_outage_timeout,
+    check_prompt,
 )
 from ximilar_ocr_async.errors import OCRError
 from ximilar_ocr_async.images import FileFingerprint, Image
+from ximilar_ocr_async.outcomes import Outcome, T, make_outcome
 
 WITNESSES = 3
 """Records sent alone that must fail alike before the service, and not the records, is at fault."""
@@ -65,6 +67,38 @@ class CallOptions:
             deadline=other.deadline if deadline is None else deadline,
             outage_timeout=other.outage_timeout if timeout is None else timeout,
         )
+
+
+class Question(Protocol[T]):
+    """What a call asks of each image, and what it makes of the answer."""
+
+    def prompt_for(self, image: Image) -> str | None:
+        """Return what the language model is asked about *image*, if it is asked."""
+        ...
+
+    def interpret(self, item: "Item", result: Result) -> Outcome[T] | str:
+        """Return the outcome of *item*, or the prompt with which to ask about its image again."""
+        ...
+
+
+def _check_prompt(_: object, __: object, value: str | None) -> None:
+    if value is not None:
+        check_prompt(value)
+
+
+@frozen(eq=False)
+class Reading:
+    """Asks for the record as it is, with the answer to a *prompt* in it if there is one."""
+
+    prompt: str | None = field(default=None, validator=_check_prompt)
+
+    def prompt_for(self, image: Image) -> str | None:
+        """Return the image's own prompt, else that of the call."""
+        return self.prompt if image.prompt is None else image.prompt
+
+    def interpret(self, item: "Item", result: Result) -> Outcome:
+        """Return the outcome with the record."""
+        return make_outcome(item, result)
 
 
 @frozen

@@ -1,5 +1,6 @@
 """Slots: leave to have one request in flight. Batches and requests without items share them."""
 
+import logging
 from math import inf
 
 import anyio
@@ -11,6 +12,8 @@ from ximilar_ocr_async._scheduling.circuit_breaker import CircuitBreaker
 from ximilar_ocr_async._scheduling.fair_queue import FairQueue
 from ximilar_ocr_async._scheduling.throttle import Throttle
 from ximilar_ocr_async.errors import OCRError
+
+_log = logging.getLogger("ximilar_ocr_async.scheduling")
 
 
 @define(eq=False, repr=False)
@@ -79,6 +82,7 @@ class Slots:
         """Give the slot back, and let the throttle know how the attempt went."""
         self.in_flight.discard(batch)
         self.notify()
+        _log_attempt(batch, attempted)
         now, others = anyio.current_time(), len(self.in_flight)
         if attempted.failure is not None:
             self._report(attempted.failure, batch.began, others=others, is_probe=batch.is_probe)
@@ -130,3 +134,17 @@ class Slots:
             self.throttle.answer(now)
         else:
             self.throttle.withdraw(now, probe=is_probe, was_sent=True)
+
+
+def _log_attempt(batch: Batch, attempted: AttemptResult) -> None:
+    if _log.isEnabledFor(logging.DEBUG):
+        results = attempted.results.values()
+        facts = {
+            "endpoint": batch.request.endpoint,
+            "lang": batch.request.lang,
+            "records": len(results),
+            "read": sum(not isinstance(result, OCRError) for result in results),
+            "seconds": anyio.current_time() - batch.began,
+        }
+        words = "%(endpoint)s %(lang)s, %(records)d records, %(read)d read in %(seconds).3f s"
+        _log.debug(words, facts, extra=facts)
