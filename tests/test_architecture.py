@@ -246,7 +246,7 @@ anyio.run(main)
 def test_the_package_alone_loads_no_session() -> None:
     """What a program catches and hands over is there without what makes requests."""
     loaded = loaded_by(f"import sys, {NAME}; print(*sys.modules, file=sys.stderr)")
-    late = {"_session", "_jobs", "_scheduling", "_http.client", "_protocol.converter"}
+    late = {"_session", "_jobs", "_scheduling", "_protocol", "_http.client", "_protocol.converter"}
     assert not {f"{NAME}.{module}" for module in late} & loaded
     assert not {"httpx", "h11", "cattrs", "tenacity"} & loaded
     assert f"{NAME}.errors" in loaded

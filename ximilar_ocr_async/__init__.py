@@ -7,7 +7,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ximilar_ocr_async._constants import Language
-from ximilar_ocr_async._protocol import Webhook
 from ximilar_ocr_async.errors import (
     AddressError,
     AuthError,
@@ -41,6 +40,7 @@ from ximilar_ocr_async.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from ximilar_ocr_async._jobs import Delivery, Job, WebhookReceiver
+    from ximilar_ocr_async._protocol import Webhook
     from ximilar_ocr_async._session import OCRSession, estimate
 
 __all__ = [
@@ -94,6 +94,7 @@ _LATE = {
     "Delivery": "_jobs",
     "Job": "_jobs",
     "OCRSession": "_session",
+    "Webhook": "_protocol",
     "WebhookReceiver": "_jobs",
     "estimate": "_session",
 }

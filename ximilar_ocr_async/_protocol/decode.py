@@ -1,6 +1,6 @@
-"""An answer of the service's in; records, documents or errors out.
+"""A response of the service in; records, documents or errors out.
 
-Decoding is tolerant: only what cannot be understood at all becomes an error, for that record alone.
+Decoding is tolerant: only what cannot be understood at all becomes an error, for its record alone.
 Source: https://docs.ximilar.com/text/ocr and the vendor's clients, read in 2026-08.
 """
 
@@ -53,16 +53,16 @@ def _status(value: Any, default: Status) -> Status:
 def decode(
     http_status: int, body: bytes, ids: Sequence[str], *, retry_after: float | None = None
 ) -> list[Record | OCRError]:
-    """Decode the answer to a batch.
+    """Decode the response to a batch.
 
     Args:
-        http_status: Of the answer.
-        body: The answer, JSON or whatever came instead.
+        http_status: The status of the response.
+        body: Its body, JSON or whatever came instead.
         ids: (n) ids of the records that were sent.
-        retry_after: [s] that the answer asks to wait.
+        retry_after: [s] that the response asks to wait.
 
     Returns:
-        (n) for each id its record, or what went wrong with it.
+        (n) records, or what went wrong, one for each id.
 
     Raises:
         OCRError: The request failed as a whole.
@@ -81,10 +81,10 @@ def decode(
 def decode_document(
     http_status: int, body: bytes, *, retry_after: float | None = None
 ) -> Mapping[str, Any]:
-    """Return the JSON object in an answer that is about no batch.
+    """Return the JSON object in a response that is not about a batch.
 
     Raises:
-        OCRError: The request failed, or there is none.
+        OCRError: The request failed, or the response holds no object.
     """
     document, status = _parse(http_status, body)
     if Status(code=http_status).ok and status.ok and isinstance(document, Mapping):
@@ -93,7 +93,7 @@ def decode_document(
 
 
 def _parse(http_status: int, body: bytes) -> tuple[Any, Status]:
-    """Return the document in an answer, and what the answer says of the request as a whole."""
+    """Return the document in a response, and the status of the request as a whole."""
     http = Status(code=http_status)
     try:
         document = _load(body)
@@ -121,9 +121,9 @@ def _document_status(document: Any, http: Status) -> Status:
     try:
         status = _status(value, http)
     except Exception:  # noqa: BLE001 - cattrs raises groups of many types
-        # Records that were paid for are not given up for a status that makes no sense.
+        # Records that were paid for are kept even if the status makes no sense.
         return http
-    # A failing HTTP status is believed over a body that claims success.
+    # A failing HTTP status wins over a body that claims success.
     return evolve(status, code=http.code) if status.ok and not http.ok else status
 
 
@@ -147,7 +147,7 @@ def _decode_rows(rows: list[Any], ids: Sequence[str], default: Status) -> list[R
 
 
 def _match(rows: list[Any], ids: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    """Pair rows with ids: by ``_id``; by place only when no row has one and the counts agree."""
+    """Pair rows with ids: by ``_id``, or by place if no row has one and the counts agree."""
     objects = [row for row in rows if isinstance(row, Mapping)]
     named = [(row["_id"], row) for row in objects if row.get("_id") is not None]
     if not named and len(rows) == len(ids):
@@ -161,12 +161,12 @@ def _match(rows: list[Any], ids: Sequence[str]) -> Iterator[tuple[str, Any]]:
 
 
 def decode_row(row: Any, address: str, default: Status) -> Record | OCRError:
-    """Decode what came back of one record.
+    """Decode one record of a response.
 
     Args:
-        row: Of JSON types, whatever they are.
-        address: Where it stands, for the message.
-        default: Its status as far as it has none of its own.
+        row: The record as JSON types, whatever they are.
+        address: Its place in the document, for messages.
+        default: The status that it inherits where it has none of its own.
     """
     try:
         if not isinstance(row, Mapping):
@@ -180,7 +180,8 @@ def decode_row(row: Any, address: str, default: Status) -> Record | OCRError:
 
 
 def _structure(value: Mapping[str, Any], cls: type[M]) -> M:
-    # Loaded when it is first needed, for it takes longer than all the rest: usual answers do not.
+    # Loaded when it is first needed: it takes longer than all the rest, and usual responses do
+    # without it.
     from ximilar_ocr_async._protocol.converter import converter  # noqa: PLC0415
 
     return converter.structure(value, cls)

@@ -1,7 +1,7 @@
-"""Asynchronous requests on the wire: what a submission is answered; states and results by id.
+"""Asynchronous requests on the wire: ids, states and results.
 
 A record's ``_id`` holds its image's place and name, so that another process, which never saw the
-images, still knows what the results belong to.
+images, still knows which results belong to which.
 Source: https://docs.ximilar.com/async-api, read in 2026-08.
 """
 
@@ -29,18 +29,18 @@ _BAD_ENDS = {
     "API_LIMIT_EXCEEDED": "too many requests, or not enough credits",
     "NOT_SUPPORTED": _TRY,
 }
-"""States that are the end, and what they mean. Source: docs.ximilar.com/platform/vlm, 2026-08."""
+"""Final states of failure, and what they mean. Source: docs.ximilar.com/platform/vlm, 2026-08."""
 
 _ID = re.compile(r"(?P<index>[0-9]{1,9})\.[0-9a-f]{8}\.(?P<name>.*)", re.ASCII | re.DOTALL)
 
 
 def make_id(index: int, name: str | None) -> str:
-    """Return what an image is called on the wire: by its place, and the caller's name for it."""
+    """Return a record id that holds an image's place and the caller's name for it."""
     return f"{index}.{os.urandom(4).hex()}.{name or ''}"
 
 
 def _read_id(text: Any) -> tuple[int, str | None] | None:
-    """Return an image's place and the caller's name for it, if the text is of `make_id`."""
+    """Return the place and the name in an id that `make_id` made; None for any other id."""
     made = _ID.fullmatch(text) if isinstance(text, str) else None
     return (int(made["index"]), made["name"] or None) if made else None
 
@@ -59,23 +59,23 @@ def decode_submitted(http_status: int, body: bytes, *, retry_after: float | None
 
 
 def path_of(request_id: str) -> str:
-    """Return where the asynchronous request is that is called so."""
+    """Return the path of an asynchronous request."""
     return REQUESTS + quote(request_id, safe="", errors="surrogatepass")
 
 
 def state_of(document: Mapping[str, Any]) -> str:
-    """Return the state of an asynchronous request; empty if the service does not say it."""
+    """Return the state of an asynchronous request; empty if the service does not name it."""
     state = document.get("status")
     return state if isinstance(state, str) else ""
 
 
 def bad_end(document: Mapping[str, Any], request_id: str) -> JobFailed | None:
-    """Return why an asynchronous request came to no good end, if it did."""
+    """Return why an asynchronous request failed, if it did."""
     state, detail = state_of(document), document.get("detail")
     if state not in _BAD_ENDS:
         return None
-    told = f" ({detail})" if isinstance(detail, str) and detail else ""
-    message = f"asynchronous request {request_id} ended as {state}{told}: {_BAD_ENDS[state]}"
+    reason = f" ({detail})" if isinstance(detail, str) and detail else ""
+    message = f"asynchronous request {request_id} ended as {state}{reason}: {_BAD_ENDS[state]}"
     return JobFailed(message, request_id=request_id)
 
 
@@ -85,32 +85,32 @@ def decode_outcomes(
     """Decode the results of an asynchronous request that is done.
 
     Args:
-        document: It, or what its webhook got.
+        document: The request, or what its webhook received.
         request_id: Its id.
-        places: Of its images, for records that do not tell theirs; a range where it is not known
-            how many of them there are.
+        places: The places of its images, for records that do not name theirs; a range if the
+            number of images is not known.
 
     Returns:
-        (n) outcomes; all that is known of an image is its URL, if it had one, and its name. Where
-        some records tell their places, the others are not guessed at.
+        (n) outcomes. All that is known of an image is its name, and its URL if it had one. If
+        some records name their places, the others are not guessed.
 
     Raises:
-        ReplyError: It has no records, too many, or which is which cannot be told.
+        ReplyError: It has no records, too many, or records that cannot be told apart.
     """
     response = document.get("response")
     rows = response.get("records") if isinstance(response, Mapping) else None
     if not isinstance(rows, list):
-        told = f"asynchronous request {request_id} is done and has no records"
-        raise ReplyError(told, request_id=request_id)
+        message = f"asynchronous request {request_id} is done and has no records"
+        raise ReplyError(message, request_id=request_id)
     if not 1 <= len(rows) <= MAX_RECORDS:
-        told = f"asynchronous request {request_id} has {len(rows):,} records"
-        raise ReplyError(told, request_id=request_id)
+        message = f"asynchronous request {request_id} has {len(rows):,} records"
+        raise ReplyError(message, request_id=request_id)
     ids = [_read_id(row.get("_id") if isinstance(row, Mapping) else None) for row in rows]
     if not any(ids):
         is_whole = len(rows) == len(places) or isinstance(places, range)
         if not is_whole or len(rows) > len(places):
-            told = f"which records of asynchronous request {request_id} are whose cannot be told"
-            raise ReplyError(told, request_id=request_id)
+            message = f"which records of asynchronous request {request_id} are whose cannot be told"
+            raise ReplyError(message, request_id=request_id)
         ids = [(place, _name(row)) for place, row in zip(places, rows, strict=False)]
     found: dict[int, Outcome] = {}
     for i, (row, own) in enumerate(zip(rows, ids, strict=True)):
@@ -140,17 +140,17 @@ def _decode_outcome(
     return Failure(index=index, image=image, error=result, attempts=1, maybe_billed=is_lost)
 
 
-def page_path(**asked: str | None) -> str:
-    """Return where the account's asynchronous requests are listed that are as *asked* for."""
-    given = {key: value for key, value in asked.items() if value is not None}
+def page_path(**filters: str | None) -> str:
+    """Return the path of the list of the account's asynchronous requests, filtered."""
+    given = {key: value for key, value in filters.items() if value is not None}
     return f"{REQUESTS}?{urlencode({'page': 1, **given}, errors='surrogatepass')}"
 
 
 def decode_page(document: Mapping[str, Any]) -> tuple[list[JobInfo], str | None]:
-    """Return what stands on a page, and where the next one is.
+    """Return the requests on a page, and the path of the next page.
 
-    Of the link to it only the query is taken: the vendor's own client knows links with the wrong
-    host, scheme and path, and the token goes nowhere else.
+    Only the query of the link is used: the vendor's own client knows links with the wrong host,
+    scheme and path, and the token goes nowhere else.
     """
     rows, link = document.get("results"), document.get("next")
     if not isinstance(rows, list) or not isinstance(link, str | None):
