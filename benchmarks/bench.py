@@ -1,45 +1,35 @@
-"""This package against other clients and its bars: tables, ``results.json``, and four charts.
+"""Speed against bars and against other clients: tables, results, and four charts.
 
     make bench
+    python benchmarks/bench.py --quick    # one short round, into out/
+    python benchmarks/bench.py --draw     # the charts alone, from results.json
 
-The service is a process of its own (``benchmarks/server.py``), and so is every measurement. All are
-made turn about, round after round; a figure is the median of the rounds. Costs are held against a
-cost that was measured in the same run; stalls and memory against what a user would accept.
+The service runs in a process of its own, and so does every measurement. All are made in turn, round
+after round, and a figure is the median of the rounds. Costs are held against a cost that was
+measured in the same run; stalls and memory against what a user would accept.
 """
 
 import argparse
-import json
-import os
-import platform
-import random
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from statistics import median
-from typing import Any
 
-import charts
-from attrs import asdict, field, frozen
-from charts import Medians
-from concurrency import HERE, Row, Service, serving
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from _lib import charts
+from _lib.bars import CONSOLE, Row, at_least, at_most
+from _lib.images import make_files
+from _lib.results import FOLDER, read, report
+from _lib.rounds import Measurement, Medians, measure
+from _lib.service import serving
 from rich.table import Table
 
 ROUNDS = 5
 LATENCY = 0.2
-"""[s] of the service where throughput is measured."""
-TEXTS = 20
-"""In a record of its answers."""
+"""Time that the service takes where throughput is measured [s]."""
+
 PEERS = ("ours", "ours, no extras", "streams", "aiohttp", "httpx", "aiometer", "vendor")
 SLOTS = (16, 64, 256)
-LIBRARIES = (
-    "ximilar-ocr-async", "ximilar-client", "httpx", "httpcore", "aiohttp", "aiometer", "anyio",
-    "attrs", "cattrs", "h11", "msgspec", "orjson", "pybase64", "requests", "uvloop",
-)  # fmt: skip
 CPU_RUNS = (
     # client, slots, latency [s]: such that the service is not the bottleneck
     ("httpx, orjson", 1, 0.05),
@@ -49,61 +39,28 @@ CPU_RUNS = (
     ("aiohttp", 16, 0.05),
     ("ours", 1000, 0.5),
 )
-SIZES = {"0.1": 100_000, "1": 1_000_000, "8": 8_000_000}
-"""[bytes] of image files, by what they are called [MB]."""
-Rounds = dict[str, dict[str, list[float]]]
-"""Figures by measurement and name, one for each time that it was made."""
+SHARES = {64: 0.92, 256: 0.75}
+"""Bars of the images/s against the possible, by slots."""
 
+STALL = 15
+"""Bar of the worst stall while 10 images of 8 MB are sent [ms]."""
 
-@frozen
-class Measurement:
-    """What a child process measures, and of what service."""
+MEMORY = 150
+"""Bar of the peak memory of a long run [MB]."""
 
-    name: str
-    function: str
-    arguments: dict[str, Any] = field(factory=dict)
-    latency: float = 0.0
-    times: int = 1
-    is_lasting: bool = False
-    """Whether it is made in the first round only, because it takes long."""
+SIZES = ("0.1", "1", "8")
+"""Sizes of images in a batch [MB]."""
 
-    def make(self, service: Service) -> dict[str, float]:
-        """Make it once, in a process of its own."""
-        service.set(latency=self.latency, texts=TEXTS)
-        command = [sys.executable, str(HERE / "child.py"), self.function]
-        process = subprocess.run(
-            [*command, json.dumps(self.arguments)], stdout=subprocess.PIPE, text=True, check=True
-        )
-        figures: dict[str, float] = json.loads(process.stdout.splitlines()[-1])
-        if self.function == "peers.steady":
-            figures |= busy(service.counts(), self.latency)
-        return figures
+FILES = {"0.1": (100_000, 10), "0.3": (300_000, 50), "1": (1_000_000, 10), "8": (8_000_000, 10)}
+"""Size [bytes] and number of image files, by the size in MB."""
 
-
-def busy(counts: dict[str, Any], latency: float) -> dict[str, float]:
-    """Return what the service had to do, as a proof that it was not the slow side."""
-    # All clients are asked for the same, or they could not be compared.
-    assert counts["records"] == counts["requests"] * 10
-    wall = counts["answered"][-1] - counts["answered"][0] + latency
-    return {
-        "service_cpu_ms": counts["cpu"] / counts["requests"] * 1000,
-        "service_busy": counts["cpu"] / wall,
-    }
+LIBRARIES = (
+    "ximilar-ocr-async", "ximilar-client", "httpx", "httpcore", "aiohttp", "aiometer", "anyio",
+    "attrs", "cattrs", "h11", "msgspec", "orjson", "pybase64", "requests", "uvloop",
+)  # fmt: skip
 
 
 # ---- what is measured
-
-
-def make_files(folder: Path) -> dict[str, list[str]]:
-    """Write files that look like images from outside; return their paths by size."""
-    kinds = {name: (size, 10) for name, size in SIZES.items()} | {"0.3": (300_000, 50)}
-    files = {}
-    for name, (size, number) in kinds.items():
-        paths = [folder / f"{name}-{n}.jpg" for n in range(number)]
-        for path in paths:
-            path.write_bytes(b"\xff\xd8\xff\xe0" + random.randbytes(size - 4))  # noqa: S311 - pixels
-        files[name] = [str(path) for path in paths]
-    return files
 
 
 def steady(url: str, span: float) -> Iterator[Measurement]:
@@ -121,94 +78,98 @@ def steady(url: str, span: float) -> Iterator[Measurement]:
             "span": span,
             "without": ["pybase64"] if client == "ours, no extras" else [],
         }
-        yield Measurement(f"{kind}/{client}/{slots}", "peers.steady", arguments, latency)
+        yield Measurement(f"{kind}/{client}/{slots}", "_lib.peers.steady", arguments, latency)
+
+
+def uploads(url: str, files: dict[str, list[str]]) -> Iterator[Measurement]:
+    """Yield what is measured of one batch of files."""
+    warm = {"url": url, "warm": files["0.1"][0]}
+    for size in SIZES:
+        for client in ("ours", "httpx"):
+            arguments = {**warm, "client": client, "files": files[size]}
+            yield Measurement(f"stall/{client}/{size}", "_lib.uploads.stall", arguments)
+    large = {**warm, "files": files["8"]}
+    yield Measurement("extra memory", "_lib.uploads.extra_memory", large)
+    yield Measurement("upload", "_lib.uploads.upload_cpu", large)
+
+
+def long_runs(url: str, files: list[str], images: dict[str, int]) -> Iterator[Measurement]:
+    """Yield the runs over so many images of a client, whose peak of memory is looked at."""
+    for client, number in images.items():
+        arguments = {"client": client, "url": url, "files": files, "images": number}
+        is_lasting = client == "vendor"
+        name, function = f"memory/{client}", "_lib.uploads.long_run"
+        yield Measurement(name, function, arguments, LATENCY, is_lasting=is_lasting)
 
 
 def plan(url: str, files: dict[str, list[str]], *, is_quick: bool) -> list[Measurement]:
     """Return all measurements of a round."""
-    warm = {"url": url, "warm": files["0.1"][0]}
-    large = {**warm, "files": files["8"]}
-    long = {"url": url, "files": files["0.3"]}
-    images = {"ours": 1_000 if is_quick else 20_000, "vendor": 1_000 if is_quick else 5_000}
+    images = {"ours": 1_000, "vendor": 1_000} if is_quick else {"ours": 20_000, "vendor": 5_000}
     return [
         *steady(url, span=0.5 if is_quick else 1.6),
-        *(
-            Measurement(
-                f"stall/{client}/{size}",
-                "uploads.stall",
-                {**warm, "client": client, "files": files[size]},
-            )
-            for size in SIZES
-            for client in ("ours", "httpx")
-        ),
-        Measurement("extra memory", "uploads.extra_memory", large),
-        Measurement("upload", "uploads.upload_cpu", large),
-        Measurement("decode", "costs.decoding"),
-        Measurement("import", "costs.starting", times=3),
-        *(
-            Measurement(
-                f"memory/{client}",
-                "uploads.long_run",
-                {**long, "client": client, "images": images[client]},
-                LATENCY,
-                is_lasting=client == "vendor",
-            )
-            for client in images
-        ),
+        *uploads(url, files),
+        Measurement("decode", "_lib.costs.decoding"),
+        Measurement("import", "_lib.costs.starting", times=3),
+        *long_runs(url, files["0.3"], images),
     ]
 
 
-def measure(rounds: int, *, is_quick: bool) -> Rounds:
-    """Make all measurements, round after round; return their figures."""
-    found: Rounds = {}
-    columns = (TextColumn("{task.description:<28}"), MofNCompleteColumn(), TimeElapsedColumn())
-    progress = Progress(BarColumn(), *columns, console=Console(stderr=True))
-    with tempfile.TemporaryDirectory() as folder, serving() as service, progress:
-        each = plan(service.url, make_files(Path(folder)), is_quick=is_quick)
-        todo = [
-            one
-            for number in range(rounds)
-            for one in each
-            if not (number and one.is_lasting)
-            for _ in range(one.times)
-        ]
-        task = progress.add_task("", total=len(todo))
-        for one in todo:
-            progress.update(task, description=one.name)
-            for name, figure in one.make(service).items():
-                found.setdefault(one.name, {}).setdefault(name, []).append(figure)
-            progress.advance(task)
-    return found
-
-
-# ---- what is said of it
+# ---- against which bars
 
 
 def judge(m: Medians) -> list[Row]:
     """Hold the figures against their bars."""
-    ours_16 = m["cpu/ours/16"]["cpu_ms"]
-    longest = max(m["memory/ours"].keys() - {"seconds"}, key=int)
-    figures = [
-        # measure, figure, its format, bar
-        ("CPU a request, 1,000 slots against 16", m["cpu/ours/1000"]["cpu_ms"] / ours_16,
-         "{:.2f}", 1.5),
-        ("CPU a request, 16 slots against plain httpx on 1 connection",
-         ours_16 / m["cpu/httpx, orjson/1"]["cpu_ms"], "{:.2f}", 1.0),
-        ("loop stall, 10 images of 8 MB, worst", m["stall/ours/8"]["worst_ms"], "{:.1f} ms", 15),
-        ("loop stall, 10 images of 8 MB, p99", m["stall/ours/8"]["p99_ms"], "{:.1f} ms", 5),
-        ("extra memory of one batch of 10 images of 8 MB", m["extra memory"]["extra_mb"],
-         "{:.1f} MB", 12),
-        ("CPU of that upload against base64 and one sendall", m["upload"]["ratio"], "{:.2f}", 2.5),
-        ("decoding 10 records of 100 texts against orjson alone", m["decode"]["ratio"], "{:.2f}",
-         3.2),
-        ("importing it against importing httpx", against_httpx(m, "ours_ms"), "{:.2f}", 1.5),
-        (f"peak memory of {int(longest):,} files of 300 kB, 64 slots", m["memory/ours"][longest],
-         "{:.0f} MB", 150),
-    ]  # fmt: skip
-    return judge_speed(m) + [
-        Row(what, form.format(figure), f"at most {form.format(bar)}", figure <= bar)
-        for what, figure, form, bar in figures
+    cpu = {key: figures["cpu_ms"] for key, figures in m.items() if "cpu_ms" in figures}
+    ours_16, ours_1000 = cpu["cpu/ours/16"], cpu["cpu/ours/1000"]
+    stall = m["stall/ours/8"]
+    longest, peak = list(peaks(m["memory/ours"]).items())[-1]
+    return [
+        *(
+            at_least(f"images/s against the possible, {slots} slots", share(m, "ours", slots), bar)
+            for slots, bar in SHARES.items()
+        ),
+        at_least("… 256 slots, without the extra fast", share(m, "ours, no extras", 256), 0.5),
+        at_most("CPU a request, 1,000 slots against 16", ours_1000 / ours_16, 1.5),
+        at_most(
+            "CPU a request, 16 slots against plain httpx on 1 connection",
+            ours_16 / cpu["cpu/httpx, orjson/1"],
+            1.0,
+        ),
+        at_most("loop stall, 10 images of 8 MB, worst", stall["worst_ms"], STALL, unit=" ms"),
+        at_most("loop stall, 10 images of 8 MB, p99", stall["p99_ms"], 5, unit=" ms"),
+        at_most(
+            "extra memory of one batch of 10 images of 8 MB",
+            m["extra memory"]["extra_mb"],
+            12,
+            unit=" MB",
+            form=".1f",
+        ),
+        at_most("CPU of that upload against base64 and one sendall", m["upload"]["ratio"], 2.5),
+        at_most("decoding 10 records of 100 texts against orjson alone", m["decode"]["ratio"], 3.2),
+        at_most("importing it against importing httpx", against_httpx(m, "ours_ms"), 1.5),
+        at_most(
+            f"peak memory of {longest:,} files of 300 kB, 64 slots",
+            peak,
+            MEMORY,
+            unit=" MB",
+            form=".0f",
+        ),
     ]
+
+
+def possible(slots: int) -> float:
+    """Return the images/s that the slots and the latency allow, with 10 images in a request."""
+    return slots / LATENCY * 10
+
+
+def share(m: Medians, client: str, slots: int) -> float:
+    """Return the images/s of a client against the possible."""
+    return m[f"throughput/{client}/{slots}"]["images_per_second"] / possible(slots)
+
+
+def peaks(figures: dict[str, float]) -> dict[int, float]:
+    """Return the peaks of memory of a long run [MB], by the number of images that were read."""
+    return dict(sorted((int(key), peak) for key, peak in figures.items() if key.isdecimal()))
 
 
 def against_httpx(m: Medians, program: str) -> float:
@@ -217,91 +178,107 @@ def against_httpx(m: Medians, program: str) -> float:
     return (took[program] - took["bare_ms"]) / (took["httpx_ms"] - took["bare_ms"])
 
 
-def judge_speed(m: Medians) -> list[Row]:
-    """Hold images a second, against those that the slots and the latency allow, to their bars."""
-    rows = []
-    for client, slots, bar in (
-        ("ours", 64, 0.92),
-        ("ours, no extras", 256, 0.5),
-        ("ours", 256, 0.75),
-    ):
-        figure = m[f"throughput/{client}/{slots}"]["images_per_second"] / charts.possible(slots)
-        name = "" if client == "ours" else ", without the extra fast"
-        rows.append(
-            Row(
-                f"images/s against the possible, {slots} slots{name}",
-                f"{figure:.2f}",
-                f"at least {bar:.2f}",
-                figure >= bar,
-            )
-        )
-    return rows
+# ---- what is shown beside
 
 
-def show(rows: list[Row], m: Medians) -> None:
-    """Print the tables, and how busy the service was."""
-    console = Console()
-    table = Table("measure", "figure", "bar", "", title="This package against its bars")
-    for row in rows:
-        table.add_row(row.measure, row.figure, row.bar, "met" if row.met else "[red]missed[/]")
-    console.print(table)
+def show_peers(m: Medians) -> None:
+    """Print how the clients compare, and how busy the service was."""
     slots = (*SLOTS, 1000)
     table = Table("client", title="Images/s, and ms of CPU a request, over slots")
     for number in slots:
         table.add_column(f"{number:,}", justify="right")
-    table.add_row("possible", *(f"{charts.possible(number):,.0f}" for number in slots))
+    table.add_row("possible", *(f"{possible(number):,.0f}" for number in slots))
     for client in PEERS:
         keys = [f"throughput/{client}/{number}" for number in slots]
         table.add_row(
             client,
             *(f"{m[k]['images_per_second']:,.0f}  {m[k]['cpu_ms']:.2f}" for k in keys if k in m),
         )
-    console.print(table)
-    key = max((key for key in m if "service_busy" in m[key]), key=lambda k: m[k]["service_busy"])
-    cpu = m[key]["service_cpu_ms"]
-    print(
-        f"The service was busy {m[key]['service_busy']:.0%} of the time at most,"
-        f" with {cpu:.2f} ms a request ({key})."
-    )
+    CONSOLE.print(table)
+    busiest = max((m[key]["service_busy"], key) for key in m if "service_busy" in m[key])
+    print(f"The service was busy {busiest[0]:.0%} of the time at most ({busiest[1]}).")
     entered = against_httpx(m, "entered_ms")
     print(f"To import it and enter a first session takes {entered:.2f} of importing httpx.")
 
 
-def environment() -> dict[str, Any]:
-    """Say on what it was measured."""
-    return {
-        "python": platform.python_version(),
-        "system": platform.system(),
-        "cpus": os.cpu_count(),
-        "libraries": {name: version(name) for name in LIBRARIES},
+def draw(m: Medians, folder: Path) -> None:
+    """Draw the charts into *folder*."""
+    slots = (1, *SLOTS, 1000)
+    memory: dict[tuple[str, float], float] = {
+        (client, images): peak
+        for client in ("ours", "vendor")
+        for images, peak in peaks(m[f"memory/{client}"]).items()
     }
+    drawn = {
+        "throughput": charts.Chart(
+            "Images/s, in % of those that the slots allow (higher is better)",
+            "{:,} in flight",
+            {
+                (c, n): share(m, c, n) * 100
+                for c in PEERS
+                for n in slots
+                if f"throughput/{c}/{n}" in m
+            },
+            {number: bar * 100 for number, bar in SHARES.items()},
+            most=100,
+        ),
+        "cpu": charts.Chart(
+            "CPU of a request with 10 records, in ms (lower is better)",
+            "{:,} in flight",
+            {
+                (client, number): m[key]["cpu_ms"]
+                for client in ("ours", "aiohttp", "httpx", "httpx, orjson")
+                for number in slots
+                # Runs for throughput tell of it too.
+                for kind in ("throughput", "cpu")
+                if (key := f"{kind}/{client}/{number}") in m
+            },
+            {16: m["cpu/httpx, orjson/1"]["cpu_ms"]},
+        ),
+        "stall": charts.Chart(
+            "Worst stall of the event loop while 10 images are sent, in ms (lower is better)",
+            "images of {:g} MB",
+            {
+                (client, float(size)): m[f"stall/{client}/{size}"]["worst_ms"]
+                for client in ("ours", "httpx")
+                for size in SIZES
+            },
+            {8: STALL},
+        ),
+        "memory": charts.Chart(
+            "Peak memory, files of 300 kB, 64 requests in flight, in MB (lower is better)",
+            "after {:,} images",
+            memory,
+            {20_000: MEMORY},
+            most=max(memory.values()),
+        ),
+    }
+    for name, chart in drawn.items():
+        charts.draw(chart, folder / f"{name}.png")
 
 
 def main() -> int:
-    """Measure, print, write and draw; return 1 if a bar is missed."""
+    """Measure, report and draw; return 1 if a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--quick", action="store_true", help="one short round, into out/")
+    parser.add_argument("--draw", action="store_true", help="only draw the charts anew")
     options = parser.parse_args()
+    if options.draw:
+        draw(read()["bench"]["medians"], FOLDER)
+        return 0
     rounds = 1 if options.quick else options.rounds
-    found = measure(rounds, is_quick=options.quick)
-    medians = {key: {n: median(v) for n, v in figures.items()} for key, figures in found.items()}
-    rows = judge(medians)
-    show(rows, medians)
-    results = {
-        "environment": environment(),
-        "rounds": rounds,
-        "bars": [asdict(row) for row in rows],
-        "medians": medians,
-        "all": found,
-    }
-    folder = HERE.parent / "out" if options.quick else HERE
-    folder.mkdir(exist_ok=True)
-    # Six digits are more than any figure is worth.
-    rounded = json.loads(json.dumps(results), parse_float=lambda text: float(f"{float(text):.6g}"))
-    (folder / "results.json").write_text(json.dumps(rounded, indent=1) + "\n", encoding="utf-8")
-    charts.draw(rounded["medians"], folder)
-    return 0 if all(row.met for row in rows) else 1
+    folder = FOLDER.parent / "out" if options.quick else FOLDER
+    with tempfile.TemporaryDirectory() as images, serving() as service:
+        files = make_files(Path(images), FILES)
+        m = measure(plan(service.url, files, is_quick=options.quick), service, rounds)
+    show_peers(m)
+    libraries = {name: version(name) for name in LIBRARIES}
+    missed = report(
+        "bench", "Speed", judge(m), folder=folder, rounds=rounds, libraries=libraries, medians=m
+    )
+    draw(m, folder)
+    return missed
 
 
 if __name__ == "__main__":

@@ -1,30 +1,33 @@
-"""Jobs against their bars, with a webhook that is deaf at times: one table, and ``jobs.json``.
+"""Jobs against their bars, with a webhook that loses three deliveries in ten.
 
     make bench-jobs
 
-10,000 images are submitted as 1,000 asynchronous requests to a service in a process of its own,
-which tells of each once, by a webhook; three in ten of the deliveries fail. The client is a process
-of its own too: first it is left alone; then it is killed when half of the outcomes are in, and
-another takes the job up by the ids that were stored. It takes a minute or two.
+The benchmark submits 10,000 images as 1,000 asynchronous requests to a service in a process of its
+own, which delivers each result once, to a webhook. The client is a process of its own too. First it
+is left alone. Then it is killed when half of the outcomes are in, and another client takes the job
+up by the ids that were stored. All of it takes a minute or two.
 """
 
 import json
-import subprocess
+import logging
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from math import ceil
 from pathlib import Path
 from random import Random
+from subprocess import TimeoutExpired
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
 import uvicorn
+from _lib.bars import Row, at_most, exactly, none_of
+from _lib.children import Child, running
+from _lib.images import fetch, url_of, urls
+from _lib.results import report
 from attrs import asdict, define, frozen
-from rich.console import Console
-from rich.table import Table
 
 from ximilar_ocr_async import Job, OCRSession, Webhook, WebhookReceiver
 from ximilar_ocr_async.emulator.deliveries import Delivery
@@ -42,28 +45,13 @@ LOST = 0.3
 """Share of deliveries that fail."""
 
 LATENCY = 0.03
-"""[s] that the service takes for an asynchronous request; it works them off one by one."""
+"""Time that the service takes for an asynchronous request [s]; it works them off one by one."""
 
 BOUND = 180.0
-"""[s] that a client may take before it is given up."""
+"""Time after which a client is given up [s]."""
 
 TOKEN = "jobs"  # noqa: S105 - it opens nothing
 SECRET = {"X-Secret": "hush"}
-
-
-@frozen
-class Row:
-    """One measure, what it came to, and what it is held against."""
-
-    measure: str
-    figure: str
-    bar: str
-    met: bool
-
-
-def url_of(index: int) -> str:
-    """Return the address of an image, which is also what stands on it."""
-    return f"https://images.example/{index}.jpg"
 
 
 # ---- the service, in a process of its own
@@ -78,7 +66,7 @@ class Echo(dict[bytes, str]):
 
 @define
 class Postman:
-    """Delivers as the service does, and counts what was taken and what was not."""
+    """Delivers as the service does, and counts what was taken and what was lost."""
 
     taken: int = 0
     lost: int = 0
@@ -93,12 +81,20 @@ class Postman:
             self.taken += 1
 
 
+@frozen
+class Counts:
+    """What the service saw: requests, records billed, deliveries taken and deliveries lost."""
+
+    requests: int
+    billed: int
+    taken: int
+    lost: int
+
+
 def serve() -> None:
-    """Serve until standard input ends; print the URL first, and the counts for each line of it."""
-
-    async def fetch(url: str) -> bytes:
-        return url.encode()
-
+    """Print the URL, then the counts for each line of standard input."""
+    # Lost deliveries are meant here, and need no warning.
+    logging.disable(logging.WARNING)
     postman = Postman()
     service = Service(ScriptedEngine(Echo(), LATENCY), fetch=fetch, jobs=Jobs(postman))
     with serving_in_a_thread(service) as url:
@@ -108,58 +104,14 @@ def serve() -> None:
             print(json.dumps(asdict(counts)), flush=True)
 
 
-@frozen
-class Counts:
-    """What the service saw: requests, records billed, deliveries that were taken or lost."""
-
-    requests: int
-    billed: int
-    taken: int
-    lost: int
-
-
-@frozen
-class Served:
-    """The service, as the benchmark asks it."""
-
-    url: str
-    process: "subprocess.Popen[str]"
-
-    def counts(self) -> Counts:
-        """Return what it saw so far."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        return Counts(**json.loads(self.process.stdout.readline()))
-
-
-@contextmanager
-def serving() -> Iterator[Served]:
-    """Run the service; its warnings of lost deliveries are not shown."""
-    command = [sys.executable, __file__, "--serve"]
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            yield Served(process.stdout.readline().strip(), process)
-        finally:
-            process.kill()
-
-
 # ---- the client, in a process of its own
 
 
 @frozen
 class Store:
-    """What outlives a client: the ids and the webhook's port, and places of outcomes as they came.
+    """What outlives a client: the ids and the webhook's port, and the outcomes as they came.
 
-    A place stands there as -1 if its image was not read, or as something else.
+    An outcome is stored as its place, or as -1 if its image was not read, or not rightly.
     """
 
     folder: Path
@@ -170,11 +122,11 @@ class Store:
         return self.folder / "job.json"
 
     def outcomes(self, life: int) -> Path:
-        """File with the outcomes that a client got, the first or the second."""
+        """File with the outcomes that a client got, the first client or the second."""
         return self.folder / f"outcomes-{life}"
 
     def places(self, life: int) -> list[int]:
-        """Return the places in it; a line that is being written does not count."""
+        """Return the places in it, without a line that is still being written."""
         path = self.outcomes(life)
         if not path.exists():
             return []
@@ -206,25 +158,28 @@ async def receiving(port: int, seed: int) -> AsyncIterator[WebhookReceiver]:
             server.should_exit = True
 
 
-async def live(url: str, store: Store, life: int) -> None:
+def live(url: str, folder: str, life: int) -> None:
+    """Be the client in its first life or its second."""
+    anyio.run(_live, url, Store(Path(folder)), life)
+
+
+async def _live(url: str, store: Store, life: int) -> None:
     """Submit the images and store the ids, or take these up; note the outcomes as they come."""
     stored: dict[str, Any] = json.loads(store.job.read_text()) if life > 1 else {"port": 0}
-    async with receiving(stored["port"], seed=life) as receiver, session(url) as ocr:
+    async with (
+        receiving(stored["port"], seed=life) as receiver,
+        OCRSession(TOKEN, base_url=url) as session,
+    ):
         if life > 1:
-            job = ocr.job(stored["ids"], webhook=receiver)
+            job = session.job(stored["ids"], webhook=receiver)
         else:
-            job = await ocr.submit(map(url_of, range(IMAGES)), webhook=receiver)
+            job = await session.submit(urls(IMAGES), webhook=receiver)
             port = int(receiver.webhook.url.rpartition(":")[2])
             store.job.write_text(json.dumps({"ids": job.ids, "port": port}))
-        await note(job, store.outcomes(life))
+        await _note(job, store.outcomes(life))
 
 
-def session(url: str) -> OCRSession:
-    """Make a session with the service."""
-    return OCRSession(TOKEN, base_url=url)
-
-
-async def note(job: Job, path: Path) -> None:
+async def _note(job: Job, path: Path) -> None:
     """Append the place of each outcome to the file at *path*."""
     with path.open("a", encoding="ascii", buffering=1) as file:
         async for outcome in job.outcomes(deadline=BOUND):
@@ -232,24 +187,35 @@ async def note(job: Job, path: Path) -> None:
             file.write(f"{outcome.index if is_right else -1}\n")
 
 
-@contextmanager
-def living(served: Served, store: Store, life: int) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a client; at the end of the block it is killed, if it still runs."""
-    command = [sys.executable, __file__, "--live", served.url, str(store.folder), str(life)]
-    with subprocess.Popen(command) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def finish(process: "subprocess.Popen[bytes]") -> None:
-    """Wait until a client is done; one that is not in time will show by what is missing."""
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(BOUND)
-
-
 # ---- what is measured
+
+
+@frozen
+class Trial:
+    """A service that runs, and the store of the clients that it gets."""
+
+    service: Child
+    url: str
+    store: Store
+
+    def counts(self) -> Counts:
+        """Return what the service saw so far."""
+        return Counts(**self.service.ask())
+
+    def run_client(self, life: int, *, until: int | None = None) -> list[int]:
+        """Run a client, and kill it once it has *until* outcomes; return the places of all.
+
+        A client that is not done in time shows by what is missing.
+        """
+        end = time.monotonic() + BOUND
+        with running("jobs.live", url=self.url, folder=str(self.store.folder), life=life) as client:
+            while until and len(self.store.places(life)) < until and time.monotonic() < end:
+                time.sleep(0.05)
+            if until is None:
+                with suppress(TimeoutExpired):
+                    client.process.wait(BOUND)
+            client.kill()
+        return self.store.places(life)
 
 
 def missing(places: list[int]) -> int:
@@ -262,99 +228,62 @@ def doubled(places: list[int]) -> int:
     return len(places) - len(set(places))
 
 
-def requests_row(measure: str, requests: int, ideal: int) -> Row:
-    """Hold requests against the fewest possible."""
-    ratio = requests / ideal
-    figure = f"{ratio:.3f} ({requests:,} of {ideal:,})"
-    return Row(measure, figure, "at most 1.2", ratio <= 1.2)
-
-
-def undisturbed(served: Served, store: Store) -> list[Row]:
-    """Leave a client alone. Ideal: each request is submitted, and fetched if its delivery fails."""
-    with living(served, store, 1) as process:
-        finish(process)
-    places, counts = store.places(1), served.counts()
+def money(counts: Counts, measure: str, fewest: int) -> list[Row]:
+    """Hold what was billed and requested against what had to be."""
+    ratio, note = counts.requests / fewest, f"{counts.requests:,} of {fewest:,}"
     return [
-        Row(
-            f"{IMAGES:,} images, {PARTS:,} requests, {LOST:.0%} of deliveries lost: missing",
-            str(missing(places)),
-            "0",
-            missing(places) == 0,
-        ),
-        Row("… doubled", str(doubled(places)), "0", doubled(places) == 0),
-        Row("… images billed", f"{counts.billed:,}", f"{IMAGES:,}", counts.billed == IMAGES),
-        requests_row(
-            "… requests against one for each submission and each lost delivery",
-            counts.requests,
-            PARTS + counts.lost,
-        ),
+        exactly("… images billed", counts.billed, IMAGES),
+        at_most(f"… requests against one for each {measure}", ratio, 1.2, form=".3f", note=note),
     ]
 
 
-def killed(served: Served, store: Store) -> list[Row]:
+def undisturbed(trial: Trial) -> list[Row]:
+    """Leave a client alone.
+
+    Each request has to be submitted, and to be fetched if its delivery was lost.
+    """
+    places, counts = trial.run_client(1), trial.counts()
+    measure = f"{IMAGES:,} images, {PARTS:,} requests, {LOST:.0%} of deliveries lost"
+    return [
+        none_of(f"{measure}: missing", missing(places)),
+        none_of("… doubled", doubled(places)),
+        *money(counts, "submission and each lost delivery", PARTS + counts.lost),
+    ]
+
+
+def killed(trial: Trial) -> list[Row]:
     """Kill a client halfway, and have another take the job up.
 
-    Ideal: each request is submitted; the first fetches what it has by then and was not delivered;
-    the second, which has nothing but the ids, fetches all that is not delivered to it: what the
-    first had, what was told while no client was there, and what it loses itself.
+    Each request has to be submitted. The first client has to fetch what it has by then without a
+    delivery. The second has nothing but the ids, and has to fetch all that is not delivered to it:
+    what the first had, what was delivered while no client was there, and what it loses itself.
     """
-    with living(served, store, 1) as process:
-        end = time.monotonic() + BOUND
-        while len(store.places(1)) < IMAGES // 2 and time.monotonic() < end:
-            time.sleep(0.05)
-        process.kill()
-        process.wait()
-        half = served.counts()
-    with living(served, store, 2) as process:
-        finish(process)
-    first, second, counts = store.places(1), store.places(2), served.counts()
+    first = trial.run_client(1, until=IMAGES // 2)
+    half = trial.counts()
+    second = trial.run_client(2)
+    counts = trial.counts()
     fetched_by_first = ceil(len(first) / 10) - half.taken
-    ideal = PARTS + fetched_by_first + PARTS - (counts.taken - half.taken)
+    fetched_by_second = PARTS - (counts.taken - half.taken)
+    measure = f"killed after {len(first):,} outcomes, taken up by its ids"
     return [
-        Row(
-            f"killed after {len(first):,} outcomes, taken up by its ids: missing from the second",
-            str(missing(second)),
-            "0",
-            missing(second) == 0,
-        ),
-        Row(
-            "… doubled in the first, in the second",
-            f"{doubled(first)}, {doubled(second)}",
-            "0, 0",
-            doubled(first) == doubled(second) == 0,
-        ),
-        Row("… images billed", f"{counts.billed:,}", f"{IMAGES:,}", counts.billed == IMAGES),
-        requests_row(
-            "… requests of both against one for each submission and each delivery that did not come"
-            " to the client that asked",
-            counts.requests,
-            ideal,
+        none_of(f"{measure}: missing from the second", missing(second)),
+        none_of("… doubled in the first, in the second", doubled(first), doubled(second)),
+        *money(
+            counts,
+            "submission and each delivery that did not come to the client that asked",
+            PARTS + fetched_by_first + fetched_by_second,
         ),
     ]
 
 
 def main() -> int:
-    """Print every row; return 1 if anything is missed."""
+    """Measure and report; return 1 if a bar is missed."""
     rows = []
     for measure in (undisturbed, killed):
-        began = time.monotonic()
-        with TemporaryDirectory() as folder, serving() as served:
-            rows += measure(served, Store(Path(folder)))
-        print(f"{measure.__name__}: {time.monotonic() - began:.0f} s", file=sys.stderr)
-    table = Table("measure", "figure", "bar", "", title="Jobs")
-    for row in rows:
-        table.add_row(row.measure, row.figure, row.bar, "met" if row.met else "[red]missed[/]")
-    Console().print(table)
-    result = Path(__file__).with_suffix(".json")
-    result.write_text(json.dumps([asdict(row) for row in rows], indent=2))
-    return 0 if all(row.met for row in rows) else 1
+        with TemporaryDirectory() as folder, running("jobs.serve") as service:
+            rows += measure(Trial(service, service.read_line(), Store(Path(folder))))
+    return report("jobs", "Jobs", rows)
 
 
 if __name__ == "__main__":
-    match sys.argv[1:]:
-        case ["--serve"]:
-            serve()
-        case ["--live", url, folder, life]:
-            anyio.run(live, url, Store(Path(folder)), int(life))
-        case _:
-            sys.exit(main())
+    sys.exit(main())

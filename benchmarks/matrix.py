@@ -3,8 +3,8 @@
     make faults
 
 Each case runs on asyncio and on trio, with the session's own client, with an injected one of httpx
-and with one of httpx2, over sockets of the loopback; afterwards the promises of the README are
-checked (``tests/fault_matrix``). It takes a minute.
+and with one of httpx2, over loopback sockets. Afterwards the promises of the README are checked
+(``tests/faults``). It takes a minute.
 """
 
 import sys
@@ -12,6 +12,7 @@ import warnings
 from pathlib import Path
 
 import anyio
+from _lib.bars import CONSOLE
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -37,7 +38,6 @@ def main() -> int:
     """Print every case; return 1 if one does not hold."""
     # On trio, httpx leaves its own async generators to the collector.
     warnings.simplefilter("ignore", ResourceWarning)
-    console = Console(width=None if sys.stdout.isatty() else 160)
     table = Table("", "fault", "expected", title="Fault matrix")
     for backend, library in WORLDS:
         table.add_column(f"{backend}\n{library}")
@@ -50,10 +50,10 @@ def main() -> int:
             complaints += [f"{case.id} {backend} {library}: {what}" for what in wrong or ()]
         held.append("[red]FAILED[/]" not in cells)
         table.add_row(case.id, case.fault, case.expected, *cells)
-    console.print(table)
+    CONSOLE.print(table)
     for complaint in complaints:
-        console.print(complaint, style="red", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"{sum(held)} of {len(held)} hold")
+        CONSOLE.print(complaint, style="red", markup=False, highlight=False, soft_wrap=True)
+    CONSOLE.print(f"{sum(held)} of {len(held)} hold")
     return 0 if all(held) else 1
 
 

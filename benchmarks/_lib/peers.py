@@ -15,19 +15,24 @@ IMAGES = 10
 """In a request."""
 PATH = "/ocr/v2/read"
 PATIENCE = 6.0
-"""[s] that a client may take to warm up."""
+"""Time that a client may take to warm up [s]."""
 
 
 @define
 class Work:
-    """What a client is to do, and when its requests were answered."""
+    """What a client is to do, and when its requests were answered.
+
+    Attributes:
+        url: Where the service is.
+        slots: The requests that may be in flight at once.
+        requests: The requests to send, which are more than will get done.
+        answered: When each request was answered [s by the clock of `time.perf_counter`].
+    """
 
     url: str
     slots: int
     requests: int
-    """More than it will get done."""
     answered: list[float] = field(factory=list)
-    """[s] by the clock of `time.perf_counter`."""
 
     def count(self) -> None:
         """Note that a request was answered, and its answer decoded."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import gc
 import socket
 import threading
 import time
@@ -14,13 +13,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-from concurrency import peak
-from peers import IMAGES, PATH
 
+from _lib.memory import forget_peak, peak
+from _lib.peers import IMAGES, PATH
 from ximilar_ocr_async import OCRSession
 
 TICK = 0.001
-"""[s] between two looks at the event loop."""
+"""Time between two looks at the event loop [s]."""
 SLOTS = 64
 MARKS = (1_000, 5_000, 20_000)
 """Images after which memory is looked at."""
@@ -88,12 +87,6 @@ def stall(client: str, url: str, files: list[str], warm: str) -> dict[str, float
     return asyncio.run(run())
 
 
-def forget_peak() -> None:
-    """Set the peak of memory back to what is held now."""
-    gc.collect()
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-
-
 def extra_memory(url: str, files: list[str], warm: str) -> dict[str, float]:
     """Send *files* in one batch; return how much the peak of memory rose [MB]."""
 
@@ -103,7 +96,7 @@ def extra_memory(url: str, files: list[str], warm: str) -> dict[str, float]:
             forget_peak()
             before = peak()
             await send(files)
-        return {"extra_mb": (peak() - before) / 1024}
+        return {"extra_mb": peak() - before}
 
     return asyncio.run(run())
 
@@ -148,7 +141,7 @@ def long_run(client: str, url: str, files: list[str], images: int) -> dict[str, 
 
     def note(done: int) -> None:
         if done in MARKS or done == images:
-            peaks[str(done)] = peak() / 1024
+            peaks[str(done)] = peak()
 
     start = time.perf_counter()
     paths = islice(cycle(files), images)

@@ -12,7 +12,8 @@ from uuid import uuid4
 
 RUNS = 40
 TEXTS = 100
-"""In each record of an answer that is decoded."""
+"""Texts in each record of an answer that is decoded."""
+
 ENTER = """
 import anyio
 from ximilar_ocr_async import OCRSession

@@ -1,12 +1,11 @@
-"""A fast service for benchmarks: says what it was asked, after a set time, up to a set capacity.
+"""A fast service for benchmarks: answers every request alike, after a set time, up to a capacity.
 
-    python benchmarks/server.py
-
-It listens on a free loopback port, which it prints, until its standard input is closed. A request
-that would be one more in flight than the capacity gets 429 at once. ``POST /control`` with
-``{"latency": 0.2, "capacity": 20, "texts": 20}`` sets it up and clears its counts; ``GET /counts``
-tells them, and what CPU they took. It speaks just enough HTTP/1.1 for clients that send a
-Content-Length, and nothing else; of a body it looks for the ids of records, and keeps nothing.
+It runs in a child process (``_lib/service.py``), prints its URL, and serves until its standard
+input is closed. A request that would be one more in flight than the capacity gets 429 at once.
+``POST /control`` with ``{"latency": 0.2, "capacity": 20, "texts": 20}`` sets it up and clears its
+counts; ``GET /counts`` tells them, and what CPU they took. It speaks just enough HTTP/1.1 for
+clients that send a Content-Length, and nothing else. Of a body it looks for the ids of records, and
+keeps nothing.
 """
 
 import asyncio
@@ -26,7 +25,22 @@ LONGEST_ID = 100
 
 @define
 class State:
-    """How the service behaves, and what it saw."""
+    """How the service behaves, and what it saw.
+
+    Attributes:
+        latency: The time from a request to its answer [s].
+        capacity: The requests in flight above which it refuses.
+        texts: The texts in each record of an answer.
+        in_flight: The requests that wait for their answer now.
+        peak: The most of them at once.
+        requests: The requests to read that came.
+        records: The records in those that were not refused.
+        refused: The requests that were refused.
+        received: The length of all bodies [bytes].
+        cpu: The CPU time that was taken when the counts were cleared [s].
+        answered: When each request was answered well [s by the loop's clock].
+        row: What stands behind the id in each record of an answer.
+    """
 
     latency: float = 0.0
     capacity: int = 1_000_000
@@ -36,11 +50,9 @@ class State:
     requests: int = 0
     records: int = 0
     refused: int = 0
-    received: int = 0  # [bytes] of bodies
-    cpu: float = 0.0  # [s] that it had taken when its counts were cleared
-    # When each request was answered well [s by the loop's clock].
+    received: int = 0
+    cpu: float = 0.0
     answered: list[float] = field(factory=list)
-    # What stands behind the id in each record of an answer.
     row: bytes = b""
 
     def set(self, settings: dict[str, Any]) -> None:
@@ -65,14 +77,22 @@ class State:
 
 
 class Connection(asyncio.Protocol):
-    """One connection; its requests come one after the other."""
+    """One connection, whose requests come one after the other.
+
+    Attributes:
+        state: The state of the service, which all connections share.
+        head: What has come of a request's head.
+        path: The path of the request whose body comes.
+        left: What is still to come of the body [bytes].
+        ids: The ids that were found in the body so far.
+        tail: The end of the body so far, in which the next id may begin.
+    """
 
     def __init__(self, state: State) -> None:
         self.state = state
         self.head = b""
         self.path = b""
         self.left = 0
-        # The ids found in the body so far, and where the next may begin.
         self.ids: list[bytes] = []
         self.tail = b""
 
@@ -155,15 +175,15 @@ class Connection(asyncio.Protocol):
             self.transport.write(head + body)
 
 
-async def main() -> None:
-    """Serve until standard input is closed."""
+def serve() -> None:
+    """Print the URL, and serve until standard input is closed."""
+    uvloop.run(_serve())
+
+
+async def _serve() -> None:
     loop, state = asyncio.get_running_loop(), State()
     state.set({})
     server = await loop.create_server(lambda: Connection(state), "127.0.0.1", 0, backlog=2048)
-    print(server.sockets[0].getsockname()[1], flush=True)
+    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
     server.close()
-
-
-if __name__ == "__main__":
-    uvloop.run(main())

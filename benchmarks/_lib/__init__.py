@@ -1,0 +1,1 @@
+"""What the benchmarks share: bars and tables, results, child processes, services, charts, peers."""
