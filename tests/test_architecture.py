@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 import ximilar_ocr_async
-from ximilar_ocr_async import testing
+from ximilar_ocr_async import emulator, testing
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "ximilar_ocr_async"
@@ -266,8 +266,9 @@ def test_what_is_loaded_late_is_there_all_the_same() -> None:
     """Every public name is an attribute and is listed; what is none is an error as ever."""
     assert set(ximilar_ocr_async.__all__) <= set(dir(ximilar_ocr_async))
     assert ximilar_ocr_async.OCRSession is ximilar_ocr_async.__getattr__("OCRSession")
-    with pytest.raises(AttributeError, match="has no attribute 'OCRSesion'"):
-        ximilar_ocr_async.__getattr__("OCRSesion")
+    for module in (ximilar_ocr_async, emulator):
+        with pytest.raises(AttributeError, match="has no attribute 'OCRSesion'"):
+            module.__getattr__("OCRSesion")
 
 
 @pytest.mark.parametrize("name", ximilar_ocr_async.__all__)

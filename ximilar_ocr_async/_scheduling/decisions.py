@@ -242,21 +242,16 @@ def decide(result: Any, now: Situation, policy: RetryPolicy) -> Decision:  # noq
             return Isolate()
         case Verdict.SPLIT:
             return Split(now.records // 2)
-        case Verdict.FAIL:
-            return Fail(result, is_shared=_is_hopeless(result, now))
-        case Verdict.RESEND | Verdict.RESEND_MAYBE_BILLED:
-            # 3. What failed alike alone, three times, fails for all of its batch.
-            if _is_hopeless(result, now):
-                return Fail(result, is_shared=True)
+    # 3. What failed alike alone, three times, fails for all of its batch.
+    if now.is_hopeless and is_suspect(result):
+        return Fail(result, is_shared=True)
     # 4. The policy and the budget say whether it is sent again, and when.
     return _resend(result, verdict, now, policy)
 
 
-def _is_hopeless(error: OCRError, now: Situation) -> bool:
-    return now.is_hopeless and is_suspect(error)
-
-
 def _resend(error: OCRError, verdict: Verdict, now: Situation, policy: RetryPolicy) -> Decision:
+    if verdict is Verdict.FAIL:
+        return Fail(error)
     if verdict is Verdict.RESEND_MAYBE_BILLED:
         allowed = policy.resend_maybe_billed if now.is_repeatable else 0
         if now.maybe_billed > allowed:

@@ -287,11 +287,11 @@ class Scheduler:
                 item.isolate(isolation)
             case decisions.Split(most):
                 item.resize(most)
-            case decisions.Resend(after, is_free):
-                item.free_attempts += is_free
-                if not is_free:
+            case _:
+                item.free_attempts += decision.is_free
+                if not decision.is_free:
                     self._budget.withdraw()
-                return after
+                return decision.after
         return 0.0
 
     def _decide(self, item: Item, result: Result, attempted: AttemptResult) -> decisions.Decision:
