@@ -1,4 +1,4 @@
-"""What images cost; and what to do where the account or the way to it is not as it should be."""
+"""What images cost, and what to do when the account or the way to it is not in order."""
 
 from collections.abc import Collection
 
@@ -34,17 +34,17 @@ REMEDIES: dict[type[OCRError], str] = {
 
 
 def advise(error: OCRError) -> OCRError:
-    """Return *error* with what to do about it, where that is known."""
-    told = next((told for cls, told in REMEDIES.items() if isinstance(error, cls)), None)
-    return with_reason(error, told) if told else error
+    """Return *error* with what to do about it, if that is known."""
+    remedy = next((words for cls, words in REMEDIES.items() if isinstance(error, cls)), None)
+    return with_reason(error, remedy) if remedy else error
 
 
 def estimate(images: Collection[AnyImage], *, prompt: str | None = None) -> int:
     """Return what reading *images* costs [credits], if each is read once.
 
     Args:
-        images: As for `OCRSession.read_all`, but not to be used up by counting.
-        prompt: The call's own, if it has one; typed answers have.
+        images: As for `OCRSession.read_all`, in a collection that counting does not use up.
+        prompt: The prompt of the call, if it has one; typed answers have.
 
     Raises:
         OptionError: *images* cannot be counted.

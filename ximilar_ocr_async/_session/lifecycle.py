@@ -22,11 +22,11 @@ from ximilar_ocr_async.retry import RetryPolicy
 
 
 class SessionLifecycle:
-    """What `OCRSession` is beside its calls: its options are described there."""
+    """The part of `OCRSession` that is no call; the options are described there."""
 
-    # On the class, because __del__ asks for it even where __init__ was called wrongly.
+    # On the class, because __del__ needs it even if __init__ was called wrongly.
     _runtime: Runtime | None = None
-    # What it is while it does not run.
+    # The state while there is no runtime.
     _state = "not entered"
 
     def __init__(
@@ -99,7 +99,7 @@ class SessionLifecycle:
             await runtime.leave(exc)
 
     async def aclose(self) -> None:
-        """Leave the session: as the end of its block does, in the task that entered it.
+        """Leave the session, as the end of its block does, in the task that entered it.
 
         Requests under way get *drain* seconds to finish; all else fails with `SessionClosed`.
         """
@@ -120,6 +120,7 @@ class SessionLifecycle:
 
     def _open(self) -> Runtime:
         if self._runtime is None:
-            told = f"the session is {self._state}; use it inside its async with block"
-            raise SessionStateError(told)
+            raise SessionStateError(
+                f"the session is {self._state}; use it inside its async with block"
+            )
         return self._runtime
