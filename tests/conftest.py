@@ -8,10 +8,9 @@ import pytest
 from hypothesis import settings
 
 from tests.command_line import cli, empty_folder
-from tests.world import World
-from ximilar_ocr_async.testing import virtual_time
+from ximilar_ocr_async.testing import InProcessService, virtual_time
 
-__all__ = ["anyio_backend", "cli", "empty_folder", "world"]
+__all__ = ["anyio_backend", "cli", "empty_folder", "service"]
 
 # A test never asserts a time, and the machine may be busy.
 settings.register_profile("patient", deadline=None)
@@ -25,11 +24,9 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    """Give a service in process, whose engine takes a second for a reading."""
-    for name in ("XIMILAR_API_TOKEN", "XIMILAR_API_KEY", "XIMILAR_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
-    return World()
+def service() -> InProcessService:
+    """Give a service in process that takes a second for a reading."""
+    return InProcessService(latency=1.0)
 
 
 class _Watch(logging.Handler):

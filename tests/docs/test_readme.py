@@ -12,7 +12,6 @@ from fastapi.testclient import TestClient
 
 import ximilar_ocr_async
 from tests.session.test_web import fetch, served, until
-from tests.world import World
 from ximilar_ocr_async import OCRError, Webhook
 from ximilar_ocr_async.emulator.server import serving
 from ximilar_ocr_async.testing import InProcessService, ScriptedGPT
@@ -59,15 +58,14 @@ def test_the_ten_lines_run_as_printed() -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"], indirect=False)
 async def test_the_forms_of_reading_run_as_printed(
-    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The block about reading reads one image, several, and a stream."""
     monkeypatch.chdir(ROOT)
-    world.engine.texts = "some text"
-    world.engine.latency = 0
+    service = InProcessService(texts="some text")
     names: dict[str, Any] = {}
     exec(block_with("def read_images"), names)  # noqa: S102 - the README's own code
-    async with world.session() as session:
+    async with service.session() as session:
         await names["read_images"](session, b"\x89PNG\r\n\x1a\n")
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith("some text 800 ((0.0, 0.0)")

@@ -12,7 +12,7 @@ import pytest
 
 from tests.faults.server import Connection, faulty_server
 from tests.http.replies import URL, behave_well, httpx_abandons_generators, reply_to
-from tests.world import error_of
+from tests.helpers import error_of
 from ximilar_ocr_async import (
     AddressError,
     AuthError,

@@ -14,7 +14,7 @@ import pytest
 from attrs import define, field
 
 from tests.answers import DONE, Answers
-from tests.world import error_of, texts, urls
+from tests.helpers import error_of, texts, urls
 from ximilar_ocr_async import (
     AuthError,
     DeadlineExceeded,

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.answers import DONE, Answers
-from tests.world import texts, urls
+from tests.helpers import texts, urls
 from ximilar_ocr_async import (
     AuthError,
     DeadlineExceeded,

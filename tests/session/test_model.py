@@ -9,8 +9,9 @@ from attrs import define, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.world import World, failing
+from tests.helpers import failing
 from ximilar_ocr_async import Image, OCRSession, Outcome, RetryPolicy
+from ximilar_ocr_async.testing import InProcessService
 
 pytestmark = pytest.mark.anyio
 
@@ -43,12 +44,20 @@ class Caller:
 
 @define
 class Model:
-    """A session under test, and what must be true of it after every step."""
+    """A session under test, and what must be true of it after every step.
 
-    world: World
+    Attributes:
+        codes: The statuses with which the next requests fail.
+    """
+
+    service: InProcessService
     session: OCRSession
     spawn: Callable[..., Any]
     callers: list[Caller] = field(factory=list)
+    codes: list[int] = field(factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        self.service.reply = lambda _: failing(self.codes.pop(0)) if self.codes else None
 
     def take(self, step: Step) -> None:
         """Do what a step says."""
@@ -60,7 +69,7 @@ class Model:
             case ("cancel", number) if self.callers:
                 self.callers[number % len(self.callers)].scope.cancel()
             case ("trouble", code):
-                self.world.troubles.append(failing(code))
+                self.codes.append(code)
 
     def _call(self, lang: str, count: int, *, ordered: bool) -> None:
         caller = Caller(len(self.callers), count, ordered)
@@ -77,8 +86,8 @@ class Model:
 
     def check(self) -> None:
         """Hold the invariants that are true at any time."""
-        assert self.world.peak <= 3
-        assert all(1 <= size <= 10 for size in self.world.sizes)
+        assert self.service.peak <= 3
+        assert all(1 <= size <= 10 for size in self.service.sizes)
         for caller in self.callers:
             indexes = [outcome.index for outcome in caller.outcomes]
             assert len(set(indexes)) == len(indexes) <= caller.asked, "no outcome twice"
@@ -103,10 +112,10 @@ class Model:
         Requests of one moment have no order among them: trio shuffles tasks.
         """
         first: dict[int, dict[int, float]] = {}
-        for batch, time in zip(self.world.batches, self.world.times, strict=True):
-            for record in batch:
+        for seen in self.service.log:
+            for record in seen.records:
                 name, number = map(int, record["_url"].split("/")[-2:])
-                first.setdefault(name, {}).setdefault(number, time)
+                first.setdefault(name, {}).setdefault(number, seen.at)
         for times in first.values():
             in_order = [times[number] for number in sorted(times)]
             assert in_order == sorted(in_order)
@@ -116,11 +125,11 @@ class Model:
 @given(steps=STEPS)
 async def test_any_sequence_of_steps_keeps_the_promises(steps: list[Step]) -> None:
     """Each image one outcome, three requests at most, batches of 1 to 10, each caller in order."""
-    world = World()
+    service = InProcessService(latency=1.0)
     # Slots enough for the limit to be seen, and no randomness in who comes first.
-    session = world.session(max_concurrency=3, adaptive=False, retry=RetryPolicy(base=0.5))
+    session = service.session(max_concurrency=3, adaptive=False, retry=RetryPolicy(base=0.5))
     async with session, anyio.create_task_group() as group:
-        model = Model(world, session, group.start_soon)
+        model = Model(service, session, group.start_soon)
         for step in steps:
             model.take(step)
             await anyio.sleep(step[1] if step[0] == "wait" else 0)
@@ -137,15 +146,15 @@ async def test_a_read_waits_for_one_slot_whatever_is_queued(
     queued: int, limit: int, at: float
 ) -> None:
     """A single read begins within one service time, behind any stream of its language."""
-    world = World()
+    service = InProcessService(latency=1.0)
     images = [f"https://x.example/{n}" for n in range(queued)]
-    async with world.session(max_concurrency=limit, adaptive=False) as session:
+    async with service.session(max_concurrency=limit, adaptive=False) as session:
         async with anyio.create_task_group() as group:
             group.start_soon(session.read_all, images)
             await anyio.sleep(at)
             start = anyio.current_time()
             await session.read("https://single.example/1")
-            assert anyio.current_time() - start <= 2 * world.engine.latency + 1e-6
+            assert anyio.current_time() - start <= 2 * service.latency + 1e-6
 
 
 @settings(max_examples=40)
@@ -154,11 +163,11 @@ async def test_readers_that_come_together_share_as_few_requests_as_can_be(
     readers: int, limit: int
 ) -> None:
     """Single reads of one moment fill batches as a bulk call does."""
-    world = World()
-    async with world.session(max_concurrency=limit) as session:
+    service = InProcessService(latency=1.0)
+    async with service.session(max_concurrency=limit) as session:
         async with anyio.create_task_group() as group:
             for number in range(readers):
                 group.start_soon(session.read, f"https://x.example/{number}")
-    assert sorted(world.sizes, reverse=True) == [
+    assert sorted(service.sizes, reverse=True) == [
         min(10, readers - begin) for begin in range(0, readers, 10)
     ]
