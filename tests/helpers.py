@@ -1,5 +1,6 @@
 """Small things that many tests say: addresses, failing responses, and what came of a call."""
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,6 +12,22 @@ from ximilar_ocr_async.testing.scripting import Script
 
 PNG = b"\x89PNG\r\n\x1a\n"
 """What is taken for an image, because it begins as one."""
+
+DONE = {"status": "DONE", "response": {"records": [{"_ocr": {"full_text": "tea"}}]}}
+"""What is answered about a job that read one image."""
+
+
+class Stray(InProcessService):
+    """Answers its first request with a cancellation that nobody asked for; knows asyncio alone."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer one request."""
+        if self.requests == 0:
+            await super().handle_async_request(request)
+            task = asyncio.ensure_future(asyncio.sleep(10))
+            task.cancel()
+            await task
+        return await super().handle_async_request(request)
 
 
 def urls(count: int) -> list[str]:
@@ -38,6 +55,11 @@ def refusing(ending: str = "", *, code: int = 400) -> Script:
 def refused() -> httpx.ConnectError:
     """Return what httpx raises where nobody listens."""
     return httpx.ConnectError("refused")
+
+
+def paths(service: InProcessService) -> list[str]:
+    """Return where each request was sent."""
+    return [seen.path for seen in service.log]
 
 
 def times(service: InProcessService) -> list[float]:

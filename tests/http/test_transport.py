@@ -11,8 +11,8 @@ import httpx2
 import pytest
 
 from tests.faults.server import Connection, faulty_server
-from tests.http.replies import URL, behave_well, httpx_abandons_generators, reply_to
 from tests.helpers import error_of
+from tests.http.replies import URL, behave_well, httpx_abandons_generators, reply_to
 from ximilar_ocr_async import (
     AddressError,
     AuthError,

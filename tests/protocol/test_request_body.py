@@ -20,8 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.faults.server import Connection, faulty_server
-from tests.http.replies import behave_well, reply_to
 from tests.helpers import error_of
+from tests.http.replies import behave_well, reply_to
 from ximilar_ocr_async import Image, ImageError, OCRSession, RetryPolicy
 from ximilar_ocr_async._concurrency import THREADS
 from ximilar_ocr_async._protocol.request_body import PIECE, RAW, Base64Image, RequestBody

@@ -7,7 +7,7 @@ import anyio
 import httpx
 import pytest
 
-from tests.answers import Answers
+from tests.helpers import paths
 from ximilar_ocr_async import (
     AddressError,
     AuthError,
@@ -25,6 +25,7 @@ from ximilar_ocr_async import (
     SessionStateError,
     estimate,
 )
+from ximilar_ocr_async.testing import InProcessService
 
 pytestmark = pytest.mark.anyio
 
@@ -34,44 +35,46 @@ DETAILS = "/account/v2/details/"
 async def test_the_account_is_told() -> None:
     """Credits are numbers; all else is kept, and personal data stand in no repr."""
     document = {"credits_counter": 7, "credits_limit": 100, "email": "ada@example.com"}
-    there = Answers({DETAILS: document})
-    async with there.session() as session:
+    service = InProcessService(reply=lambda _: document)
+    async with service.session() as session:
         account = await session.account()
         assert session.stats.records_sent == 0
     assert (account.credits_counter, account.credits_limit) == (7, 100)
     assert account.extra == {"email": "ada@example.com"}
     assert "ada" not in repr(account)
-    assert there.asked == [DETAILS]
+    assert paths(service) == [DETAILS]
 
 
 @pytest.mark.parametrize("document", [{}, {"credits_counter": None}])
 async def test_an_account_may_say_nothing_of_credits(document: Any) -> None:
     """What is not told is nothing."""
-    async with Answers({DETAILS: document}).session() as session:
+    async with InProcessService(reply=lambda _: document).session() as session:
         account = await session.account()
     assert account.credits_counter is None
 
 
 async def test_an_account_that_makes_no_sense_is_an_error() -> None:
     """The message has the address of what is wrong."""
-    async with Answers({DETAILS: {"credits_limit": "many"}}).session() as session:
+    service = InProcessService(reply=lambda _: {"credits_limit": "many"})
+    async with service.session() as session:
         with pytest.raises(ReplyError, match=r"credits_limit"):
             await session.account()
 
 
 async def test_a_session_without_patience_asks_all_the_same() -> None:
     """Patience is for outages: an answer takes its time, with or without."""
-    async with Answers({DETAILS: {}}, latency=6).session(outage_timeout=0) as session:
+    service = InProcessService(reply=lambda _: {}, latency=6)
+    async with service.session(outage_timeout=0) as session:
         await session.check()
         await session.account()
 
 
 async def test_a_check_of_what_is_fine_says_nothing() -> None:
     """It costs nothing either."""
-    there = Answers({DETAILS: {}})
-    async with there.session() as session:
+    service = InProcessService()
+    async with service.session() as session:
         await session.check()
-    assert there.asked == [DETAILS]
+    assert paths(service) == [DETAILS]
 
 
 @pytest.mark.parametrize(
@@ -89,7 +92,7 @@ async def test_a_check_of_what_is_fine_says_nothing() -> None:
 )
 async def test_a_check_says_what_to_do(answer: Any, cls: type[OCRError], told: str) -> None:
     """Within its ten seconds it ends in an error of its class, with a remedy."""
-    async with Answers({DETAILS: answer}).session() as session:
+    async with InProcessService(reply=lambda _: answer).session() as session:
         with pytest.raises(cls, match=told):
             await session.check()
         assert anyio.current_time() <= 10.1
@@ -97,7 +100,8 @@ async def test_a_check_says_what_to_do(answer: Any, cls: type[OCRError], told: s
 
 async def test_a_check_of_what_never_answers_ends() -> None:
     """A service that hangs is an error after ten seconds, with a remedy."""
-    async with Answers({DETAILS: {}}, latency=1e6).session() as session:
+    service = InProcessService(reply=lambda _: {}, latency=1e6)
+    async with service.session() as session:
         with pytest.raises(DeadlineExceeded, match=r"within 10 s; check the network") as caught:
             await session.check()
         assert anyio.current_time() == pytest.approx(10)
@@ -107,7 +111,7 @@ async def test_a_check_of_what_never_answers_ends() -> None:
 @pytest.mark.parametrize("call", [OCRSession.account, OCRSession.check])
 async def test_a_session_must_be_open_to_be_asked(call: Any) -> None:
     """Before its block and after it there is nobody to ask."""
-    session = Answers().session()
+    session = InProcessService().session()
     with pytest.raises(SessionStateError):
         await call(session)
 

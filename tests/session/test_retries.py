@@ -1,6 +1,5 @@
 """What failed is sent again, as often and as late as makes sense, and nothing else."""
 
-import asyncio
 import logging
 import random
 from datetime import UTC, datetime, timedelta
@@ -10,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.helpers import error_of, failing, texts, times, urls
+from tests.helpers import Stray, error_of, failing, texts, times, urls
 from ximilar_ocr_async import (
     AuthError,
     ConnectionFailed,
@@ -325,16 +324,6 @@ async def test_a_bug_in_an_attempt_fails_its_images_only(
 @pytest.mark.parametrize("anyio_backend", [("asyncio", {})], indirect=False)
 async def test_a_stray_cancellation_in_an_attempt_is_a_bug_like_another() -> None:
     """A transport that awaits a cancelled task fails its request, not the program in silence."""
-
-    class Stray(InProcessService):
-        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            response = await super().handle_async_request(request)
-            if self.requests == 1:
-                task = asyncio.ensure_future(asyncio.sleep(10))
-                task.cancel()
-                await task
-            return response
-
     async with Stray().session() as session:
         with pytest.raises(OCRError, match="internal error: CancelledError"):
             await session.read("https://x.example/1")

@@ -7,6 +7,7 @@ import anyio
 import httpx
 import pytest
 
+from tests.helpers import refused
 from ximilar_ocr_async import (
     ConnectionFailed,
     DeadlineExceeded,
@@ -15,6 +16,7 @@ from ximilar_ocr_async import (
     OptionError,
     ServiceUnavailable,
 )
+from ximilar_ocr_async.testing import InProcessService
 
 pytestmark = pytest.mark.anyio
 
@@ -51,13 +53,8 @@ CALLS = pytest.mark.parametrize("call", [account, check, jobs, infos], ids=lambd
 
 def asking(latency: float, status: int = 200, **options: Any) -> OCRSession:
     """Return a session whose requests take *latency* [s] to be answered."""
-
-    async def answer(_: httpx.Request) -> httpx.Response:
-        await anyio.sleep(latency)
-        return httpx.Response(status, json={"status": "DONE", "results": [], "next": None})
-
-    client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
-    return OCRSession("token-of-a-test", http_client=client, **options)
+    told = httpx.Response(status, json={"status": "DONE", "results": [], "next": None})
+    return InProcessService(reply=lambda _: told, latency=latency).session(**options)
 
 
 @pytest.mark.parametrize("call", [account, jobs, infos], ids=lambda c: c.__name__)
@@ -97,12 +94,7 @@ async def test_a_call_waits_for_an_outage_as_long_as_it_says(call: Call) -> None
 
 async def test_a_call_gives_up_while_another_ones_probe_is_under_way() -> None:
     """It does not wait for a slot that only the end of an outage would give it."""
-
-    async def never(_: httpx.Request) -> httpx.Response:
-        raise httpx.ConnectError("refused")
-
-    client = httpx.AsyncClient(transport=httpx.MockTransport(never))
-    async with OCRSession("token-of-a-test", http_client=client) as session:
+    async with InProcessService(reply=lambda _: refused()).session() as session:
         errors: list[OCRError] = []
 
         async def ask(outage_timeout: float) -> None:
