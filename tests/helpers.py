@@ -7,8 +7,7 @@ from typing import Any
 import httpx
 
 from ximilar_ocr_async import OCRError, Outcome
-from ximilar_ocr_async.testing import InProcessService, ScriptedReply, SeenRequest
-from ximilar_ocr_async.testing.scripting import Script
+from ximilar_ocr_async.testing import InProcessService, Script, ScriptedReply, SeenRequest
 
 PNG = b"\x89PNG\r\n\x1a\n"
 """What is taken for an image, because it begins as one."""

@@ -15,13 +15,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
-from ximilar_ocr_async import (
-    Delivery,
-    OptionError,
-    Webhook,
-    WebhookError,
-    WebhookReceiver,
-)
+from ximilar_ocr_async import Delivery, OptionError, Webhook, WebhookError, WebhookReceiver
 from ximilar_ocr_async._jobs import receiver as module
 from ximilar_ocr_async._protocol.requests import SubmitRequest
 from ximilar_ocr_async._protocol.webhook import SECRET_HEADER

@@ -198,6 +198,25 @@ async def test_errands_keep_the_pace() -> None:
     assert times(there) == pytest.approx([0, 2, 4, 6])
 
 
+async def test_a_read_beside_many_questions_waits_for_few_of_them() -> None:
+    """Items and questions take turns at the slots, however many questions there are."""
+    read = {"records": [{"_ocr": {"full_text": "tea"}}]}
+    there = InProcessService(reply=lambda seen: read if seen.records else {}, latency=1)
+    async with there.session() as session, anyio.create_task_group() as group:
+
+        async def ask() -> None:
+            while True:
+                await session.account()
+
+        for _ in range(50):
+            group.start_soon(ask)
+        await anyio.sleep(10)
+        for _ in range(5):
+            await session.read(urls(1)[0])
+        assert anyio.current_time() <= 10 + 5 * 3
+        group.cancel_scope.cancel()
+
+
 # ---- ends
 
 

@@ -8,12 +8,13 @@ A plugin for pytest is in ``ximilar_ocr_async.testing.fixtures``. No extra is ne
 
 from ximilar_ocr_async.testing.clock import virtual_time
 from ximilar_ocr_async.testing.in_process import InProcessService
-from ximilar_ocr_async.testing.scripting import ScriptedReply, SeenRequest, in_turn
+from ximilar_ocr_async.testing.scripting import Script, ScriptedReply, SeenRequest, in_turn
 from ximilar_ocr_async.testing.service import FaultPlan, ScriptedGPT
 
 __all__ = [
     "FaultPlan",
     "InProcessService",
+    "Script",
     "ScriptedGPT",
     "ScriptedReply",
     "SeenRequest",
