@@ -140,7 +140,7 @@ def test_a_delivery_that_breaks_off_is_nothing() -> None:
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["--port", "99999"], "a port is 0 to 65535"),
+        (["--port", "99999"], "port is 99999, allowed are 0 to 65535"),
         (["--header", "s3cret"], '--header has no colon, expected "Name: value"'),
         (["--header", "s p: x"], "'s p' is no name of a header"),
         (["--verify", "nobody"], "Choose from: "),

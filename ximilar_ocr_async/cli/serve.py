@@ -74,7 +74,7 @@ def _reason(error: Exception, port: int) -> str:
             extra = "pip install 'ximilar-ocr-async[local]'"
             return f"serve needs {error.name}, of the extra local: {extra}"
         case OSError():
-            return f"port {port} cannot be had: {error}"
+            return f"cannot listen on port {port}: {error}"
     return str(error)
 
 

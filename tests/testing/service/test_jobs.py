@@ -285,7 +285,7 @@ async def test_no_webhook_hears_of_a_bad_end() -> None:
 @pytest.mark.parametrize(
     "trouble, told",
     [
-        (Unreadable(400, "the URL answered 500"), "the URL answered 500"),
+        (Unreadable(400, "the URL returned 500"), "the URL returned 500"),
         (KeyError("receiver"), "no webhook for asynchronous request"),
     ],
 )
