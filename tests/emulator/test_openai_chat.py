@@ -74,7 +74,10 @@ async def test_a_script_answers_as_it_was_told() -> None:
 @pytest.mark.anyio
 async def test_a_prompt_that_is_not_in_the_script_fails() -> None:
     """A script of some prompts does not answer others."""
-    assert await refused(ScriptedGPT({"else": "x"})) == (422, "the script has no such prompt")
+    assert await refused(ScriptedGPT({"else": "x"})) == (
+        422,
+        "the script has no answer to the prompt",
+    )
 
 
 # --- OpenAI's protocol

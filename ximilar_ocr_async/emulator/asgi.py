@@ -40,7 +40,7 @@ def app(service: Service, *, max_body: int = MAX_BODY) -> Starlette:
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
     respond = partial(_respond, service, max_body)
     routes = [Route("/{path:path}", respond, methods=methods)]
-    return Starlette(routes=routes, lifespan=lambda _: service.jobs.working())
+    return Starlette(routes=routes, lifespan=lambda _: service.jobs.processing())
 
 
 class _BrokenResponse(Response):

@@ -1,8 +1,8 @@
-"""For the tests of programs that read images: the service in process, faults, and virtual time.
+"""Tools for testing programs that use this package: a fake service, faults, and virtual time.
 
-`InProcessService` stands in for Ximilar's and counts what it bills; a `FaultPlan` says what goes
-wrong; a `ScriptedGPT` stands in for the language model; `virtual_time` makes an hour of pauses pass
-at once. ``ximilar_ocr_async.testing.fixtures`` is a plugin for pytest. No extra is needed.
+`InProcessService` replaces Ximilar's service and counts what it bills. A `FaultPlan` says what goes
+wrong. A `ScriptedGPT` replaces the language model. `virtual_time` makes an hour of pauses pass at
+once. ``ximilar_ocr_async.testing.fixtures`` is a pytest plugin. No extra is needed.
 """
 
 from ximilar_ocr_async.testing.clock import virtual_time

@@ -156,7 +156,7 @@ async def test_read_gpt_costs_three_times_as_much() -> None:
     asked = [record(b"one", prompt="known"), record(b"one"), record(b"one", prompt="unknown")]
     rows = await read(service, *asked, path=READ_GPT)
     assert codes(rows) == [200, 200, 422]
-    assert rows[2]["_status"]["text"] == "the script has no such prompt"
+    assert rows[2]["_status"]["text"] == "the script has no answer to the prompt"
     await read(service, record(b"one"))
     async with client(service) as http:
         details = (await http.get(DETAILS)).json()
