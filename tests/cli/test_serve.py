@@ -131,7 +131,7 @@ def test_serve_asks_a_language_model(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (["--gpt-model", "tiny"], "--gpt-url and --gpt-model go together"),
         (["--gpt-url", "https://llm.example"], "--gpt-url and --gpt-model go together"),
-        (["--scripted-gpt", "--gpt-model", "tiny"], "--scripted-gpt asks no language model: "),
+        (["--scripted-gpt", "--gpt-model", "tiny"], "--scripted-gpt uses no language model: "),
         (["--gpt-url", "http://llm.example", "--gpt-model", "tiny"], "--gpt-url: base_url is "),
     ],
 )

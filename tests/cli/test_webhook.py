@@ -110,7 +110,7 @@ def test_what_brings_no_results_is_told() -> None:
     with receiving() as (process, url):
         code = deliver(url, HEADERS, id="x", status="FAILED").status_code
         ended = stop(process)
-    told = "x: it came without results; see: ximilar-ocr jobs show x\n"
+    told = "x: the delivery has no results; see: ximilar-ocr jobs show x\n"
     assert (code, ended) == (204, (0, "", told))
 
 
