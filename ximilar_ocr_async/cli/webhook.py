@@ -3,7 +3,7 @@
 import socket
 import sys
 from collections.abc import Iterable
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
@@ -54,23 +54,31 @@ def webhook(
         message = f"webhook needs {error.name}, from the extra webhook: {extra}"
         return report_error(OptionError(message), USAGE)
     try:
-        with ExitStack() as stack:
-            session = OCRSession() if verify == "refetch" else None
-            headers = parse_headers(header, "--header")
-            listener, url = bind(port)
-            stack.enter_context(listener)
+        session = OCRSession() if verify == "refetch" else None
+        headers = parse_headers(header, "--header")
+        listener, url = bind(port)
+        with listener:
             receiver = WebhookReceiver(Webhook(url, headers), verify)
-            file = stack.enter_context(output.open("a", encoding="utf-8")) if output else None
-            if not headers:
-                show_secret(receiver.webhook)
-            sys.stderr.write(f"receiving on {url}\n")
-            sys.stderr.flush()
-            application = receiver.app(DeliveryWriter(file, session).write)
-            with suppress(KeyboardInterrupt):
-                anyio.run(_serve, make_server(application), listener, session)
+            with _open(output) as file:
+                _announce(receiver.webhook, is_new=not headers)
+                application = receiver.app(DeliveryWriter(file, session).write)
+                with suppress(KeyboardInterrupt):
+                    anyio.run(_serve, make_server(application), listener, session)
     except (OptionError, OSError) as error:
         return report_error(error, USAGE)
     return SUCCESS
+
+
+def _open(output: Path | None) -> AbstractContextManager[TextIO | None]:
+    return output.open("a", encoding="utf-8") if output else nullcontext()
+
+
+def _announce(webhook: Webhook, *, is_new: bool) -> None:
+    """Print the URL of the receiver on standard error, and its secret if that *is_new*."""
+    if is_new:
+        show_secret(webhook)
+    sys.stderr.write(f"receiving on {webhook.url}\n")
+    sys.stderr.flush()
 
 
 async def _serve(server: Any, listener: socket.socket, session: OCRSession | None) -> None:
