@@ -1,8 +1,8 @@
-"""The main job, on this machine: a folder of pictures in; a table, overlays and JSON lines out.
+"""A demo on this machine: a folder of images in; a table, overlays and JSON lines out.
 
-Run as ``make demo``. The local service reads with real OCR, and the client talks to it over real
-HTTP, as it would to Ximilar's. At the end, three pictures become objects of classes, from
-answers that are SCRIPTED: no language model is asked.
+Run it with ``make demo``. The local service reads the images with real OCR, and the client talks to
+it over real HTTP, as it would talk to Ximilar's. At the end, three images are turned into objects,
+from answers that are SCRIPTED: no language model is asked.
 """
 
 import json
@@ -17,7 +17,7 @@ import anyio
 import scripted_answers
 import typed_answers
 from attrs import frozen
-from PIL import Image as Base64Image
+from PIL import Image as PillowImage
 from PIL import ImageDraw
 from rich.console import Console
 from rich.markup import escape
@@ -36,21 +36,26 @@ HERE = Path(__file__).parent
 OUT = Path("out")
 SURE, UNSURE = (0, 140, 80), (210, 50, 30)
 SURE_FROM = 0.9
-"""Mean probability from which an outline is drawn as sure."""
+"""Least probability of a text whose outline has the colour `SURE`."""
 
 console = Console()
 
 
 @frozen
 class Arrival:
-    """An outcome, and when it came [s after the start]."""
+    """An outcome and the time of its arrival.
+
+    Attributes:
+        outcome: The outcome.
+        seconds: Time from the start to the arrival [s].
+    """
 
     outcome: Outcome
     seconds: float
 
 
-def find_pictures(languages: frozenset[str]) -> list[Image]:
-    """Return the example pictures that can be read here; say how to get the others."""
+def find_images(languages: frozenset[str]) -> list[Image]:
+    """Return the example images that can be read here; print how to get the others read."""
     truth = json.loads((HERE / "truth.json").read_text(encoding="utf-8"))
     images = [
         Image(HERE / "images" / name, lang=picture["lang"], id=name)
@@ -60,14 +65,14 @@ def find_pictures(languages: frozenset[str]) -> list[Image]:
     if len(readable) < len(images):
         missing = ", ".join(sorted({str(image.lang) for image in images} - languages))
         console.print(
-            f"{len(images) - len(readable)} pictures ({missing}) are left out: to read them too,"
+            f"{len(images) - len(readable)} images ({missing}) are skipped: to read them too,"
             " install Tesseract and its data (Debian: tesseract-ocr-kor, tesseract-ocr-rus)."
         )
     return readable
 
 
 async def read(images: Sequence[Image], url: str) -> list[Arrival]:
-    """Read *images*; write each outcome to ``outcomes.jsonl`` as it comes."""
+    """Read *images*; write each outcome to ``outcomes.jsonl`` as it arrives."""
     start = time.monotonic()
     arrivals = []
     columns = ("reading", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -85,10 +90,10 @@ async def read(images: Sequence[Image], url: str) -> list[Arrival]:
 
 
 def draw_overlay(image: Image, record: Record) -> None:
-    """Draw the outline of each text over the picture, into ``<name>.overlay.png``."""
+    """Draw the outline of each text on the image; save it as ``<name>.overlay.png``."""
     path = Path(str(image.source))
-    # Decoded as the service did, so that its polygons fit whatever way up the file is stored.
-    picture = Base64Image.fromarray(decode(path.read_bytes()))
+    # Decoded as the service does, so that polygons fit even if the file is stored rotated.
+    picture = PillowImage.fromarray(decode(path.read_bytes()))
     pen = ImageDraw.Draw(picture)
     width = max(1, max(picture.size) // 400)
     for text in record.ocr.texts:
@@ -98,11 +103,11 @@ def draw_overlay(image: Image, record: Record) -> None:
 
 
 def show(arrivals: Sequence[Arrival]) -> None:
-    """Print the table, one row for each picture."""
-    table = Table(title="What stands on the pictures", expand=True)
+    """Print a table with one row for each image."""
+    table = Table(title="Text in the images", expand=True)
     table.add_column("image", no_wrap=True)
     table.add_column("lang")
-    # Takes what width the others leave, whatever the terminal.
+    # Takes the width that the other columns leave.
     table.add_column("first words", no_wrap=True, ratio=1)
     table.add_column("mean prob", justify="right", no_wrap=True)
     table.add_column("seconds", justify="right", no_wrap=True)
@@ -119,18 +124,18 @@ def show(arrivals: Sequence[Arrival]) -> None:
 
 
 async def fill_in(url: str) -> list[Outcome[Any]]:
-    """Have the three pictures of ``typed_answers.py`` made into its classes."""
+    """Turn the three images of ``typed_answers.py`` into objects of its classes."""
     async with OCRSession("local", base_url=url) as session:
         return await typed_answers.fill_in(session)
 
 
 def show_typed_answers(engine: LocalEngine) -> bool:
-    """Print what became of the three pictures, plainly called scripted; return whether all did."""
+    """Print the three typed answers, marked as scripted; return whether all succeeded."""
     with serving(Service(engine, gpt=ScriptedGPT(scripted_answers.answer))) as url:
         outcomes = anyio.run(fill_in, url)
     console.rule("Typed answers (SCRIPTED)")
     console.print(
-        "The text is read off the pictures. What a language model would say of it is SCRIPTED, in "
+        "The text is read from the images. The language model's answers are SCRIPTED, in "
         "examples/scripted_answers.py: no language model was asked."
     )
     for outcome in outcomes:
@@ -145,7 +150,7 @@ def main() -> int:
     OUT.mkdir(exist_ok=True)
     engine = LocalEngine()
     service = Service(engine)
-    images = find_pictures(engine.languages)
+    images = find_images(engine.languages)
     with serving(service) as url:
         console.print(f"The local service listens on {url}.")
         arrivals = anyio.run(read, images, url)
@@ -153,14 +158,14 @@ def main() -> int:
         if isinstance(arrival.outcome, Success):
             draw_overlay(arrival.outcome.image, arrival.outcome.record)
     show(arrivals)
-    read_ = sum(arrival.outcome.ok for arrival in arrivals)
+    succeeded = sum(arrival.outcome.ok for arrival in arrivals)
     seconds = max(arrival.seconds for arrival in arrivals)
     console.print(
-        f"{read_} of {len(images)} pictures read in {seconds:.1f} s, {service.billed} records "
+        f"{succeeded} of {len(images)} images read in {seconds:.1f} s, {service.billed} records "
         f"billed; outcomes.jsonl and overlays are in {OUT}/."
     )
     are_typed = show_typed_answers(engine)
-    return 0 if are_typed and read_ == len(images) else 1
+    return 0 if are_typed and succeeded == len(images) else 1
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Nothing goes in but the table EXAMPLES below; examples/images/ and examples/truth.json come out.
+"""The example images: the table EXAMPLES in, examples/images/ and examples/truth.json out.
 
     python examples/make_images.py
 
@@ -6,12 +6,12 @@ Needs Pillow and three Debian packages of fonts: fonts-noto-core and fonts-noto-
 Noto Serif, SIL Open Font License 1.1), fonts-dejavu-core (DejaVu Sans Mono, the free Bitstream
 Vera and Arev licences).
 
-Every text, shop and person is invented. In the table's texts "; " ends a line as a line's end does,
-"//" ends a block (a balloon, a plate, a chat bubble), " | " parts the cells of one row, and a line
-may begin with a mark (see flow()).
+Every text, shop and person is invented. In the texts of the table, "; " ends a line like a newline,
+"//" ends a block (a balloon, a plate, a chat bubble), " | " separates the cells of a row, and a
+line may start with a mark (see flow()).
 """
 
-# ruff: noqa: RUF001 - the letters that look Latin are Chinese, Japanese and Russian ones
+# ruff: noqa: RUF001 - letters that look Latin are Chinese, Japanese and Russian
 
 import json
 import random
@@ -24,7 +24,7 @@ from typing import Any
 from PIL import Image, ImageColor, ImageDraw, ImageFilter, ImageFont
 
 Point = tuple[float, float]
-EventLoopGuard = tuple[float, float, float]
+LineStart = tuple[float, float, float]
 Box = tuple[float, float, float, float]
 
 HERE = Path(__file__).parent
@@ -69,7 +69,7 @@ SAVE_OPTIONS: dict[str, dict[str, Any]] = {
 
 @cache
 def font(lang: str, face: str, size: int) -> ImageFont.FreeTypeFont:
-    """The face for a language, or an error that names the Debian package to install."""
+    """Load the font for a language; if it is missing, raise an error that names its package."""
     path, package = FONT_FILES[f"cjk {face}" if lang in CJK_INDEX else face]
     if not Path(path).is_file():
         message = f"{path} is missing: apt-get install {package}"
@@ -79,7 +79,13 @@ def font(lang: str, face: str, size: int) -> ImageFont.FreeTypeFont:
 
 @dataclass(frozen=True)
 class Style:
-    """How a text looks."""
+    """Appearance of a text.
+
+    Attributes:
+        size: Size of the font [px].
+        face: Key of the font in `FONT_FILES`.
+        fill: Colour of the text.
+    """
 
     size: float
     face: str = "sans"
@@ -87,10 +93,10 @@ class Style:
 
 
 class Sheet:
-    """A picture being drawn, measured in final pixels, and the lines written on it so far."""
+    """An image that is being drawn, and the lines written on it so far. Units are final pixels."""
 
     def __init__(self, name: str, size: tuple[int, int], paper: str, scale: int) -> None:
-        """An empty paper; light ink on a dark one."""
+        """Make an empty sheet. The ink is light if the *paper* is dark."""
         self.lang = name[:2]
         dark = paper != CLEAR and sum(ImageColor.getrgb(paper)[:3]) < DARK
         self.ink, self.accent = (SNOW, GOLD) if dark else (INK, ACCENTS[self.lang])
@@ -103,54 +109,54 @@ class Sheet:
         self.random = random.Random(name)  # noqa: S311 - decoration, and it must repeat
 
     def zoomed(self, numbers: Iterable[float]) -> list[float]:
-        """Final pixels to the pixels drawn on."""
+        """Convert final pixels to the pixels of the drawing."""
         return [number * self.zoom for number in numbers]
 
     def font(self, style: Style) -> ImageFont.FreeTypeFont:
-        """The font of a style in this picture's language and zoom."""
+        """Return the font of a style in the language and zoom of this image."""
         return font(self.lang, style.face, round(style.size * self.zoom))
 
     def write(self, x: float, y: float, text: str, style: Style, anchor: str = "ls") -> None:
-        """One line of text with its baseline at y, remembered as truth."""
+        """Write a line of text with its baseline at *y*, and record it as truth."""
         where = (x * self.zoom, y * self.zoom)
         self.draw.text(where, text, style.fill, self.font(style), anchor)
         self.lines.append(text)
 
     def widest(self, lines: Sequence[str], style: Style) -> float:
-        """How wide the longest of some lines would be."""
+        """Return the width of the longest line."""
         return max(self.font(style).getlength(line) for line in lines) / self.zoom
 
     def box(
         self, place: Box, fill: str | None = None, edge: str | None = None, corner: float = 0
     ) -> None:
-        """A rectangle (x, y, width, height), rounded if it has a corner radius."""
+        """Draw a rectangle (x, y, width, height); *corner* is the radius of its corners."""
         x, y, width, height = place
         ends = self.zoomed((x, y, x + width, y + height))
         self.draw.rounded_rectangle(ends, corner * self.zoom, fill, edge, 2 * self.zoom)
 
     def disc(self, x: float, y: float, radius: float, fill: str) -> None:
-        """A filled circle around a centre."""
+        """Draw a filled circle around (x, y)."""
         self.draw.ellipse(self.zoomed((x - radius, y - radius, x + radius, y + radius)), fill)
 
     def shape(self, *corners: float, fill: str) -> None:
-        """A filled polygon: x, y, x, y, ..."""
+        """Draw a filled polygon through *corners*: x, y, x, y, ..."""
         self.draw.polygon(self.zoomed(corners), fill)
 
     def stroke(self, *points: float, fill: str = INK, width: float = 2) -> None:
-        """A line through x, y, x, y, ..."""
+        """Draw a line through *points*: x, y, x, y, ..."""
         self.draw.line(self.zoomed(points), fill, round(width * self.zoom))
 
     def finished(self) -> Image.Image:
-        """The picture in its final size."""
+        """Return the image in its final size."""
         return self.image.reduce(self.shrink) if self.shrink > 1 else self.image
 
 
-def flow(sheet: Sheet, text: str, place: EventLoopGuard, style: Style) -> float:
-    """Lines from a place (x, baseline, width) downwards; returns the next baseline.
+def flow(sheet: Sheet, text: str, start: LineStart, style: Style) -> float:
+    """Write lines downwards from a *start* (x, baseline, width); return the next baseline.
 
     Marks: "# " a centred title, "= " centred, "* " bold, "---" a rule, "//" a small gap.
     """
-    x, y, width = place
+    x, y, width = start
     for line in text.splitlines():
         mark, _, words = line.partition(" ")
         if line == "//":
@@ -174,9 +180,9 @@ def flow(sheet: Sheet, text: str, place: EventLoopGuard, style: Style) -> float:
     return y
 
 
-def row(sheet: Sheet, line: str, place: EventLoopGuard, style: Style) -> None:
-    """The first cell from the left edge, the others ending at columns counted from the right."""
-    x, y, width = place
+def row(sheet: Sheet, line: str, start: LineStart, style: Style) -> None:
+    """Write cells: the first at the left edge, the others right-aligned in columns."""
+    x, y, width = start
     first, *others = line.split(" | ")
     sheet.write(x, y, first, style)
     for behind, cell in zip(range(len(others) - 1, -1, -1), others, strict=True):
@@ -184,7 +190,7 @@ def row(sheet: Sheet, line: str, place: EventLoopGuard, style: Style) -> None:
 
 
 def cat(sheet: Sheet, centre: Point, radius: float, fill: str, floor: float) -> None:
-    """A cat sitting on the floor: the one character of all our stories."""
+    """Draw a cat that sits on the floor."""
     x, y = centre
     feet = radius * 0.8
     sheet.shape(x - radius / 2, y, x + radius / 2, y, x + feet, floor, x - feet, floor, fill=fill)
@@ -206,17 +212,17 @@ def cat(sheet: Sheet, centre: Point, radius: float, fill: str, floor: float) -> 
 
 
 def hills(sheet: Sheet, top: float, colours: Sequence[str]) -> None:
-    """Hills behind each other, from top down to the lower edge."""
+    """Draw rows of hills from *top* down to the lower edge."""
     for depth, colour in enumerate(colours):
         y = top + (sheet.height - top) * depth / (len(colours) + 1)
         points: list[float] = []
-        for place in range(7):
-            points += (place * sheet.width / 6, y + sheet.random.uniform(0, sheet.height / 11))
+        for index in range(7):
+            points += (index * sheet.width / 6, y + sheet.random.uniform(0, sheet.height / 11))
         sheet.shape(*points, sheet.width, sheet.height, 0, sheet.height, fill=colour)
 
 
 def receipt(sheet: Sheet, text: str) -> None:
-    """A till slip with a torn lower edge."""
+    """Draw a receipt with a torn lower edge."""
     flow(sheet, text, (36, 64, sheet.width - 72), Style(23, "mono"))
     for x in range(0, sheet.width, 20):
         low = sheet.height
@@ -224,7 +230,7 @@ def receipt(sheet: Sheet, text: str) -> None:
 
 
 def page(sheet: Sheet, text: str, face: str = "serif", frames: int = 1) -> None:
-    """A letter, a menu, a table: one flow of lines, framed or not."""
+    """Draw a letter, a menu or a table: one flow of lines with any number of frames."""
     for inset in range(18, 18 + 10 * frames, 10):
         place = (inset, inset, sheet.width - 2 * inset, sheet.height - 2 * inset)
         sheet.box(place, edge="#9a7b4f")
@@ -232,7 +238,7 @@ def page(sheet: Sheet, text: str, face: str = "serif", frames: int = 1) -> None:
 
 
 def label(sheet: Sheet, text: str) -> None:
-    """The side of a packet: a title, the table in a frame, the small print below."""
+    """Draw the side of a packet: a title, a table in a frame, and small print below."""
     head, table, foot = text.split(BLOCK)
     place = (16, 16, sheet.width - 32, sheet.height - 32)
     sheet.box(place, "white", sheet.accent, 18)
@@ -243,7 +249,7 @@ def label(sheet: Sheet, text: str) -> None:
 
 
 def card(sheet: Sheet, text: str) -> None:
-    """A trading card: name, picture, rules."""
+    """Draw a trading card: a name, a picture and the rules."""
     name, rules = text.split(BLOCK)
     sheet.box((0, 0, sheet.width, sheet.height), "#d9a441", corner=26)
     sheet.box((18, 18, sheet.width - 36, sheet.height - 36), "#fbf3df", corner=14)
@@ -257,7 +263,7 @@ def card(sheet: Sheet, text: str) -> None:
 
 
 def poster(sheet: Sheet, text: str) -> None:
-    """The text above an evening over hills, a cat listening."""
+    """Draw a poster: the text above hills in the evening, with a cat."""
     sheet.disc(sheet.width * 0.8, sheet.height * 0.72, sheet.height * 0.1, "#f6c667")
     hills(sheet, sheet.height * 0.72, ("#b9cfd0", "#7fa5a4", "#44706f"))
     listener = (sheet.width * 0.16, sheet.height * 0.86)
@@ -267,7 +273,7 @@ def poster(sheet: Sheet, text: str) -> None:
 
 
 def comic(sheet: Sheet, text: str) -> None:
-    """Two panels below each other, two cats, two balloons in each."""
+    """Draw two panels, one below the other, each with two cats and two balloons."""
     balloons = text.split(BLOCK)
     panel, right = (sheet.height - 60) / 2, sheet.width - 150
     pairs = zip(balloons[::2], balloons[1::2], strict=True)
@@ -282,7 +288,7 @@ def comic(sheet: Sheet, text: str) -> None:
 
 
 def balloon(sheet: Sheet, text: str, corner: Point, tip: Point) -> None:
-    """What somebody at the tip says."""
+    """Draw a speech balloon that points to *tip*."""
     x, y = corner
     lines = text.splitlines()
     low = y + 40 * len(lines) + 26
@@ -294,14 +300,14 @@ def balloon(sheet: Sheet, text: str, corner: Point, tip: Point) -> None:
 
 
 def window(sheet: Sheet, bar: str) -> None:
-    """A program's window with its three buttons."""
+    """Draw the title bar of a window with its three buttons."""
     sheet.box((0, 0, sheet.width, 44), bar)
     for number, colour in enumerate(("#e2695f", "#e5b64f", "#69b461")):
         sheet.disc(28 + 26 * number, 22, 8, colour)
 
 
 def terminal(sheet: Sheet, text: str) -> None:
-    """A dark terminal."""
+    """Draw a dark terminal."""
     window(sheet, "#343a46")
     colours = {"$": "#8fd694", "!": "#f0b866"}
     for number, line in enumerate(text.splitlines()):
@@ -310,7 +316,7 @@ def terminal(sheet: Sheet, text: str) -> None:
 
 
 def chat(sheet: Sheet, text: str) -> None:
-    """A chat: the window's title, then bubbles from the left and the right by turns."""
+    """Draw a chat: a title, then bubbles that alternate between left and right."""
     title, *bubbles = text.split(BLOCK)
     window(sheet, "#dfe3ea")
     sheet.write(sheet.width / 2, 31, title, Style(23, "bold"), "ms")
@@ -328,7 +334,7 @@ def chat(sheet: Sheet, text: str) -> None:
 
 
 def town(sheet: Sheet) -> None:
-    """Houses before hills."""
+    """Draw houses in front of hills."""
     hills(sheet, sheet.height * 0.66, ("#a9c3a4", "#7ea37a"))
     for x in range(20, sheet.width - 76, 92):
         roof = sheet.height - sheet.random.uniform(60, 150)
@@ -340,7 +346,7 @@ def town(sheet: Sheet) -> None:
 
 
 def sign(sheet: Sheet, text: str) -> None:
-    """Plates on a pole in front of a town, one below the other."""
+    """Draw plates on a pole in front of a town, one below the other."""
     town(sheet)
     middle, y = sheet.width / 2, 50.0
     sheet.box((middle - 9, 24, 18, sheet.height - 24), "#6d747c", corner=8)
@@ -357,7 +363,7 @@ def sign(sheet: Sheet, text: str) -> None:
 
 
 def business_card(sheet: Sheet, text: str) -> None:
-    """A sign on the left, name and addresses beside it."""
+    """Draw a business card: a logo on the left, a name and addresses beside it."""
     sheet.disc(92, sheet.height / 2, 58, sheet.accent)
     sheet.disc(112, sheet.height / 2 - 18, 30, "#e9b44c")
     name, trade, address = text.split(BLOCK)
@@ -368,7 +374,7 @@ def business_card(sheet: Sheet, text: str) -> None:
 
 
 def notice(sheet: Sheet, text: str) -> None:
-    """A sheet from a lamp post, the cat in its middle."""
+    """Draw a lost-pet notice with a cat in the middle."""
     head, foot = text.split(BLOCK)
     flow(sheet, head, (40, 80, sheet.width - 80), Style(30))
     sheet.box((sheet.width / 2 - 150, 180, 300, 270), "#d8dfd2", INK)
@@ -377,13 +383,13 @@ def notice(sheet: Sheet, text: str) -> None:
 
 
 def price_tag(sheet: Sheet, text: str) -> None:
-    """A tag of a few pixels."""
+    """Draw a price tag of a few pixels."""
     sheet.disc(11, sheet.height / 2, 4, "#b98a2f")
     sheet.write(sheet.width / 2 + 8, sheet.height / 2 + 7, text, Style(19, "bold"), "ms")
 
 
 def no_text(sheet: Sheet, _text: str) -> None:
-    """A cat on the hills in the morning."""
+    """Draw a cat on the hills in the morning, without any text."""
     sheet.disc(sheet.width * 0.78, 110, 52, "#ffd166")
     for x, y in ((120, 90), (160, 76), (200, 92), (330, 60), (368, 70)):
         sheet.disc(x, y, 26, "white")
@@ -395,14 +401,14 @@ def no_text(sheet: Sheet, _text: str) -> None:
 
 
 def flat(image: Image.Image) -> Image.Image:
-    """Composed on white, as three colours."""
+    """Put the image on a white background, in RGB."""
     white = Image.new("RGBA", image.size, "white")
     white.alpha_composite(image)
     return white.convert("RGB")
 
 
 def on_desk(image: Image.Image, degrees: float) -> Image.Image:
-    """Photographed on a desk, turned clockwise, with a shadow."""
+    """Show the image like a photo of a sheet on a desk: rotated clockwise, with a shadow."""
     turned = image.rotate(-degrees, Image.Resampling.BICUBIC, expand=True)
     size = (turned.width + 50, turned.height + 50)
     light = Image.linear_gradient("L").rotate(90).resize(size)
@@ -416,44 +422,44 @@ def on_desk(image: Image.Image, degrees: float) -> Image.Image:
 
 
 def noisy(image: Image.Image) -> Image.Image:
-    """A photo in bad light."""
+    """Add noise, as in a photo in bad light."""
     grain = random.Random(1).randbytes(3 * image.width * image.height)  # noqa: S311 - must repeat
     noise = Image.frombytes("RGB", image.size, grain)
     return Image.blend(flat(image), noise, NOISE_SHARE)
 
 
 def faded(image: Image.Image) -> Image.Image:
-    """Nearly the colour of its paper."""
+    """Fade the text nearly to the colour of its paper."""
     return Image.blend(flat(image), Image.new("RGB", image.size, "#d9d0bf"), FADE_SHARE)
 
 
 def grey(image: Image.Image) -> Image.Image:
-    """One channel of 8 bits."""
+    """Convert to one channel of 8 bits."""
     return flat(image).convert("L")
 
 
 def grey16(image: Image.Image) -> Image.Image:
-    """One channel of 16 bits: cut to 8 bits without scaling it is all white."""
+    """Convert to one channel of 16 bits, which is all white if it is cut to 8 bits unscaled."""
     return grey(image).convert("I").point(lambda value: value * 257).convert("I;16")
 
 
 def one_bit(image: Image.Image) -> Image.Image:
-    """Black and white only."""
+    """Convert to black and white."""
     return grey(image).convert("1", dither=Image.Dither.NONE)
 
 
 def palette(image: Image.Image) -> Image.Image:
-    """Indexes into a table of colours."""
+    """Convert to indices into a palette."""
     return flat(image).quantize(48)
 
 
 def cmyk(image: Image.Image) -> Image.Image:
-    """The four inks of print."""
+    """Convert to the four colours of print."""
     return flat(image).convert("CMYK")
 
 
 def sideways(image: Image.Image) -> Image.Image:
-    """Stored lying on its side, with the EXIF tag that puts it upright."""
+    """Store the image on its side, with the EXIF tag that turns it upright."""
     stored = flat(image).transpose(Image.Transpose.ROTATE_90)
     stored.getexif()[EXIF_ORIENTATION] = EXIF_TURN_CLOCKWISE
     return stored
@@ -461,7 +467,18 @@ def sideways(image: Image.Image) -> Image.Image:
 
 @dataclass(frozen=True)
 class Example:
-    """One picture to make: "<lang>-<what>.<ext>", its size, paper, layout, text and trap."""
+    """An image to make.
+
+    Attributes:
+        name: File name, as "<lang>-<what>.<ext>".
+        size: Width and height [px].
+        paper: Colour of the background.
+        layout: Draws the text and all else.
+        text: Text to draw.
+        finish: Converts the finished drawing.
+        trap: What makes the image hard to read.
+        scale: Factor by which the file is larger than *size*.
+    """
 
     name: str
     size: tuple[int, int]
@@ -473,7 +490,7 @@ class Example:
     scale: int = 1
 
     def make(self) -> dict[str, Any]:
-        """Draws and saves the picture; returns its entry of the truth."""
+        """Draw and save the image; return its entry in the truth."""
         lang, what = Path(self.name).stem.split("-", 1)
         sheet = Sheet(self.name, self.size, self.paper, self.scale)
         self.layout(sheet, self.text.strip().replace("; ", "\n"))
@@ -625,7 +642,7 @@ The children's hour moves to the town hall.; //; With kind regards,; the librari
 
 
 def main() -> None:
-    """Makes every picture and the truth about them."""
+    """Make all images and the file with the truth about them."""
     IMAGES.mkdir(exist_ok=True)
     truth = {example.name: example.make() for example in EXAMPLES}
     TRUTH.write_text(json.dumps(truth, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

@@ -1,7 +1,7 @@
-"""What a language model might say of three pictures, for the demo: written by hand, by no model.
+"""Scripted answers for the demo: prompts in, answers that a language model might give out.
 
-One answer is fenced, one stands among words, one is a dict as Python writes it: all three are what
-models do although they are asked for nothing but JSON.
+They were written by hand, not by a model. One is inside a code fence, one is surrounded by text,
+and one is a Python dict: models do all of this although they are asked for nothing but JSON.
 """
 
 CARD = """\
@@ -45,6 +45,6 @@ LABEL = """\
 
 
 def answer(prompt: str, _: str) -> str:
-    """Answer the prompt that was made from one of the three classes."""
+    """Return the answer to a prompt that was made from one of the three classes."""
     answers = {"TradingCard": CARD, "Invoice": INVOICE, "Label": LABEL}
     return next(answers[name] for name in answers if f"of the type {name}," in prompt)

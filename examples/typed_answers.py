@@ -1,8 +1,8 @@
-"""Three pictures in; a trading card, an invoice and a nutrition label out, each as its own class.
+"""Three images in; a trading card, an invoice and a nutrition label out, each as its own class.
 
-Run as ``python examples/typed_answers.py``, with the account's token in XIMILAR_API_TOKEN. Or in
-front of a language model of your own: ``ximilar-ocr serve --gpt-url URL --gpt-model NAME``, and its
-address in XIMILAR_BASE_URL.
+Run it with ``python examples/typed_answers.py`` and the account's token in XIMILAR_API_TOKEN. To
+use a language model of your own, start ``ximilar-ocr serve --gpt-url URL --gpt-model NAME`` and set
+XIMILAR_BASE_URL to the URL that it prints.
 """
 
 import sys
@@ -17,12 +17,12 @@ from attrs import field, fields, frozen, has
 
 from ximilar_ocr_async import OCRSession, Outcome
 
-PICTURES = Path(__file__).parent / "images"
+IMAGES = Path(__file__).parent / "images"
 
 
 @frozen
 class Attack:
-    """What the figure on a trading card can do."""
+    """An attack of the character on a trading card."""
 
     name: str
     damage: int
@@ -31,12 +31,12 @@ class Attack:
 
 @frozen
 class TradingCard:
-    """A trading card of a game."""
+    """A card of a trading card game."""
 
     name: str
     hit_points: int
     attacks: list[Attack]
-    flavour: str | None = field(metadata={"description": "what is told of the figure"})
+    flavour: str | None = field(metadata={"description": "the story of the character"})
     number: int
     set_size: int
     rarity: str
@@ -54,7 +54,7 @@ class Line:
 
 @frozen
 class Invoice:
-    """An invoice."""
+    """An invoice with its lines and totals."""
 
     seller: str
     number: str
@@ -62,13 +62,13 @@ class Invoice:
     lines: list[Line]
     subtotal: Decimal
     tax_percent: Decimal
-    total: Decimal = field(metadata={"description": "what is due, with tax"})
+    total: Decimal = field(metadata={"description": "the amount due, including tax"})
     order: str | None = field(metadata={"description": "the buyer's order number"})
 
 
 @frozen
 class Nutrition:
-    """What 100 g of a food hold."""
+    """Nutrients in 100 g of a food."""
 
     energy: int = field(metadata={"description": "in kJ"})
     fat: Decimal = field(metadata={"description": "in g"})
@@ -82,7 +82,7 @@ class Nutrition:
 
 @frozen
 class Label:
-    """The label of a food."""
+    """The label on a packet of food."""
 
     product: str
     net_weight: int = field(metadata={"description": "in g"})
@@ -95,24 +95,24 @@ CLASSES: dict[str, type[Any]] = {
     "en-invoice.png": Invoice,
     "en-label.webp": Label,
 }
-"""What to make of which picture."""
+"""The class of each image."""
 
 
 async def fill_in(session: OCRSession) -> list[Outcome[Any]]:
-    """Have each picture made into its class, all at once, so that they share a request."""
-    found: dict[str, Outcome[Any]] = {}
+    """Turn each image into its class. All are asked about at once, so that they share a request."""
+    outcomes: dict[str, Outcome[Any]] = {}
 
     async def extract(name: str, cls: type[Any]) -> None:
-        [found[name]] = await session.extract_all([PICTURES / name], cls)
+        [outcomes[name]] = await session.extract_all([IMAGES / name], cls)
 
     async with anyio.create_task_group() as group:
         for name, cls in CLASSES.items():
             group.start_soon(extract, name, cls)
-    return [found[name] for name in CLASSES]
+    return [outcomes[name] for name in CLASSES]
 
 
 def show(outcome: Outcome[Any]) -> None:
-    """Print what came of a picture, field by field as Python writes it."""
+    """Print an outcome: the fields of its value, or its error."""
     name = Path(outcome.image.name).name
     if outcome.ok:
         print(f"{name}: {type(outcome.value).__name__}")
@@ -122,7 +122,7 @@ def show(outcome: Outcome[Any]) -> None:
 
 
 def lines_of(value: Any, indent: str) -> Iterator[str]:
-    """Yield a line for each field of *value*, what is in lists and other classes below it."""
+    """Yield a line for each field of *value*; lists and nested objects take several lines."""
     for name in (a.name for a in fields(type(value))):
         match getattr(value, name):
             case list(items):
@@ -136,7 +136,7 @@ def lines_of(value: Any, indent: str) -> Iterator[str]:
 
 
 async def main() -> int:
-    """Print what comes of each picture; return the exit code."""
+    """Print the outcome of each image; return the exit code."""
     async with OCRSession() as session:
         outcomes = await fill_in(session)
     for outcome in outcomes:

@@ -1,11 +1,11 @@
 """A FastAPI backend: an image in, uploaded or by URL; its text out.
 
-Run it from the checkout, and ask it::
+Run it from the repository's root, and send it an image::
 
     XIMILAR_API_TOKEN=... uvicorn examples.web_fastapi:app --port 8080
     curl -F image=@examples/images/en-card.png http://127.0.0.1:8080/upload
 
-Without a token, ``ximilar-ocr serve --allow-urls`` gives a service to try it with: put
+To try it without a token, start ``ximilar-ocr serve --allow-urls`` and put
 ``XIMILAR_BASE_URL=http://127.0.0.1:8000 XIMILAR_API_TOKEN=local`` before ``uvicorn``.
 """
 
@@ -20,13 +20,13 @@ from fastapi.responses import JSONResponse
 
 import ximilar_ocr_async as ocr
 
-CLIENTS_FAULT = (ocr.ImageError, ocr.OptionError, ocr.RequestRejected)
-OUR_FAULT = (ocr.AuthError, ocr.ReplyError)
+CLIENT_ERRORS = (ocr.ImageError, ocr.OptionError, ocr.RequestRejected)
+SERVER_ERRORS = (ocr.AuthError, ocr.ReplyError)
 
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, ocr.OCRSession]]:
-    """Hold one session while the application lives: all clients share its batches."""
+    """Open one session for the life of the application, so that all clients share its batches."""
     async with ocr.OCRSession() as session:
         yield {"session": session}
 
@@ -35,31 +35,31 @@ app = FastAPI(lifespan=lifespan)
 
 
 @app.exception_handler(ocr.OCRError)
-async def answer_error(_: Request, error: ocr.OCRError) -> JSONResponse:
-    """Tell the client what it can mend, and the log what it cannot."""
-    if isinstance(error, CLIENTS_FAULT):
+async def respond_to_error(_: Request, error: ocr.OCRError) -> JSONResponse:
+    """Report the error to the client if it can fix it; otherwise log it."""
+    if isinstance(error, CLIENT_ERRORS):
         return JSONResponse({"detail": str(error)}, 422)
     logging.getLogger(__name__).error("%r", error)
-    status = 502 if isinstance(error, OUR_FAULT) else 503
+    status = 502 if isinstance(error, SERVER_ERRORS) else 503
     return JSONResponse({"detail": "images cannot be read now"}, status)
 
 
 async def wait_for_disconnect(request: Request) -> None:
-    """Raise when the client goes away; what is left of the request's body is dropped."""
+    """Raise when the client disconnects; drop the rest of the request's body."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
-    raise HTTPException(499, "the client went away")
+    raise HTTPException(499, "the client disconnected")
 
 
 async def read(request: Request, image: bytes | str) -> dict[str, str | int]:
-    """Read *image* for as long as its client waits; a `str` is a URL and never opens a file."""
+    """Read *image* while its client waits. A `str` is always a URL, so that no file is opened."""
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(wait_for_disconnect, request)
             record = await request.state.session.read(image)
             group.cancel_scope.cancel()
     except ExceptionGroup as errors:
-        # Handlers know what went wrong, not a group of it.
+        # Exception handlers match the error itself, not a group that contains it.
         raise errors.exceptions[0] from None
     return {"text": record.text, "texts": len(record.ocr.texts)}
 

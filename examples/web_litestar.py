@@ -1,11 +1,11 @@
 """A Litestar backend: an image in, uploaded or by URL; its text out.
 
-Run it from the checkout, and ask it::
+Run it from the repository's root, and send it an image::
 
     XIMILAR_API_TOKEN=... uvicorn examples.web_litestar:app --port 8080
     curl -F image=@examples/images/en-card.png http://127.0.0.1:8080/upload
 
-Without a token, ``ximilar-ocr serve --allow-urls`` gives a service to try it with: put
+To try it without a token, start ``ximilar-ocr serve --allow-urls`` and put
 ``XIMILAR_BASE_URL=http://127.0.0.1:8000 XIMILAR_API_TOKEN=local`` before ``uvicorn``.
 """
 
@@ -24,59 +24,63 @@ from litestar.params import FromQuery, MultipartBody
 
 import ximilar_ocr_async as ocr
 
-CLIENTS_FAULT = (ocr.ImageError, ocr.OptionError, ocr.RequestRejected)
-OUR_FAULT = (ocr.AuthError, ocr.ReplyError)
+CLIENT_ERRORS = (ocr.ImageError, ocr.OptionError, ocr.RequestRejected)
+SERVER_ERRORS = (ocr.AuthError, ocr.ReplyError)
 
 AnyRequest = Request[Any, Any, State]
 
 
 @asynccontextmanager
 async def lifespan(app: Litestar) -> AsyncIterator[None]:
-    """Hold one session while the application lives: all clients share its batches."""
+    """Open one session for the life of the application, so that all clients share its batches."""
     async with ocr.OCRSession() as app.state.session:
         yield
 
 
 async def provide_session(state: State) -> ocr.OCRSession:
-    """Return the session that `lifespan` holds."""
+    """Return the session that `lifespan` opened."""
     session: ocr.OCRSession = state.session
     return session
 
 
-def answer_error(_: AnyRequest, error: ocr.OCRError) -> Response[dict[str, str]]:
-    """Tell the client what it can mend, and the log what it cannot."""
-    if isinstance(error, CLIENTS_FAULT):
+def respond_to_error(_: AnyRequest, error: ocr.OCRError) -> Response[dict[str, str]]:
+    """Report the error to the client if it can fix it; otherwise log it."""
+    if isinstance(error, CLIENT_ERRORS):
         return Response({"detail": str(error)}, status_code=422)
     logging.getLogger(__name__).error("%r", error)
-    status = 502 if isinstance(error, OUR_FAULT) else 503
+    status = 502 if isinstance(error, SERVER_ERRORS) else 503
     return Response({"detail": "images cannot be read now"}, status_code=status)
 
 
 async def wait_for_disconnect(request: AnyRequest) -> None:
-    """Raise when the client goes away; what is left of the request's body is dropped."""
+    """Raise when the client disconnects; drop the rest of the request's body."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
-    raise HTTPException(status_code=499, detail="the client went away")
+    raise HTTPException(status_code=499, detail="the client disconnected")
 
 
 async def read(
     request: AnyRequest, session: ocr.OCRSession, image: bytes | str
 ) -> dict[str, str | int]:
-    """Read *image* for as long as its client waits; a `str` is a URL and never opens a file."""
+    """Read *image* while its client waits. A `str` is always a URL, so that no file is opened."""
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(wait_for_disconnect, request)
             record = await session.read(image)
             group.cancel_scope.cancel()
     except ExceptionGroup as errors:
-        # Handlers know what went wrong, not a group of it.
+        # Exception handlers match the error itself, not a group that contains it.
         raise errors.exceptions[0] from None
     return {"text": record.text, "texts": len(record.ocr.texts)}
 
 
 @dataclass
-class Form:
-    """What is uploaded."""
+class Upload:
+    """A multipart form with one file.
+
+    Attributes:
+        image: The image to read.
+    """
 
     image: UploadFile
 
@@ -85,7 +89,7 @@ class Form:
 async def upload(
     request: AnyRequest,
     session: NamedDependency[ocr.OCRSession],
-    data: MultipartBody[Form],
+    data: MultipartBody[Upload],
 ) -> dict[str, str | int]:
     """Read the image in the form's field *image*."""
     return await read(request, session, await data.image.read())
@@ -102,6 +106,6 @@ async def read_url(
 app = Litestar(
     route_handlers=[upload, read_url],
     dependencies={"session": Provide(provide_session)},
-    exception_handlers={ocr.OCRError: answer_error},
+    exception_handlers={ocr.OCRError: respond_to_error},
     lifespan=[lifespan],
 )

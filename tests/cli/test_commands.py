@@ -22,7 +22,7 @@ def test_help_shows_the_commands(cli: CLI, words: list[str]) -> None:
     """Help names both commands with what they do, and the exit codes."""
     ran = cli(*words)
     assert ran.code == 0
-    for wanted in ("read ", "Read the text off images.", "serve ", "Exit codes: "):
+    for wanted in ("read ", "Read the text in images.", "serve ", "Exit codes: "):
         assert wanted in ran.out
 
 
@@ -71,8 +71,8 @@ def test_help_loads_no_engine() -> None:
     "words, missing, message",
     [
         (["--help"], "cyclopts", "pip install 'ximilar-ocr-async[cli]'"),
-        (["read", "a.jpg", "--local"], "uvicorn", "--local needs uvicorn, of the extra local: "),
-        (["serve"], "PIL", "serve needs PIL, of the extra local: "),
+        (["read", "a.jpg", "--local"], "uvicorn", "--local needs uvicorn, from the extra local: "),
+        (["serve"], "PIL", "serve needs PIL, from the extra local: "),
     ],
 )
 def test_a_missing_extra_is_named(words: list[str], missing: str, message: str) -> None:

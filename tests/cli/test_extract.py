@@ -252,12 +252,18 @@ NO_CLASS = "give either --schema or --fields"
         (["--fields", "due: date", "--max-reasks", "-1"], "max_reasks is -1, "),
         (["--fields", "due: date", "--instructions", "x" * 4000], "prompt for Fields is about 1,0"),
         (["--fields", "due: date", "--lang", "xx"], "lang is 'xx', allowed are "),
-        (["--fields", ""], "--fields: '' is no field; write name:type"),
-        (["--fields", "due"], "--fields: 'due' is no field; write name:type"),
-        (["--fields", "due: date, total:"], "--fields: 'total:' is no field; write name:type"),
-        (["--fields", "due: date,"], "--fields: '' is no field; write name:type"),
-        (["--fields", "2nd: date"], "--fields: '2nd' is no name; take letters, digits and _"),
-        (["--fields", "a: int, a: str"], "--fields: there are two fields a"),
+        (["--fields", ""], "--fields: '' is not a field, expected name:type"),
+        (["--fields", "due"], "--fields: 'due' is not a field, expected name:type"),
+        (
+            ["--fields", "due: date, total:"],
+            "--fields: 'total:' is not a field, expected name:type",
+        ),
+        (["--fields", "due: date,"], "--fields: '' is not a field, expected name:type"),
+        (
+            ["--fields", "2nd: date"],
+            "--fields: '2nd' is not a name, expected letters, digits and _",
+        ),
+        (["--fields", "a: int, a: str"], "--fields: the field a is given twice"),
         (["--fields", "x: Any"], "--fields: x is 'Any', allowed are str, int, float, Decimal, bo"),
         (["--fields", "x: list[int"], "--fields: x is 'list[int', allowed are "),
         (["--fields", "x: list[]"], "--fields: x is '', allowed are "),
@@ -381,4 +387,4 @@ def test_a_module_that_exits_is_told_of(cli: CLI) -> None:
 def test_lists_in_lists_have_an_end(cli: CLI) -> None:
     """A field that is too deep is named."""
     ran = cli("extract", "a.jpg", "--fields", f"deep: {'list[' * 3000}int{']' * 3000}")
-    assert (ran.code, "deep has too many lists" in ran.err) == (2, True)
+    assert (ran.code, "deep has too many nested lists" in ran.err) == (2, True)

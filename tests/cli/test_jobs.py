@@ -12,7 +12,7 @@ import pytest
 from tests.command_line import CLI, JPEG, Ran, served, start, write
 from tests.loopback import Site, answer
 from ximilar_ocr_async import OCRSession
-from ximilar_ocr_async.cli import telling
+from ximilar_ocr_async.cli import console
 from ximilar_ocr_async.emulator.fetch import Fetch
 from ximilar_ocr_async.testing.service.engine import Reading
 from ximilar_ocr_async.testing.service.faults import FaultPlan
@@ -347,8 +347,8 @@ def test_ids_that_nobody_reads_are_told_of(cli: CLI, monkeypatch: pytest.MonkeyP
     def closed(_: str) -> None:
         raise BrokenPipeError
 
-    monkeypatch.setattr("ximilar_ocr_async.cli.jobs.put", closed)
-    monkeypatch.setattr("ximilar_ocr_async.cli.telling.let_go", lambda: 1)
+    monkeypatch.setattr("ximilar_ocr_async.cli.jobs.write_line", closed)
+    monkeypatch.setattr("ximilar_ocr_async.cli.console.discard_output", lambda: 1)
     ran = cli("jobs", "submit", "a.jpg")
     assert (ran.code, "submitted before: " in ran.err) == (1, True)
 
@@ -366,7 +366,7 @@ def test_what_was_submitted_is_told_of_at_an_interrupt(capsys: pytest.CaptureFix
 
     async def main() -> None:
         with anyio.move_on_after(0):
-            await telling._end(command)
+            await console._exit_code(command)
 
     anyio.run(main)
     assert capsys.readouterr().err == "ximilar-ocr: submitted before: r1\n"

@@ -21,7 +21,7 @@ def test_a_port_that_cannot_be_is_told(cli: CLI, port: str) -> None:
     """A number that is no port exits with 2."""
     ran = cli("serve", f"--port={port}")
     assert (ran.code, ran.out) == (2, "")
-    assert f"port {port} cannot be had: a port is 0 to 65535" in ran.err
+    assert f"cannot listen on port {port}: port is {port}, allowed are 0 to 65535" in ran.err
 
 
 def test_a_busy_port_is_told(cli: CLI) -> None:
@@ -31,7 +31,7 @@ def test_a_busy_port_is_told(cli: CLI) -> None:
         port = url.rpartition(":")[2]
         ran = cli("serve", "--port", port)
     assert (ran.code, ran.out) == (2, "")
-    assert f"port {port} cannot be had" in ran.err
+    assert f"cannot listen on port {port}" in ran.err
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_serve_asks_a_language_model(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (["--gpt-model", "tiny"], "--gpt-url and --gpt-model go together"),
         (["--gpt-url", "https://llm.example"], "--gpt-url and --gpt-model go together"),
-        (["--scripted-gpt", "--gpt-model", "tiny"], "--scripted-gpt asks no language model: "),
+        (["--scripted-gpt", "--gpt-model", "tiny"], "--scripted-gpt uses no language model: "),
         (["--gpt-url", "http://llm.example", "--gpt-model", "tiny"], "--gpt-url: base_url is "),
     ],
 )

@@ -110,7 +110,7 @@ def test_what_brings_no_results_is_told() -> None:
     with receiving() as (process, url):
         code = deliver(url, HEADERS, id="x", status="FAILED").status_code
         ended = stop(process)
-    told = "x: it came without results; see: ximilar-ocr jobs show x\n"
+    told = "x: the delivery has no results; see: ximilar-ocr jobs show x\n"
     assert (code, ended) == (204, (0, "", told))
 
 
@@ -140,7 +140,7 @@ def test_a_delivery_that_breaks_off_is_nothing() -> None:
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["--port", "99999"], "a port is 0 to 65535"),
+        (["--port", "99999"], "port is 99999, allowed are 0 to 65535"),
         (["--header", "s3cret"], '--header has no colon, expected "Name: value"'),
         (["--header", "s p: x"], "'s p' is no name of a header"),
         (["--verify", "nobody"], "Choose from: "),

@@ -76,7 +76,7 @@ def test_what_is_allowed_is_this_machine_and_what_was_said(
     delivery: Delivery, address: str
 ) -> None:
     """This machine always is, the rest by option; a white-box test, for nobody listens there."""
-    delivery._check(address)
+    delivery._check_address(address)
 
 
 @pytest.mark.anyio
@@ -84,7 +84,7 @@ async def test_a_receiver_that_fails_is_told(site: Site) -> None:
     """An answer that is no success, a redirect too, is trouble, and nothing is sent again."""
     for status in ("500 Oops", "302 Found"):
         site.answer = answer(b"", status)
-        assert await refused(Delivery(), site.url()) == (400, f"the URL answered {status[:3]}")
+        assert await refused(Delivery(), site.url()) == (400, f"the URL returned {status[:3]}")
     assert site.connections == 2
 
 
@@ -93,13 +93,13 @@ async def test_a_receiver_that_says_nothing_is_left() -> None:
     """A delivery has its time."""
     with Site(None).open() as silent:
         told = await refused(Delivery(timeout=0.05), silent.url())
-    assert told == (400, "the URL did not answer within 0.05 s")
+    assert told == (400, "the URL did not respond within 0.05 s")
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("headers", [{"a\n": "b"}, {"é": "b"}, {"a": "b\r\nc: d"}, {"a": "é"}])
 async def test_headers_that_cannot_be_sent_are_told(site: Site, headers: dict[str, str]) -> None:
     """A header that HTTP has no place for is trouble, not another header."""
-    with pytest.raises(Unreadable, match="the URL gives no answer: "):
+    with pytest.raises(Unreadable, match="the request to the URL failed: "):
         await Delivery()(Webhook(site.url(), headers), NEWS)
     assert b"c: d" not in b"".join(site.asked)

@@ -174,7 +174,7 @@ async def test_a_url_that_leads_nowhere_is_refused(url: str, error: str) -> None
     """A broken address, an unknown name and a closed port are failures that say which."""
     told = await refused(Fetch(allow_private=True), url)
     assert told[0] == 400
-    assert told[1].startswith(f"the URL gives no answer: {error}")
+    assert told[1].startswith(f"the request to the URL failed: {error}")
 
 
 @given(url=st.text() | st.text().map("http://".__add__).map(lambda url: url.replace(".", "")))
@@ -192,7 +192,7 @@ async def test_a_failing_site_is_named_by_its_status(opened: Open, status: bytes
     """An answer that is no success is a failure with its status."""
     site = opened(b"HTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n" % status)
     told = await refused(Fetch(allow_private=True), site.url())
-    assert told == (400, f"the URL answered {status[:3].decode()}")
+    assert told == (400, f"the URL returned {status[:3].decode()}")
 
 
 @pytest.mark.anyio
@@ -201,7 +201,7 @@ async def test_redirects_are_not_followed(opened: Open, site: Site) -> None:
     answer = f"HTTP/1.1 302 Found\r\nLocation: {site.url()}\r\nContent-Length: 0\r\n\r\n"
     first = opened(answer.encode())
     told = await refused(Fetch(allow_private=True), first.url())
-    assert told == (400, "the URL answered 302")
+    assert told == (400, "the URL returned 302")
     assert (first.connections, site.connections) == (1, 0)
 
 
@@ -211,7 +211,7 @@ async def test_an_image_has_a_limit(site: Site) -> None:
     size = len(IMAGE)
     assert await Fetch(allow_private=True, max_bytes=size)(site.url()) == IMAGE
     told = await refused(Fetch(allow_private=True, max_bytes=size - 1), site.url())
-    assert told == (413, f"the answer is over {size - 1:,} bytes")
+    assert told == (413, f"the response is over {size - 1:,} bytes")
 
 
 @pytest.mark.anyio
@@ -219,7 +219,7 @@ async def test_an_image_of_unknown_size_has_the_same_limit(opened: Open) -> None
     """A body without a Content-Length is taken until the limit."""
     site = opened(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 5_000_000)
     told = await refused(Fetch(allow_private=True, max_bytes=1000), site.url())
-    assert told == (413, "the answer is over 1,000 bytes")
+    assert told == (413, "the response is over 1,000 bytes")
 
 
 @pytest.mark.anyio
@@ -227,11 +227,11 @@ async def test_an_image_of_unknown_size_has_the_same_limit(opened: Open) -> None
 async def test_a_broken_answer_is_a_failure(opened: Open, answer: bytes) -> None:
     """Garbage, silence and a cut image are failures."""
     told = await refused(Fetch(allow_private=True), opened(answer).url())
-    assert told == (400, "the URL gives no answer: RemoteProtocolError")
+    assert told == (400, "the request to the URL failed: RemoteProtocolError")
 
 
 @pytest.mark.anyio
 async def test_a_slow_site_is_given_up(opened: Open) -> None:
     """A site that takes the connection and says nothing is left after the timeout."""
     told = await refused(Fetch(allow_private=True, timeout=0.05), opened(None).url())
-    assert told == (400, "the URL did not answer within 0.05 s")
+    assert told == (400, "the URL did not respond within 0.05 s")

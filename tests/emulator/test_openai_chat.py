@@ -74,7 +74,10 @@ async def test_a_script_answers_as_it_was_told() -> None:
 @pytest.mark.anyio
 async def test_a_prompt_that_is_not_in_the_script_fails() -> None:
     """A script of some prompts does not answer others."""
-    assert await refused(ScriptedGPT({"else": "x"})) == (422, "the script has no such prompt")
+    assert await refused(ScriptedGPT({"else": "x"})) == (
+        422,
+        "the script has no answer to the prompt",
+    )
 
 
 # --- OpenAI's protocol
@@ -110,11 +113,11 @@ async def test_without_a_key_none_is_sent(opened: Open) -> None:
 @pytest.mark.parametrize(
     "given, text",
     [
-        (answer(b'{"error": "bad key sk-secret"}', "401 Unauthorized"), "the URL answered 401"),
-        (answer(b"", "302 Found"), "the URL answered 302"),
-        (answer(b"x" * (MAX_BYTES + 1)), "the answer is over 1,048,576 bytes"),
-        (b"garbage\r\n\r\n", "the URL gives no answer: RemoteProtocolError"),
-        (None, "the URL did not answer within 0.5 s"),
+        (answer(b'{"error": "bad key sk-secret"}', "401 Unauthorized"), "the URL returned 401"),
+        (answer(b"", "302 Found"), "the URL returned 302"),
+        (answer(b"x" * (MAX_BYTES + 1)), "the response is over 1,048,576 bytes"),
+        (b"garbage\r\n\r\n", "the request to the URL failed: RemoteProtocolError"),
+        (None, "the URL did not respond within 0.5 s"),
     ],
 )
 async def test_trouble_with_the_model_fails_the_record(
@@ -134,7 +137,7 @@ async def test_trouble_with_the_model_fails_the_record(
 async def test_an_answer_that_is_none_fails_the_record(opened: Open, body: bytes) -> None:
     """What is no chat completion with a text is told so."""
     gpt = OpenAIChat(f"http://127.0.0.1:{opened(answer(body)).port}", "tiny")
-    assert await refused(gpt) == (502, "the language model: the answer is no chat completion")
+    assert await refused(gpt) == (502, "the language model: the response is not a chat completion")
 
 
 @pytest.mark.anyio

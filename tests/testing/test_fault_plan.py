@@ -18,12 +18,12 @@ from ximilar_ocr_async._constants import MAX_RECORDS
 from ximilar_ocr_async.testing import virtual_time
 from ximilar_ocr_async.testing.service.contract import DETAILS, READ, Reply, Request
 from ximilar_ocr_async.testing.service.faults import (
-    LOST,
+    LOST_REQUESTS,
     OF_JOBS,
     OF_RECORDS,
     OF_REQUESTS,
     REFUSED,
-    SPOILT,
+    SPOILED_REPLIES,
     FaultPlan,
     Interference,
 )
@@ -52,11 +52,11 @@ def is_near(count: int, share: float, draws: int) -> bool:
 @given(plan=PLANS)
 def test_shares_are_approached(plan: FaultPlan) -> None:
     """Over many requests each fault comes about as often as planned, at each place too."""
-    lots = [plan.draw(number, seconds=0) for number in range(DRAWS)]
-    met = Counter(lot.fault for lot in lots)
+    draws = [plan.draw(number, seconds=0) for number in range(DRAWS)]
+    met = Counter(drawn.fault for drawn in draws)
     assert all(is_near(met[name], getattr(plan, name), DRAWS) for name in OF_REQUESTS)
     for place in range(MAX_RECORDS):
-        met = Counter(lot.records[place] for lot in lots)
+        met = Counter(drawn.records[place] for drawn in draws)
         assert all(is_near(met[name], getattr(plan, name), DRAWS) for name in OF_RECORDS)
     met = Counter(plan.draw_job(number) for number in range(DRAWS))
     assert all(is_near(met[name], getattr(plan, name), DRAWS) for name in OF_JOBS)
@@ -72,10 +72,10 @@ def test_what_is_drawn_depends_on_the_number_alone(plan: FaultPlan, numbers: lis
 def test_draws_are_the_same_in_every_release() -> None:
     """A seed means the same faults on every machine, so that a run can be talked about."""
     plan = FaultPlan(seed=7, unavailable=0.3, lost_replies=0.3, record_errors=0.3)
-    lots = [plan.draw(number, seconds=0) for number in range(20)]
+    draws = [plan.draw(number, seconds=0) for number in range(20)]
     names = {"": ".", "unavailable": "u", "lost_replies": "l", "record_errors": "e"}
-    assert "".join(names[lot.fault] for lot in lots) == ".u.uu..ululuuuluuu.u"
-    assert "".join(names[name] for name in lots[0].records) == ".e.e......"
+    assert "".join(names[drawn.fault] for drawn in draws) == ".u.uu..ululuuuluuu.u"
+    assert "".join(names[name] for name in draws[0].records) == ".e.e......"
     plan = FaultPlan(seed=7, failed_jobs=0.3, lost_submits=0.3)
     names = {"": ".", "failed_jobs": "f", "lost_submits": "l"}
     assert "".join(names[plan.draw_job(number)] for number in range(20)) == "llflll..l.fll.f.ff.."
@@ -140,14 +140,14 @@ def test_outages_begin_and_end() -> None:
         ({"seed": True}, "seed is True, expected a whole number"),
         ({"no_gpt": 1}, "no_gpt is 1, expected true or false"),
         ({"lost_submits": 2}, "lost_submits is 2, expected a number from 0 to 1"),
-        ({"failed_jobs": 0.6, "lost_submits": 0.5}, "+ lost_submits is 1.1, the most is 1"),
+        ({"failed_jobs": 0.6, "lost_submits": 0.5}, "+ lost_submits is 1.1, limit is 1"),
         ({"retry_after": -1}, "retry_after is -1, expected a number, the least is 0"),
         ({"credits": 1.5}, "credits is 1.5, expected a whole number, the least is 0"),
         ({"outages": 3}, "outages has 3, expected pairs (start, length) of at least 0 [s]"),
         ({"outages": [[1]]}, "outages has [1], expected pairs"),
         ({"outages": [[1, -1]]}, "outages has [1, -1], expected pairs"),
         ({"outages": [["1", 1]]}, "outages has ['1', 1], expected pairs"),
-        ({"unavailable": 0.6, "garbled": 0.5}, "+ lost_replies + garbled is 1.1, the most is 1"),
+        ({"unavailable": 0.6, "garbled": 0.5}, "+ lost_replies + garbled is 1.1, limit is 1"),
         ({"record_errors": 1, "missing_records": 1}, "record_errors + missing_records is 2, "),
     ],
 )
@@ -167,8 +167,10 @@ def test_shares_may_add_up_to_all(shares: list[float]) -> None:
 
 def test_every_share_has_its_fault() -> None:
     """What can be drawn is what the service knows to show."""
-    assert set(OF_REQUESTS) == REFUSED.keys() | LOST.keys() | SPOILT.keys()
-    assert {*LOST.values(), *SPOILT.values()} == set(Interference.__subclasses__())
+    assert set(OF_REQUESTS) == REFUSED.keys() | LOST_REQUESTS.keys() | SPOILED_REPLIES.keys()
+    assert {*LOST_REQUESTS.values(), *SPOILED_REPLIES.values()} == set(
+        Interference.__subclasses__()
+    )
 
 
 # --- Files
@@ -193,7 +195,7 @@ def test_a_plan_is_loaded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("unavailible = 1", "unavailible is not known, allowed are seed, unavailable, throttled, "),
+        ("unavailible = 1", "unknown key unavailible, allowed are seed, unavailable, throttled, "),
         ("[unavailable]", "unavailable is {}, expected a number from 0 to 1"),
         ("seed = 1\nseed = 2", "cannot be read: "),
         ("hello", "cannot be read: "),
@@ -268,22 +270,22 @@ async def test_refusals_read_and_bill_nothing(
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("fault", LOST)
+@pytest.mark.parametrize("fault", LOST_REQUESTS)
 async def test_lost_requests_read_and_bill_nothing(fault: str) -> None:
     """A request that never comes to the service is not read."""
     service = make(**{fault: 1})
-    with pytest.raises(LOST[fault]):
+    with pytest.raises(LOST_REQUESTS[fault]):
         await service.answer(request(b"a"))
     assert (service.requests, service.billed, service.bills) == (1, 0, {})
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("fault", SPOILT)
+@pytest.mark.parametrize("fault", SPOILED_REPLIES)
 async def test_spoilt_answers_are_billed(fault: str) -> None:
     """A request whose answer does not come through was read and billed."""
     service = make(**{fault: 1})
     for _ in range(2):
-        with pytest.raises(SPOILT[fault]):
+        with pytest.raises(SPOILED_REPLIES[fault]):
             await service.answer(request(b"a", "https://images.example/b"))
     assert (service.records, service.billed) == (4, 4)
     assert service.bills == {sha256(b"a").hexdigest(): 2, "https://images.example/b": 2}
@@ -293,20 +295,20 @@ async def test_spoilt_answers_are_billed(fault: str) -> None:
 async def test_failing_records_are_not_billed() -> None:
     """A record that is to fail does so in an answer that is fine, and the others are billed."""
     service = make(record_errors=0.5)
-    lot = service.faults.draw(0, seconds=0)
+    drawn = service.faults.draw(0, seconds=0)
     reply = await service.answer(request(*[b"a"] * 10))
-    assert codes(reply) == [500 if fault else 200 for fault in lot.records]
-    assert service.billed == lot.records.count("") == service.bills[sha256(b"a").hexdigest()]
+    assert codes(reply) == [500 if fault else 200 for fault in drawn.records]
+    assert service.billed == drawn.records.count("") == service.bills[sha256(b"a").hexdigest()]
 
 
 @pytest.mark.anyio
 async def test_missing_records_are_billed() -> None:
     """A record that is left out of the answer was read and billed."""
     service = make(missing_records=0.5)
-    lot = service.faults.draw(0, seconds=0)
+    drawn = service.faults.draw(0, seconds=0)
     reply = await service.answer(request(*[b"a"] * 10))
-    assert codes(reply) == [200] * lot.records.count("")
-    assert 0 < lot.records.count("") < service.billed == 10
+    assert codes(reply) == [200] * drawn.records.count("")
+    assert 0 < drawn.records.count("") < service.billed == 10
 
 
 @pytest.mark.anyio

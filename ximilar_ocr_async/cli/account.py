@@ -1,19 +1,19 @@
-"""``ximilar-ocr account``: the account out, or why the service cannot be asked for it."""
+"""``ximilar-ocr account``: the account out, or the reason why it cannot be fetched."""
 
 import sys
 from typing import Literal
 
 from ximilar_ocr_async._session import OCRSession
-from ximilar_ocr_async.cli.json_lines import model_to_json
-from ximilar_ocr_async.cli.telling import (
-    ALL_WELL,
+from ximilar_ocr_async.cli.console import (
+    SUCCESS,
     USAGE,
-    complain,
-    put,
+    report_error,
     run,
     to_json,
-    to_lines,
+    to_table,
+    write_line,
 )
+from ximilar_ocr_async.cli.json_lines import model_to_json
 from ximilar_ocr_async.errors import OCRError
 from ximilar_ocr_async.models import Account
 
@@ -21,29 +21,29 @@ from ximilar_ocr_async.models import Account
 def account(*, format: Literal["text", "json"] | None = None) -> int:  # noqa: A002 - the option's name
     """Show the account that the token belongs to. It costs nothing.
 
-    That it is shown proves that the service is reached and takes the token; else the exit code is
-    2, and standard error says what to do.
+    If the account is shown, the service can be reached and accepts the token. Otherwise the exit
+    code is 2, and standard error says what to do.
 
     Parameters
     ----------
     format
-        How to write it. Else text on a terminal, and JSON to a file or a pipe.
+        Output format. The default is text on a terminal, and JSON in a file or a pipe.
     """
 
     async def show() -> int:
         try:
-            document = model_to_json(await _ask())
+            document = model_to_json(await _fetch_account())
         except OCRError as error:
-            return complain(error, USAGE)
+            return report_error(error, USAGE)
         is_text = format == "text" if format else sys.stdout.isatty()
-        put(to_lines(document) if is_text else to_json(document))
-        return ALL_WELL
+        write_line(to_table(document) if is_text else to_json(document))
+        return SUCCESS
 
     return run(show)
 
 
-async def _ask() -> Account:
+async def _fetch_account() -> Account:
     async with OCRSession() as session:
-        # First, because its errors say what to do.
+        # Checked first, because the errors of the check say what to do.
         await session.check()
         return await session.account()

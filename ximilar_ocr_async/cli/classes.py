@@ -1,4 +1,4 @@
-"""Words of a command line to a class: one of the user's modules, or made of named fields."""
+"""Classes to fill in: the options --schema and --fields in, a class out."""
 
 import importlib
 import re
@@ -16,33 +16,37 @@ _TYPES = {kind.__name__: kind for kind in (str, int, float, Decimal, bool, date,
 _FIELD = re.compile(r"\s*([^\s:]+)\s*:\s*(\S.*?)\s*", re.DOTALL)
 _LIST = re.compile(r"list\s*\[\s*(.*?)\s*\]", re.DOTALL)
 
-ALLOWED = f"{', '.join(_TYPES)}, list[X], and X? for what may be missing"
+ALLOWED = f"{', '.join(_TYPES)}, list[X], and X? for a value that may be missing"
 
 
 def choose_class(schema: str | None, fields: str | None) -> type[Any]:
-    """Return the class that *schema* names, or one that is made of *fields*.
+    """Return the class that *schema* names, or a class with these *fields*.
+
+    Args:
+        schema: Name of a class as ``module:Class``.
+        fields: Names and types of fields, as `make_class` takes them.
 
     Raises:
-        OptionError: There is none, or not exactly one of both is given.
+        OptionError: The class cannot be loaded or made, or not exactly one of the two is given.
     """
     if schema is not None and fields is None:
         return _find_class(schema)
     if fields is not None and schema is None:
         return make_class(fields)
-    raise OptionError("give either --schema or --fields: what is to be filled in")
+    raise OptionError("give either --schema or --fields, which say what to fill in")
 
 
 def _find_class(schema: str) -> type[Any]:
     module, _, name = schema.partition(":")
     if not module or not name:
         raise OptionError(f"--schema is {schema!r}, expected module:Class")
-    # As `python -m` does.
+    # Find modules in the current folder, as `python -m` does.
     sys.path.insert(0, str(Path.cwd()))
     try:
         found: type[Any] = attrgetter(name)(importlib.import_module(module))
     except (Exception, SystemExit) as error:
-        told = " ".join(f"{type(error).__name__}: {error}".split())
-        raise OptionError(f"--schema {schema} cannot be loaded: {told}") from error
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise OptionError(f"--schema {schema} cannot be loaded: {reason}") from error
     return found
 
 
@@ -50,25 +54,25 @@ def make_class(fields: str) -> type[Any]:
     """Make a TypedDict of *fields*, such as ``total: Decimal, due: date?``.
 
     Raises:
-        OptionError: A field cannot be understood; the message names it.
+        OptionError: A field is invalid. The message names it.
     """
     types: dict[str, Any] = {}
     for field in fields.split(","):
         parts = _FIELD.fullmatch(field)
         if not parts:
-            raise OptionError(f"--fields: {field.strip()!r} is no field; write name:type")
+            raise OptionError(f"--fields: {field.strip()!r} is not a field, expected name:type")
         name, kind = parts.groups()
         if not name.isidentifier():
-            raise OptionError(f"--fields: {name!r} is no name; take letters, digits and _")
+            raise OptionError(f"--fields: {name!r} is not a name, expected letters, digits and _")
         if name in types:
-            raise OptionError(f"--fields: there are two fields {name}")
+            raise OptionError(f"--fields: the field {name} is given twice")
         try:
             types[name] = _type_of(kind, name)
         except RecursionError:
-            raise OptionError(f"--fields: {name} has too many lists in one another") from None
-    # Not a class of objects: making one would run code made of these names.
-    made: type[Any] = TypedDict("Fields", types)  # type: ignore[misc]
-    return made
+            raise OptionError(f"--fields: {name} has too many nested lists") from None
+    # A TypedDict, because making an attrs class or dataclass would execute code with these names.
+    cls: type[Any] = TypedDict("Fields", types)  # type: ignore[misc]
+    return cls
 
 
 def _type_of(kind: str, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""``ximilar-ocr extract``: images and a class in; what the language model fills in, out."""
+"""``ximilar-ocr extract``: images and a class in, objects that the language model filled in out."""
 
 import json
 from collections.abc import Sequence
@@ -8,61 +8,62 @@ from typing import Any
 from ximilar_ocr_async._extraction import Extraction, unstructure
 from ximilar_ocr_async._session import OCRSession
 from ximilar_ocr_async.cli.classes import choose_class
+from ximilar_ocr_async.cli.console import USAGE, report_error
 from ximilar_ocr_async.cli.json_lines import extraction_to_json
-from ximilar_ocr_async.cli.printer import Form
-from ximilar_ocr_async.cli.run import DEFAULTS, Command, Flat, Words, run
-from ximilar_ocr_async.cli.telling import USAGE, complain
+from ximilar_ocr_async.cli.printer import Renderer
+from ximilar_ocr_async.cli.run import DEFAULTS, Arguments, Command, SharedOptions, run
 from ximilar_ocr_async.errors import OptionError
 from ximilar_ocr_async.outcomes import Success
 
 
 def extract(
-    images: Words,
+    images: Arguments,
     /,
     *,
     schema: str | None = None,
     fields: str | None = None,
     instructions: str = "",
     max_reasks: int = 0,
-    options: Flat = DEFAULTS,
+    options: SharedOptions = DEFAULTS,
 ) -> int:
-    """Have the language model fill in a class from images.
+    """Fill in a class from images with the language model.
 
     Parameters
     ----------
     images
-        Files, folders, patterns, URLs; @FILE for a list of them, - for one on standard input.
+        Files, folders, patterns or URLs. @FILE reads a list of them, - reads it from standard
+        input.
     schema
-        The class, as module:Class: of attrs, a dataclass or a TypedDict, in a module that Python
-        finds from here.
+        Class to fill in, as module:Class. It is an attrs class, a dataclass or a TypedDict, in a
+        module that Python can import from the current folder.
     fields
-        Instead of a class: "number: str, due: date?, total: Decimal, tags: list[str]". Types are
-        str, int, float, Decimal, bool, date, datetime, time, list[X], and X? for what may be
-        missing.
+        Fields to fill in instead of a class: "number: str, due: date?, total: Decimal, tags:
+        list[str]". Types are str, int, float, Decimal, bool, date, datetime, time, list[X], and X?
+        for a value that may be missing.
     instructions
-        What else the model should know.
-    reasks
-        How often an image is asked about again whose answer does not fit. Each time costs as the
-        first.
+        Further instructions for the model.
+    max_reasks
+        How often to ask again about an image whose answer does not fit the class. Each time costs
+        as much as the first.
     """
     try:
         cls = choose_class(schema, fields)
-        # Before anything is sent.
+        # Check the class before anything is sent.
         Extraction(cls, instructions, max_reasks)
         command = Command(
-            ask=partial(
+            start=partial(
                 OCRSession.extract_stream,
                 cls=cls,
                 instructions=instructions,
                 max_reasks=max_reasks,
                 lang=options.lang,
             ),
-            form=Form(to_json=extraction_to_json, to_lines=_lines, success="filled in"),
+            renderer=Renderer(to_json=extraction_to_json, to_lines=_lines, success="filled in"),
             format="jsonl",
         )
         return run(images, options, command)
     except (OptionError, OSError) as error:
-        return complain(error, USAGE)
+        return report_error(error, USAGE)
 
 
 def _lines(outcome: Success[Any]) -> Sequence[str]:

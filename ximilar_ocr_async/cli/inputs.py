@@ -1,4 +1,4 @@
-"""Words of a command line to images: files, folders, patterns, URLs and lists of them."""
+"""Command-line arguments in; the files and URLs that they name out."""
 
 import os
 import sys
@@ -13,79 +13,81 @@ from ximilar_ocr_async.errors import OptionError
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".heic", ".bmp", ".tif", ".tiff", ".gif"}
 )
-"""What counts as an image in a folder; files that are named are taken as they are."""
+"""Suffixes of images in a folder. Files that are named are used whatever their suffix."""
 
 STANDARD_INPUT = "-"
 
 
-def names_one_image(words: Sequence[str]) -> bool:
-    """Whether *words* can only be one image, so that its text needs no heading."""
-    if len(words) != 1 or words[0] == STANDARD_INPUT:
+def names_one_image(arguments: Sequence[str]) -> bool:
+    """Return whether *arguments* name exactly one image, whose text needs no heading."""
+    if len(arguments) != 1 or arguments[0] == STANDARD_INPUT:
         return False
-    word = words[0]
-    return _is_url(word) or not (_is_list(word) or Path(word).is_dir() or _is_pattern(word))
+    argument = arguments[0]
+    if _is_url(argument):
+        return True
+    return not (_is_list(argument) or Path(argument).is_dir() or _is_pattern(argument))
 
 
-def read_once(words: Sequence[str]) -> bool:
-    """Whether *words* name a list that is gone when it has been read."""
-    return any(word == STANDARD_INPUT or Path(word[1:]).is_fifo() for word in words)
+def names_a_stream(arguments: Sequence[str]) -> bool:
+    """Return whether *arguments* name a list that can be read only once, such as a pipe."""
+    return any(argument == STANDARD_INPUT or Path(argument[1:]).is_fifo() for argument in arguments)
 
 
-async def find_images(words: Sequence[str]) -> AsyncGenerator[str | Path]:
-    """Yield each image that *words* name; raise `OptionError` after the last if there is none."""
+async def find_images(arguments: Sequence[str]) -> AsyncGenerator[str | Path]:
+    """Yield each image that *arguments* name; raise `OptionError` if there are none."""
     found = False
-    for word in words:
-        async for image in _images_of(word):
+    for argument in arguments:
+        async for image in _images_of(argument):
             found = True
             yield image
     if not found:
-        raise OptionError(f"no images: {' '.join(words)}")
+        raise OptionError(f"no images: {' '.join(arguments)}")
 
 
-async def _images_of(word: str) -> AsyncGenerator[str | Path]:
-    """Yield what one word names; of standard input, line by line as they come."""
-    if word == STANDARD_INPUT:
+async def _images_of(argument: str) -> AsyncGenerator[str | Path]:
+    """Yield the images that *argument* names. Lines of standard input are read as they arrive."""
+    if argument == STANDARD_INPUT:
         async for line in anyio.wrap_file(sys.stdin.buffer):
             for image in expand(_decode(line)):
                 yield image
     else:
-        for image in expand(word):
+        for image in expand(argument):
             yield image
 
 
-def expand(word: str) -> Iterator[str | Path]:
-    """Yield the images that one word names: a URL as it is, all else as paths."""
-    if not word:
+def expand(argument: str) -> Iterator[str | Path]:
+    """Yield the images that *argument* names: URLs as strings, files as paths."""
+    if not argument:
         return
-    if _is_url(word):
-        yield word
-    elif _is_list(word):
-        with Path(word[1:]).open("rb") as lines:
+    if _is_url(argument):
+        yield argument
+    elif _is_list(argument):
+        with Path(argument[1:]).open("rb") as lines:
             for line in lines:
                 yield from expand(_decode(line))
-    elif Path(word).is_dir():
-        yield from _walk(word)
-    elif _is_pattern(word):
-        yield from map(Path, sorted(glob(word, recursive=True)))  # noqa: PTH207 - not relative to a folder
+    elif Path(argument).is_dir():
+        yield from _walk(argument)
+    elif _is_pattern(argument):
+        yield from map(Path, sorted(glob(argument, recursive=True)))  # noqa: PTH207 - Path.glob takes no absolute pattern
     else:
-        yield Path(word)
+        yield Path(argument)
 
 
 def _decode(line: bytes) -> str:
-    # Names of files are bytes: one that is not UTF-8 comes through whole.
+    # File names are bytes. This preserves those that are not UTF-8.
     return os.fsdecode(line.rstrip(b"\r\n"))
 
 
-def _is_url(word: str) -> bool:
-    return word.startswith(("http://", "https://"))
+def _is_url(argument: str) -> bool:
+    return argument.startswith(("http://", "https://"))
 
 
-def _is_list(word: str) -> bool:
-    return word.startswith("@") and not Path(word).exists()
+def _is_list(argument: str) -> bool:
+    return argument.startswith("@") and not Path(argument).exists()
 
 
-def _is_pattern(word: str) -> bool:
-    return has_magic(word) and not Path(word).exists()
+def _is_pattern(argument: str) -> bool:
+    return has_magic(argument) and not Path(argument).exists()
 
 
 def _walk(folder: str) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""``ximilar-ocr jobs``: images submitted to be read later; ids, states and outcomes out."""
+"""``ximilar-ocr jobs``: images submitted to be read later in; ids, states and outcomes out."""
 
 import sys
 from collections.abc import AsyncGenerator, Iterable, Sequence
@@ -12,26 +12,26 @@ from cyclopts import Parameter
 from ximilar_ocr_async._constants import DEFAULT_LANGUAGE
 from ximilar_ocr_async._protocol import Webhook
 from ximilar_ocr_async._session import OCRSession
+from ximilar_ocr_async.cli.console import (
+    SOME_FAILED,
+    SUCCESS,
+    USAGE,
+    report_error,
+    run,
+    to_json,
+    to_table,
+    write_line,
+)
 from ximilar_ocr_async.cli.inputs import STANDARD_INPUT, find_images
 from ximilar_ocr_async.cli.json_lines import model_to_json
 from ximilar_ocr_async.cli.printer import (
-    RECORDS,
+    RECORD_RENDERER,
     Format,
     Printer,
     open_output,
     progress,
 )
-from ximilar_ocr_async.cli.run import Words
-from ximilar_ocr_async.cli.telling import (
-    ALL_WELL,
-    SOME_FAILED,
-    USAGE,
-    complain,
-    put,
-    run,
-    to_json,
-    to_lines,
-)
+from ximilar_ocr_async.cli.run import Arguments
 from ximilar_ocr_async.errors import JobNotFound, OptionError
 from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.models import JobInfo
@@ -42,10 +42,19 @@ Headers: TypeAlias = Annotated[list[str] | None, Parameter(negative="")]
 
 
 @frozen(kw_only=True)
-class Request:
-    """What is submitted, as `OCRSession.submit` takes it."""
+class Submission:
+    """The arguments of a submission.
 
-    words: Sequence[str]
+    Attributes:
+        arguments: Command-line arguments that name the images.
+        lang: Language of the text.
+        prompt: Question for the language model.
+        webhook: Where to send the results.
+        type: Type of the asynchronous requests.
+        endpoint: Endpoint of that type. None means the default.
+    """
+
+    arguments: Sequence[str]
     lang: str
     prompt: str | None
     webhook: Webhook | None
@@ -54,7 +63,7 @@ class Request:
 
 
 def submit(
-    images: Words,
+    images: Arguments,
     /,
     *,
     lang: str = DEFAULT_LANGUAGE,
@@ -65,41 +74,42 @@ def submit(
     endpoint: str | None = None,
     max_records: int | None = None,
 ) -> int:
-    """Submit images to be read later; write the ids of their requests to standard output.
+    """Submit images to be read later; print the ids of their asynchronous requests.
 
-    Keep the ids: "ximilar-ocr jobs wait" takes them, on any machine, for two weeks.
+    Keep the ids: "ximilar-ocr jobs wait" accepts them on any machine for two weeks.
 
     Parameters
     ----------
     images
-        Files, folders, patterns, URLs; @FILE for a list of them, - for one on standard input.
+        Files, folders, patterns or URLs. @FILE reads a list of them, - reads it from standard
+        input.
     lang
         Language of the text: en, zh, ko, ja or ru.
     prompt
         Question for the language model.
     webhook
-        URL to tell when they are done, such as where "ximilar-ocr webhook" is reached.
+        URL that receives the results when they are done, such as that of "ximilar-ocr webhook".
     webhook_header
-        "Name: value" to send there, which must stay secret; may be given more than once. Without
-        it one is made, and shown on standard error.
+        "Name: value" to send with the results. Keep it secret. It can be given more than once. The
+        default is a generated header, which is shown on standard error.
     type
-        Type of the requests; Ximilar has not published that of OCR, and "ocr" is a guess.
+        Type of the requests. Ximilar has not published the type of OCR; "ocr" is a guess.
     endpoint
-        Endpoint of that type. Else read, or read_gpt where there is a prompt.
+        Endpoint of that type. The default is read, or read_gpt with a prompt.
     max_records
-        Records that may be sent in all; what would go over fails unsent.
+        Maximum number of records to send in total. Images beyond that fail without being sent.
     """
 
     async def start() -> int:
-        request = Request(
-            words=images,
+        submission = Submission(
+            arguments=images,
             lang=lang,
             prompt=prompt,
             webhook=_webhook(webhook, webhook_header),
             type=type,
             endpoint=endpoint,
         )
-        return await _submit(OCRSession(max_records=max_records), request)
+        return await _submit(OCRSession(max_records=max_records), submission)
 
     return run(start)
 
@@ -109,49 +119,57 @@ def _webhook(url: str | None, headers: list[str] | None) -> Webhook | None:
         if headers:
             raise OptionError("--webhook-header goes with --webhook")
         return None
-    hook = Webhook(url, parse_headers(headers, "--webhook-header"))
+    webhook = Webhook(url, parse_headers(headers, "--webhook-header"))
     if not headers:
-        tell_secret(hook)
-    return hook
+        show_secret(webhook)
+    return webhook
 
 
 def parse_headers(texts: Iterable[str] | None, option: str) -> dict[str, str]:
-    """Return headers by name; raise `OptionError`, which shows no secret, if a text is none."""
+    """Return the headers in *texts* by name.
+
+    Args:
+        texts: Headers as ``Name: value``.
+        option: Name of the option that they come from.
+
+    Raises:
+        OptionError: A text has no colon. The message does not show it, as it may be secret.
+    """
     pairs = [text.partition(":") for text in texts or ()]
     if not all(colon for _, colon, _ in pairs):
         raise OptionError(f'{option} has no colon, expected "Name: value"')
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
-def tell_secret(hook: Webhook) -> None:
-    """Show on standard error the headers that were made for *hook*: nobody else knows them."""
-    for name, value in hook.headers.items():
+def show_secret(webhook: Webhook) -> None:
+    """Show the generated headers of *webhook* on standard error, because nobody knows them yet."""
+    for name, value in webhook.headers.items():
         sys.stderr.write(
-            f"deliveries bring this header, which is your secret and is not shown again:\n"
+            f"deliveries have this header; it is your secret and is not shown again:\n"
             f"{name}: {value}\n"
         )
     sys.stderr.flush()
 
 
-async def _submit(session: OCRSession, request: Request) -> int:
-    async with session, aclosing(_find(request.words)) as images:
+async def _submit(session: OCRSession, submission: Submission) -> int:
+    async with session, aclosing(_find(submission.arguments)) as images:
         job = await session.submit(
             images,
-            webhook=request.webhook,
-            on_id=put,
-            lang=request.lang,
-            prompt=request.prompt,
-            type=request.type,
-            endpoint=request.endpoint,
+            webhook=submission.webhook,
+            on_id=write_line,
+            lang=submission.lang,
+            prompt=submission.prompt,
+            type=submission.type,
+            endpoint=submission.endpoint,
         )
     for failure in job.failures:
         sys.stderr.write(f"{failure.image.name}: {failure.error}\n")
-    return SOME_FAILED if job.failures else ALL_WELL
+    return SOME_FAILED if job.failures else SUCCESS
 
 
-async def _find(words: Sequence[str]) -> AsyncGenerator[str | Image]:
-    """Yield images, files with their names: nothing else tells them apart when they come back."""
-    async with aclosing(find_images(words)) as found:
+async def _find(arguments: Sequence[str]) -> AsyncGenerator[str | Image]:
+    """Yield the images that *arguments* name. Files get their names as ids to identify results."""
+    async with aclosing(find_images(arguments)) as found:
         async for source in found:
             yield Image(source, id=str(source)) if isinstance(source, Path) else source
 
@@ -165,46 +183,46 @@ def list_jobs(
     type: str | None = None,  # noqa: A002 - the option's name
     format: Format | None = None,  # noqa: A002 - the option's name
 ) -> int:
-    """List the account's asynchronous requests: id, state, type and when they were submitted.
+    """List the account's asynchronous requests: id, state, type and time of submission.
 
     Parameters
     ----------
     status
-        Those in this state alone, such as CREATED, PROCESSING, DONE or FAILED.
+        List only requests in this state, such as CREATED, PROCESSING, DONE or FAILED.
     type
-        Those of this type alone.
+        List only requests of this type.
     format
-        How to write them. Else text on a terminal, and JSON lines to a file or a pipe.
+        Output format. The default is text on a terminal, and JSON lines in a file or a pipe.
     """
 
     async def start() -> int:
-        asked = status.upper() if status else None
+        state = status.upper() if status else None
         async with OCRSession() as session:
-            async for info in session.jobs(status=asked, type=type):
-                put(_row(info) if _is_text(format) else to_json(model_to_json(info)))
-        return ALL_WELL
+            async for info in session.jobs(status=state, type=type):
+                write_line(_row(info) if _is_text(format) else to_json(model_to_json(info)))
+        return SUCCESS
 
     return run(start)
 
 
-def show(ids: Words, /, *, format: Format | None = None) -> int:  # noqa: A002 - the option's name
-    """Show how asynchronous requests stand, and all else that is known of them.
+def show(ids: Arguments, /, *, format: Format | None = None) -> int:  # noqa: A002 - the option's name
+    """Show the state and the details of asynchronous requests.
 
     Parameters
     ----------
     ids
-        Ids of requests; @FILE for a list of them, - for one on standard input.
+        Ids of requests. @FILE reads a list of them, - reads it from standard input.
     format
-        How to write it: JSON lines hold the results too. Else text on a terminal, and JSON lines to
-        a file or a pipe.
+        Output format. The default is text on a terminal, and JSON lines in a file or a pipe. Only
+        JSON lines contain the results.
     """
     try:
         found = find_ids(ids)
     except (OptionError, OSError) as error:
-        return complain(error, USAGE)
+        return report_error(error, USAGE)
 
     async def start() -> int:
-        code = ALL_WELL
+        code = SUCCESS
         async with OCRSession() as session:
             for request_id in found:
                 try:
@@ -213,30 +231,30 @@ def show(ids: Words, /, *, format: Format | None = None) -> int:  # noqa: A002 -
                     sys.stderr.write(f"{error}\n")
                     code = SOME_FAILED
                 else:
-                    put(_page(info) if _is_text(format) else to_json(model_to_json(info)))
+                    write_line(_details(info) if _is_text(format) else to_json(model_to_json(info)))
         return code
 
     return run(start)
 
 
-def find_ids(words: Sequence[str]) -> list[str]:
-    """Return the ids that *words* name, each once; raise `OptionError` if there are none."""
-    lines = (line.strip() for word in words for line in _lines(word))
+def find_ids(arguments: Sequence[str]) -> list[str]:
+    """Return the ids that *arguments* name, each once; raise `OptionError` if there are none."""
+    lines = (line.strip() for argument in arguments for line in _lines(argument))
     if found := list(dict.fromkeys(line for line in lines if line)):
         return found
-    raise OptionError(f"no ids: {' '.join(words)}")
+    raise OptionError(f"no ids: {' '.join(arguments)}")
 
 
-def _lines(word: str) -> list[str]:
-    if word == STANDARD_INPUT:
+def _lines(argument: str) -> list[str]:
+    if argument == STANDARD_INPUT:
         return sys.stdin.read().splitlines()
-    if word.startswith("@"):
-        return Path(word[1:]).read_text(encoding="utf-8", errors="replace").splitlines()
-    return [word]
+    if argument.startswith("@"):
+        return Path(argument[1:]).read_text(encoding="utf-8", errors="replace").splitlines()
+    return [argument]
 
 
-def _is_text(given: Format | None) -> bool:
-    return given == "text" if given else sys.stdout.isatty()
+def _is_text(format: Format | None) -> bool:  # noqa: A002 - the option's name
+    return format == "text" if format else sys.stdout.isatty()
 
 
 def _row(info: JobInfo) -> str:
@@ -244,13 +262,13 @@ def _row(info: JobInfo) -> str:
     return f"{info.id:<36}  {info.status:<18}  {info.type or '-'}  {created}"
 
 
-def _page(info: JobInfo) -> str:
-    """Return lines about a request, with the number of results in their place."""
+def _details(info: JobInfo) -> str:
+    """Return a table about a request, with the number of results instead of the results."""
     document = model_to_json(info)
     response = document.pop("response", None)
     records = response.get("records") if isinstance(response, dict) else None
-    counted = {"records": len(records)} if isinstance(records, list) else {}
-    return f"{to_lines(document | counted)}\n"
+    count = {"records": len(records)} if isinstance(records, list) else {}
+    return f"{to_table(document | count)}\n"
 
 
 # ---- wait
@@ -258,7 +276,13 @@ def _page(info: JobInfo) -> str:
 
 @frozen(kw_only=True)
 class Output:
-    """Where outcomes are written, and how."""
+    """How to write outcomes.
+
+    Attributes:
+        path: File to write to. None means standard output.
+        format: Output format.
+        quiet: Whether to hide progress and totals.
+    """
 
     path: Path | None
     format: Format
@@ -266,7 +290,7 @@ class Output:
 
 
 def wait(
-    ids: Words,
+    ids: Arguments,
     /,
     *,
     deadline: float | None = None,
@@ -274,30 +298,31 @@ def wait(
     format: Format | None = None,  # noqa: A002 - the option's name
     quiet: bool = False,
 ) -> int:
-    """Wait for images that were submitted, and write what was read as it is done.
+    """Wait for submitted images, and print outcomes as they arrive.
 
     Parameters
     ----------
     ids
-        Ids of requests; @FILE for a list of them, - for one on standard input.
+        Ids of requests. @FILE reads a list of them, - reads it from standard input.
     deadline
-        Seconds to wait at most. What is not done by then goes on, and can be waited for again.
+        Longest time to wait in seconds. Requests that are not done by then continue, and you can
+        wait for them again.
     output
-        File to write outcomes to, as JSON lines. Else they go to standard output, as text.
+        File to write outcomes to, as JSON lines. The default is standard output, as text.
     format
-        How to write outcomes.
+        Output format.
     quiet
-        Show neither progress nor totals. Failures are named all the same.
+        Hide progress and totals. Failures are still shown.
     """
     try:
         found = find_ids(ids)
     except (OptionError, OSError) as error:
-        return complain(error, USAGE)
+        return report_error(error, USAGE)
 
     async def start() -> int:
-        how = format or ("jsonl" if output else "text")
-        where = Output(path=output, format=how, quiet=quiet)
-        return await _wait(OCRSession(), found, deadline, where)
+        output_format = format or ("jsonl" if output else "text")
+        target = Output(path=output, format=output_format, quiet=quiet)
+        return await _wait(OCRSession(), found, deadline, target)
 
     return run(start)
 
@@ -306,14 +331,14 @@ async def _wait(
     session: OCRSession, ids: Sequence[str], deadline: float | None, output: Output
 ) -> int:
     async with session:
-        # Before anything is sent.
+        # Started before the output is opened, because it checks its arguments.
         outcomes = session.job(ids).outcomes(deadline=deadline)
         with open_output(output.path) as file, progress(quiet=output.quiet) as bar:
-            printer = Printer(file, RECORDS, format=output.format, headings=True)
+            printer = Printer(file, RECORD_RENDERER, format=output.format, headings=True)
             task = bar.add_task(f"{len(ids)} asynchronous requests", total=None)
             async for outcome in outcomes:
                 printer.write(outcome)
                 bar.advance(task)
     if not output.quiet:
         sys.stderr.write(f"{printer.totals()}\n")
-    return SOME_FAILED if printer.failed else ALL_WELL
+    return SOME_FAILED if printer.failed else SUCCESS

@@ -1,4 +1,4 @@
-"""What came of images as JSON types, for files and for other programs."""
+"""JSON forms of outcomes, accounts and jobs: an object in, a dict of JSON types out."""
 
 from typing import Any
 
@@ -10,19 +10,19 @@ from ximilar_ocr_async.outcomes import Outcome
 
 
 def model_to_json(model: Account | JobInfo) -> dict[str, Any]:
-    """Return *model* as JSON types, in the service's own names."""
+    """Return *model* as JSON types, with the field names of the service."""
     return to_json_types(model)
 
 
 def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
-    """Return *outcome* as JSON types, its record in the service's own names."""
+    """Return *outcome* as JSON types. Its record has the field names of the service."""
     if outcome.ok:
         return _common(outcome) | {"record": to_json_types(outcome.record)}
     return _common(outcome) | {"error": _error_to_json(outcome.error)}
 
 
 def extraction_to_json(outcome: Outcome[Any]) -> dict[str, Any]:
-    """Return *outcome* as JSON types, its value as `structure` takes it."""
+    """Return *outcome* as JSON types. Its value is in the form that `structure` accepts."""
     if outcome.ok:
         return _common(outcome) | {"value": unstructure(outcome.value)}
     return _common(outcome) | {"error": _error_to_json(outcome.error)}
@@ -39,8 +39,8 @@ def _common(outcome: Outcome[Any]) -> dict[str, Any]:
 
 
 def _error_to_json(error: OCRError) -> dict[str, Any]:
-    more: dict[str, Any] = {"status": error.status, "request_id": error.request_id}
+    details: dict[str, Any] = {"status": error.status, "request_id": error.request_id}
     if isinstance(error, ExtractionError):
-        more |= {"faults": [*error.faults], "answer": error.answer}
-    told = {"type": type(error).__name__, "message": str(error)}
-    return told | {k: v for k, v in more.items() if v is not None}
+        details |= {"faults": [*error.faults], "answer": error.answer}
+    document = {"type": type(error).__name__, "message": str(error)}
+    return document | {k: v for k, v in details.items() if v is not None}

@@ -1,4 +1,4 @@
-"""Outcomes in; text or JSON lines, failures, a progress bar and totals out."""
+"""Printing of outcomes: outcomes in; text or JSON lines, failures, progress and totals out."""
 
 import json
 import sys
@@ -12,21 +12,21 @@ from attrs import define, field, frozen
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from ximilar_ocr_async.cli.console import write_line
 from ximilar_ocr_async.cli.json_lines import outcome_to_json
-from ximilar_ocr_async.cli.telling import put
 from ximilar_ocr_async.outcomes import Outcome, Success
 
 Format: TypeAlias = Literal["text", "jsonl"]
 
 
 @frozen(kw_only=True)
-class Form:
-    """How outcomes are written.
+class Renderer:
+    """How a command renders its outcomes.
 
     Attributes:
-        to_json: What a line of JSON has.
-        to_lines: What stands there as text.
-        success: What is said of an image that did not fail.
+        to_json: Returns the content of a JSON line.
+        to_lines: Returns the lines of text of a success.
+        success: What the totals call a success, such as "read".
     """
 
     to_json: Callable[[Outcome[Any]], dict[str, Any]]
@@ -35,22 +35,19 @@ class Form:
 
 
 def _lines(outcome: Success) -> Sequence[str]:
-    """Return what the language model has answered, if it was asked; else what was read."""
+    """Return the language model's answer, or the text of the image if there was no prompt."""
     record = outcome.record
     if record.gpt is not None:
         return [record.gpt.result or ""]
     return [text.text for text in record.ocr.texts]
 
 
-RECORDS = Form(to_json=outcome_to_json, to_lines=_lines, success="read")
+RECORD_RENDERER = Renderer(to_json=outcome_to_json, to_lines=_lines, success="read")
 
 
 @contextmanager
 def open_output(output: Path | None) -> Iterator[TextIO]:
-    """Open the file to write outcomes to; standard output if there is none.
-
-    What is in it stays until there is an outcome.
-    """
+    """Open *output* without emptying it. None yields standard output."""
     if output is None:
         yield sys.stdout
         return
@@ -59,7 +56,7 @@ def open_output(output: Path | None) -> Iterator[TextIO]:
 
 
 def progress(*, quiet: bool) -> Progress:
-    """Make the progress bar on standard error, if that is a terminal and not to be *quiet*."""
+    """Make a progress bar, which is shown if standard error is a terminal and *quiet* is False."""
     console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
@@ -68,17 +65,26 @@ def progress(*, quiet: bool) -> Progress:
         TimeElapsedColumn(),
         console=console,
         disable=quiet or not console.is_terminal,
-        # Text for a pipe must not be led to the terminal that shows the bar.
+        # Output to a pipe must not be redirected to the terminal with the bar.
         redirect_stdout=sys.stdout.isatty(),
     )
 
 
 @define
 class Printer:
-    """Writes outcomes to *file* and names failures on standard error; flushes each at once."""
+    """Prints outcomes, and names the failures on standard error.
+
+    Attributes:
+        file: Where to write outcomes. Each one is flushed at once.
+        renderer: How outcomes are rendered.
+        format: Output format.
+        headings: Whether the text of each image has a heading with its name.
+        done: Number of successes so far.
+        failed: Number of failures so far.
+    """
 
     file: TextIO
-    form: Form
+    renderer: Renderer
     format: Format = field(kw_only=True)
     headings: bool = field(kw_only=True)
     done: int = field(init=False, default=0)
@@ -86,7 +92,7 @@ class Printer:
     _start: float = field(init=False, factory=time.monotonic)
 
     def write(self, outcome: Outcome[Any]) -> None:
-        """Write one outcome; with the first, what the file had before is gone."""
+        """Write one outcome. The first one replaces the former content of the file."""
         if not self.done + self.failed and self.file is not sys.stdout and self.file.seekable():
             self.file.truncate(0)
         if outcome.ok:
@@ -95,17 +101,20 @@ class Printer:
             self.failed += 1
             sys.stderr.write(f"{outcome.image.name}: {outcome.error}\n")
         if self.format == "jsonl":
-            # A value that a user's class has made of its own may be none of JSON's.
-            put(json.dumps(self.form.to_json(outcome), ensure_ascii=False, default=str), self.file)
+            # A user's class may contain values that JSON has no type for; they become strings.
+            write_line(
+                json.dumps(self.renderer.to_json(outcome), ensure_ascii=False, default=str),
+                self.file,
+            )
         elif outcome.ok:
-            self._write_text(outcome.image.name, self.form.to_lines(outcome))
+            self._write_text(outcome.image.name, self.renderer.to_lines(outcome))
 
     def _write_text(self, name: str, lines: Sequence[str]) -> None:
         heading = [f"==> {name} <=="] if self.headings else []
         gap = [""] if self.headings else []
-        put("\n".join([*heading, *lines, *gap]), self.file)
+        write_line("\n".join([*heading, *lines, *gap]), self.file)
 
     def totals(self) -> str:
-        """Return one line about all that was written."""
+        """Return a line with the number of successes and failures and the time taken."""
         seconds = time.monotonic() - self._start
-        return f"{self.done} {self.form.success}, {self.failed} failed, {seconds:.1f} s"
+        return f"{self.done} {self.renderer.success}, {self.failed} failed, {seconds:.1f} s"

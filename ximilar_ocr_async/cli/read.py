@@ -1,52 +1,57 @@
-"""``ximilar-ocr read``: images in; their text, or JSON lines, out as they finish."""
+"""``ximilar-ocr read``: images in; their texts or JSON lines out, as they arrive."""
 
 from functools import partial
 
 from ximilar_ocr_async._session import OCRSession
 from ximilar_ocr_async._validation import check_prompt
-from ximilar_ocr_async.cli.printer import RECORDS
-from ximilar_ocr_async.cli.run import DEFAULTS, Command, Flat, Words, run
-from ximilar_ocr_async.cli.telling import USAGE, complain
+from ximilar_ocr_async.cli.console import USAGE, report_error
+from ximilar_ocr_async.cli.printer import RECORD_RENDERER
+from ximilar_ocr_async.cli.run import DEFAULTS, Arguments, Command, SharedOptions, run
 from ximilar_ocr_async.errors import OptionError
 
 NO_MODEL = (
-    "--local has no language model to ask: leave out --prompt, or give one to"
+    "--local has no language model to ask: leave out --prompt, or serve one with"
     " ximilar-ocr serve --gpt-url and point XIMILAR_BASE_URL there"
 )
 
 
 def read(
-    images: Words,
+    images: Arguments,
     /,
     *,
     prompt: str | None = None,
     local: bool = False,
-    options: Flat = DEFAULTS,
+    options: SharedOptions = DEFAULTS,
 ) -> int:
-    """Read the text off images.
+    """Read the text in images.
 
     Parameters
     ----------
     images
-        Files, folders, patterns, URLs; @FILE for a list of them, - for one on standard input.
+        Files, folders, patterns or URLs. @FILE reads a list of them, - reads it from standard
+        input.
     prompt
-        Question for the language model about each image, which costs 15 credits, not 5. As text
-        its answer stands in place of what was read; JSON lines have both.
+        Question for the language model about each image. An answer costs 15 credits instead of 5.
+        Text output shows the answer in place of the image's text; JSON lines contain both.
     local
-        Read on this machine, without a token. Needs the extra "local".
+        Read on this machine, without a token. This needs the extra "local".
     """
     try:
-        if prompt is not None:
-            # Before anything is sent.
-            check_prompt(prompt, "--prompt")
-            if local:
-                raise OptionError(NO_MODEL)
+        _check_prompt(prompt, local=local)
         command = Command(
-            ask=partial(OCRSession.stream, lang=options.lang, prompt=prompt),
-            form=RECORDS,
+            start=partial(OCRSession.stream, lang=options.lang, prompt=prompt),
+            renderer=RECORD_RENDERER,
             format="text",
             is_local=local,
         )
         return run(images, options, command)
     except (OptionError, OSError) as error:
-        return complain(error, USAGE)
+        return report_error(error, USAGE)
+
+
+def _check_prompt(prompt: str | None, *, local: bool) -> None:
+    if prompt is None:
+        return
+    check_prompt(prompt, "--prompt")
+    if local:
+        raise OptionError(NO_MODEL)

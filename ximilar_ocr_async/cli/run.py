@@ -1,4 +1,4 @@
-"""What the commands share that ask about images: words in; text or JSON lines out."""
+"""The part that "read" and "extract" share: arguments in; text or JSON lines out."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import anyio
-import anyio.to_thread
+from anyio import to_thread
 from attrs import frozen
 from cyclopts import Parameter
 
@@ -18,42 +18,45 @@ from ximilar_ocr_async._constants import (
 )
 from ximilar_ocr_async._session import Images, OCRSession, Stream
 from ximilar_ocr_async._validation import check_language
+from ximilar_ocr_async.cli.console import SOME_FAILED, SUCCESS, discard_output
 from ximilar_ocr_async.cli.inputs import (
     STANDARD_INPUT,
     expand,
     find_images,
+    names_a_stream,
     names_one_image,
-    read_once,
 )
-from ximilar_ocr_async.cli.printer import Form, Format, Printer, open_output, progress
-from ximilar_ocr_async.cli.telling import ALL_WELL, SOME_FAILED, let_go
+from ximilar_ocr_async.cli.printer import Format, Printer, Renderer, open_output, progress
 from ximilar_ocr_async.errors import OptionError
 
 
-def _check_words(_: type, words: Any) -> None:
-    # A lone hyphen must be let through, and with it come all words that begin with one.
-    for word in words:
-        if word.startswith("-") and word != STANDARD_INPUT:
-            raise ValueError(f'unknown option "{word}"; for a file of that name write "./{word}"')
+def _check_arguments(_: type, arguments: Any) -> None:
+    # Cyclopts can let a lone hyphen through only together with everything that starts with one.
+    for argument in arguments:
+        if argument.startswith("-") and argument != STANDARD_INPUT:
+            raise ValueError(
+                f'unknown option "{argument}"; for a file of that name write "./{argument}"'
+            )
 
 
-Words: TypeAlias = Annotated[
-    list[str], Parameter(allow_leading_hyphen=True, validator=_check_words)
+Arguments: TypeAlias = Annotated[
+    list[str], Parameter(allow_leading_hyphen=True, validator=_check_arguments)
 ]
 
 
 @frozen(kw_only=True)
 class Options:
-    """The options of every command that asks about images, as its help tells them.
+    """Options that "read" and "extract" share. Their help shows these descriptions.
 
     Attributes:
         lang: Language of the text: en, zh, ko, ja or ru.
-        concurrency: Requests in flight, each of up to 10 images. The vendor recommends 3.
-        max_records: Records that may be sent in all, resends among them; what would go over fails
-            unsent.
-        output: File to write outcomes to, as JSON lines. Else they go to standard output.
-        format: How to write outcomes.
-        quiet: Show neither progress nor totals. Failures are named all the same.
+        concurrency: Maximum number of requests in flight, each with up to 10 images. The vendor
+            recommends 3.
+        max_records: Maximum number of records to send in total, resends included. Images beyond
+            that fail without being sent.
+        output: File to write outcomes to, as JSON lines. The default is standard output.
+        format: Output format.
+        quiet: Hide progress and totals. Failures are still shown.
     """
 
     lang: str = DEFAULT_LANGUAGE
@@ -66,35 +69,35 @@ class Options:
 
 DEFAULTS = Options()
 
-Flat: TypeAlias = Annotated[Options, Parameter(name="*")]
-"""Each option stands beside those of the command."""
+SharedOptions: TypeAlias = Annotated[Options, Parameter(name="*")]
+"""The shared options, without a common prefix to their names."""
 
 
 @frozen(kw_only=True)
 class Command:
-    """What a command asks of each image, and how it writes what comes back.
+    """What a command does with each image, and how it renders the outcome.
 
     Attributes:
-        ask: Begins the call.
-        form: How outcomes are written.
-        format: How outcomes are written to standard output.
-        is_local: Whether the images are read on this machine.
+        start: Starts the call.
+        renderer: How outcomes are rendered.
+        format: Default format on standard output.
+        is_local: Whether to read the images on this machine.
     """
 
-    ask: Callable[[OCRSession, Images], Stream[Any]]
-    form: Form
+    start: Callable[[OCRSession, Images], Stream[Any]]
+    renderer: Renderer
     format: Format
     is_local: bool = False
 
 
-def run(words: Sequence[str], options: Options, command: Command) -> int:
-    """Ask about the images that *words* name; return the exit code.
+def run(arguments: Sequence[str], options: Options, command: Command) -> int:
+    """Run *command* on the images that *arguments* name; return the exit code.
 
     Raises:
-        OptionError: An option is outside its allowed values, or there are no images.
-        OSError: A list cannot be read, or the output not be written.
+        OptionError: An option has a value that is not allowed, or there are no images.
+        OSError: A list cannot be read or the output cannot be written.
     """
-    # Before anything is sent.
+    # Check the language before anything is sent.
     check_language(options.lang)
     with ExitStack() as stack:
         url = stack.enter_context(_local_service()) if command.is_local else None
@@ -106,48 +109,48 @@ def run(words: Sequence[str], options: Options, command: Command) -> int:
         )
         printer = Printer(
             stack.enter_context(open_output(options.output)),
-            command.form,
+            command.renderer,
             format=options.format or ("jsonl" if options.output else command.format),
-            headings=not names_one_image(words),
+            headings=not names_one_image(arguments),
         )
-        return anyio.run(_run, session, words, options, command, printer)
+        return anyio.run(_run, session, arguments, options, command, printer)
 
 
 async def _run(
     session: OCRSession,
-    words: Sequence[str],
+    arguments: Sequence[str],
     options: Options,
     command: Command,
     printer: Printer,
 ) -> int:
-    """Write outcomes as they come; return the exit code."""
-    total = None if read_once(words) else await anyio.to_thread.run_sync(_count, words)
+    """Print outcomes as they arrive; return the exit code."""
+    total = None if names_a_stream(arguments) else await to_thread.run_sync(_count, arguments)
     try:
         with progress(quiet=options.quiet) as bar:
             task = bar.add_task(f"reading {LANGUAGES[options.lang]}", total=total)
-            async with session, command.ask(session, find_images(words)) as outcomes:
+            async with session, command.start(session, find_images(arguments)) as outcomes:
                 async for outcome in outcomes:
                     printer.write(outcome)
                     bar.advance(task)
     except BrokenPipeError:
-        return let_go()
+        return discard_output()
     if not options.quiet:
         sys.stderr.write(f"{printer.totals()}\n")
-    return SOME_FAILED if printer.failed else ALL_WELL
+    return SOME_FAILED if printer.failed else SUCCESS
 
 
-def _count(words: Sequence[str]) -> int:
-    return sum(1 for word in words for _ in expand(word))
+def _count(arguments: Sequence[str]) -> int:
+    return sum(1 for argument in arguments for _ in expand(argument))
 
 
 @contextmanager
 def _local_service() -> Iterator[str]:
     try:
-        # Imported late: an extra, which may not be installed.
+        # Imported here because the extra may not be installed.
         from ximilar_ocr_async.emulator import LocalEngine, serving  # noqa: PLC0415
         from ximilar_ocr_async.testing.service import Service  # noqa: PLC0415
     except ModuleNotFoundError as error:
         extra = "pip install 'ximilar-ocr-async[local]'"
-        raise OptionError(f"--local needs {error.name}, of the extra local: {extra}") from None
+        raise OptionError(f"--local needs {error.name}, from the extra local: {extra}") from None
     with serving(Service(LocalEngine())) as url:
         yield url

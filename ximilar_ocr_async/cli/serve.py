@@ -1,17 +1,15 @@
-"""``ximilar-ocr serve``: the local service on a loopback port."""
+"""``ximilar-ocr serve``: options in, the local service on a loopback port out."""
 
 import os
-import sys
 from pathlib import Path
 
 from ximilar_ocr_async import OptionError
+from ximilar_ocr_async.cli.console import SUCCESS, USAGE, report_error
 from ximilar_ocr_async.emulator import Delivery, Fetch, OpenAIChat
-from ximilar_ocr_async.testing.service import GPT, FaultPlan, Jobs, ScriptedGPT
-
-USAGE = 2
+from ximilar_ocr_async.testing.service import GPT, FaultPlan, Jobs, ScriptedGPT, Service
 
 GPT_KEY = "OPENAI_API_KEY"
-"""Variable that may hold the key of the language model's server."""
+"""Environment variable with the API key of the language model's server."""
 
 
 def serve(
@@ -24,38 +22,36 @@ def serve(
     scripted_gpt: bool = False,
     faults: Path | None = None,
 ) -> int:
-    """Serve Ximilar's OCR in miniature on this machine, with the OCR engines installed here.
+    """Serve a local imitation of Ximilar's OCR service, with the OCR engines installed here.
 
     Parameters
     ----------
     port
-        Port on 127.0.0.1; 0 takes one that is free.
+        Port on 127.0.0.1. 0 takes a free one.
     allow_urls
-        Fetch images given by URL, and deliver to webhooks, at public addresses. Webhooks on this
-        machine are always delivered to.
+        Fetch images from public addresses, and deliver webhooks there. Webhooks to this machine
+        are always delivered.
     allow_private_urls
-        Do so at loopback and private addresses too.
+        Also allow loopback and private addresses.
     gpt_url
-        Where prompts are answered by OpenAI's protocol: what /chat/completions is added to. The
-        key, if one is needed, is that in OPENAI_API_KEY.
+        URL of a server that answers prompts and speaks OpenAI's protocol, without
+        /chat/completions. If it needs an API key, set OPENAI_API_KEY.
     gpt_model
-        The language model's name there.
+        Name of the language model on that server.
     scripted_gpt
-        Answer prompts by a script that says so, without a language model.
+        Answer prompts with a fixed script, without a language model. The answers say so.
     faults
-        TOML file with a plan of the faults to show, the same ones each time.
+        TOML file that plans faults. The same faults are shown each time.
     """
     try:
-        # Imported late: an extra, which may not be installed.
+        # Imported here because the extra may not be installed.
         from ximilar_ocr_async.emulator import LocalEngine, bind, serve_until_interrupted  # noqa: PLC0415
-        from ximilar_ocr_async.testing.service import Service  # noqa: PLC0415
 
         plan = FaultPlan() if faults is None else FaultPlan.load(faults)
-        gpt, told = _gpt(gpt_url, gpt_model, is_scripted=scripted_gpt)
+        gpt, notice = _choose_gpt(gpt_url, gpt_model, is_scripted=scripted_gpt)
         listener, url = bind(port)
     except (ModuleNotFoundError, OptionError, OSError) as error:
-        sys.stderr.write(f"ximilar-ocr: {_reason(error, port)}\n")
-        return USAGE
+        return report_error(_explain(error, port), USAGE)
     fetch = Fetch(allow_private=allow_private_urls) if allow_urls or allow_private_urls else None
     jobs = Jobs(Delivery(allow_public=allow_urls, allow_private=allow_private_urls))
     engine = LocalEngine()
@@ -63,25 +59,28 @@ def serve(
     if faults is not None:
         print(f"faults: {plan}", flush=True)
     if gpt is not None:
-        print(told, flush=True)
+        print(notice, flush=True)
     serve_until_interrupted(Service(engine, fetch=fetch, gpt=gpt, faults=plan, jobs=jobs), listener)
-    return 0
+    return SUCCESS
 
 
-def _reason(error: Exception, port: int) -> str:
+def _explain(error: Exception, port: int) -> Exception:
+    """Return *error* with a message that says which option or extra it concerns."""
     match error:
         case ModuleNotFoundError():
             extra = "pip install 'ximilar-ocr-async[local]'"
-            return f"serve needs {error.name}, of the extra local: {extra}"
+            return OptionError(f"serve needs {error.name}, from the extra local: {extra}")
         case OSError():
-            return f"port {port} cannot be had: {error}"
-    return str(error)
+            return OptionError(f"cannot listen on port {port}: {error}")
+    return error
 
 
-def _gpt(url: str | None, model: str | None, *, is_scripted: bool) -> tuple[GPT | None, str]:
-    """Return what answers prompts, and what to say of it."""
+def _choose_gpt(url: str | None, model: str | None, *, is_scripted: bool) -> tuple[GPT | None, str]:
+    """Return the language model and a notice about it. None means that there is no model."""
     if is_scripted and (url or model):
-        raise OptionError("--scripted-gpt asks no language model: leave out --gpt-url, --gpt-model")
+        raise OptionError(
+            "--scripted-gpt uses no language model: leave out --gpt-url and --gpt-model"
+        )
     if is_scripted:
         return ScriptedGPT(), "GPT answers are SCRIPTED: no language model is asked"
     if url is None and model is None:

@@ -1,9 +1,9 @@
-"""``ximilar-ocr webhook``: deliveries to a loopback port in, outcomes as JSON lines out."""
+"""``ximilar-ocr webhook``: webhook deliveries in, outcomes as JSON lines out."""
 
 import socket
 import sys
 from collections.abc import Iterable
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
@@ -13,14 +13,14 @@ from attrs import frozen
 from ximilar_ocr_async._jobs import Delivery, WebhookReceiver
 from ximilar_ocr_async._protocol import Webhook
 from ximilar_ocr_async._session import OCRSession
-from ximilar_ocr_async.cli.jobs import Headers, parse_headers, tell_secret
+from ximilar_ocr_async.cli.console import SUCCESS, USAGE, report_error, to_json, write_line
+from ximilar_ocr_async.cli.jobs import Headers, parse_headers, show_secret
 from ximilar_ocr_async.cli.json_lines import outcome_to_json
-from ximilar_ocr_async.cli.telling import ALL_WELL, USAGE, complain, put, to_json
 from ximilar_ocr_async.errors import OCRError, OptionError, WebhookError
 from ximilar_ocr_async.outcomes import Outcome
 
-FETCH = 60.0
-"""[s] that fetching the results of one delivery may take; then it is to come again."""
+FETCH_TIMEOUT = 60.0
+"""Time limit for fetching the results of one delivery [s]. After it, the delivery is refused."""
 
 
 def webhook(
@@ -30,47 +30,55 @@ def webhook(
     verify: Literal["secret", "refetch"] = "secret",
     output: Path | None = None,
 ) -> int:
-    """Receive what is done, and write each outcome as a line of JSON with its request's id.
+    """Receive webhooks, and write each outcome as a JSON line with the id of its request.
 
     Parameters
     ----------
     port
-        Port on 127.0.0.1; 0 takes one that is free. Something else, such as a tunnel or a proxy
-        with TLS, must bring deliveries there from outside.
+        Port on 127.0.0.1. 0 takes a free one. A tunnel or a proxy with TLS must forward deliveries
+        there from outside.
     header
-        "Name: value" that deliveries must bring, the same as was submitted; may be given more than
-        once. Without it one is made, and shown on standard error.
+        "Name: value" that deliveries must have, the same as given at the submission. It can be
+        given more than once. The default is a generated header, which is shown on standard error.
     verify
-        With secret, what comes with the header is believed; with refetch, only that something is
-        done, and it is fetched from the service, with the token.
+        How deliveries are verified. With "secret", a delivery with the header is trusted. With
+        "refetch", the results are fetched from the service with the token.
     output
-        File to add the lines to. Else they go to standard output.
+        File to append the lines to. The default is standard output.
     """
     try:
-        # Imported late: an extra, which may not be installed.
+        # Imported here because the extra may not be installed.
         from ximilar_ocr_async.emulator import bind, make_server  # noqa: PLC0415
     except ModuleNotFoundError as error:
         extra = "pip install 'ximilar-ocr-async[webhook]'"
-        told = f"webhook needs {error.name}, of the extra webhook: {extra}"
-        return complain(OptionError(told), USAGE)
+        message = f"webhook needs {error.name}, from the extra webhook: {extra}"
+        return report_error(OptionError(message), USAGE)
     try:
-        with ExitStack() as stack:
-            session = OCRSession() if verify == "refetch" else None
-            headers = parse_headers(header, "--header")
-            listener, url = bind(port)
-            stack.enter_context(listener)
+        session = OCRSession() if verify == "refetch" else None
+        headers = parse_headers(header, "--header")
+        listener, url = bind(port)
+        with listener:
             receiver = WebhookReceiver(Webhook(url, headers), verify)
-            file = stack.enter_context(output.open("a", encoding="utf-8")) if output else None
-            if not headers:
-                tell_secret(receiver.webhook)
-            sys.stderr.write(f"receiving on {url}\n")
-            sys.stderr.flush()
-            application = receiver.app(Clerk(file, session).handle)
-            with suppress(KeyboardInterrupt):
-                anyio.run(_serve, make_server(application), listener, session)
+            with _open(output) as file:
+                _announce(receiver.webhook, is_new=not headers)
+                application = receiver.app(DeliveryWriter(file, session).write)
+                with suppress(KeyboardInterrupt):
+                    anyio.run(_serve, make_server(application), listener, session)
     except (OptionError, OSError) as error:
-        return complain(error, USAGE)
-    return ALL_WELL
+        return report_error(error, USAGE)
+    return SUCCESS
+
+
+def _open(output: Path | None) -> AbstractContextManager[TextIO | None]:
+    return output.open("a", encoding="utf-8") if output else nullcontext()
+
+
+def _announce(webhook: Webhook, *, is_new: bool) -> None:
+    """Print the URL of the receiver on standard error, and its secret if that *is_new*."""
+    if is_new:
+        show_secret(webhook)
+    sys.stderr.write(f"receiving on {webhook.url}\n")
+    sys.stderr.flush()
 
 
 async def _serve(server: Any, listener: socket.socket, session: OCRSession | None) -> None:
@@ -79,28 +87,33 @@ async def _serve(server: Any, listener: socket.socket, session: OCRSession | Non
 
 
 @frozen
-class Clerk:
-    """Writes deliveries to *file*; with a *session*, what it fetches of them."""
+class DeliveryWriter:
+    """Writes the outcomes of deliveries.
+
+    Attributes:
+        file: File to write to. None means standard output.
+        session: Session to fetch the results with. None trusts the results in the delivery.
+    """
 
     file: TextIO | None
     session: OCRSession | None
 
-    async def handle(self, delivery: Delivery) -> None:
-        """Write the outcomes of a delivery; raise `WebhookError` if it is to come again."""
+    async def write(self, delivery: Delivery) -> None:
+        """Write the outcomes of a delivery; raise `WebhookError` to have it delivered again."""
         try:
             outcomes = await self._outcomes(delivery)
             if lines := [_line(delivery.id, outcome) for outcome in outcomes]:
-                put("\n".join(lines), self.file)
+                write_line("\n".join(lines), self.file)
         except (OCRError, OSError) as error:
             sys.stderr.write(f"{delivery.id}: {error}\n")
-            raise WebhookError("not now", status=503) from None
+            raise WebhookError("the delivery cannot be processed now", status=503) from None
 
     async def _outcomes(self, delivery: Delivery) -> Iterable[Outcome]:
         if self.session:
-            return await self.session.job(delivery.id).wait(deadline=FETCH)
+            return await self.session.job(delivery.id).wait(deadline=FETCH_TIMEOUT)
         if delivery.outcomes is None:
-            told = f"it came without results; see: ximilar-ocr jobs show {delivery.id}"
-            sys.stderr.write(f"{delivery.id}: {told}\n")
+            advice = f"see: ximilar-ocr jobs show {delivery.id}"
+            sys.stderr.write(f"{delivery.id}: the delivery has no results; {advice}\n")
         return delivery.outcomes or ()
 
 

@@ -1,4 +1,7 @@
-"""Ximilar's OCR service in miniature, with real OCR inside, for development and tests."""
+"""A local imitation of Ximilar's OCR service that reads images with real OCR engines.
+
+HTTP requests go in, replies in the service's format come out. It serves development and tests.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -26,7 +29,7 @@ __all__ = [
     "serving",
 ]
 
-_HOMES = {
+_MODULES = {
     "Delivery": "deliveries",
     "Fetch": "fetch",
     "LocalEngine": "engines.local",
@@ -36,10 +39,10 @@ _HOMES = {
     "serve_until_interrupted": "server",
     "serving": "server",
 }
-"""Where each name lives: loaded when it is first used, for engines and servers are heavy."""
+"""The module of each name, loaded on first use because engines and servers are heavy."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,4 +1,4 @@
-"""The local service as an ASGI application: HTTP in, HTTP out. The one owner of starlette."""
+"""The local service as an ASGI application: HTTP requests in, HTTP responses out."""
 
 from functools import partial
 
@@ -23,24 +23,28 @@ from ximilar_ocr_async.testing.service import (
 )
 
 MAX_BODY = 128 * 1024 * 1024
-"""[bytes] of a request. The real service's limit is not known."""
+"""Longest request body [bytes]. The real service's limit is unknown."""
 
 
 def app(service: Service, *, max_body: int = MAX_BODY) -> Starlette:
-    """Make the application that carries requests of up to *max_body* [bytes] to *service*.
+    """Make an application that passes requests to *service*.
 
-    Its lifespan is when asynchronous requests are worked off. Their webhooks are delivered to this
-    machine, unless the service has another way.
+    Asynchronous requests are processed while the application's lifespan is active. Webhooks are
+    delivered to this machine only, unless the service already has its own way to deliver them.
+
+    Args:
+        service: Answers the requests.
+        max_body: Longest request body [bytes]; a longer one is refused with 413.
     """
     service.jobs.deliver = service.jobs.deliver or Delivery()
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
     respond = partial(_respond, service, max_body)
     routes = [Route("/{path:path}", respond, methods=methods)]
-    return Starlette(routes=routes, lifespan=lambda _: service.jobs.working())
+    return Starlette(routes=routes, lifespan=lambda _: service.jobs.processing())
 
 
 class _BrokenResponse(Response):
-    """Announces a body that never comes, over which the server closes the connection."""
+    """Announces a body but never sends it, so that the server closes the connection."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         headers = [(b"content-length", b"1")]
@@ -49,16 +53,17 @@ class _BrokenResponse(Response):
 
 async def _respond(service: Service, max_body: int, request: HTTPRequest) -> Response:
     try:
-        reply = await _answer(service, max_body, request)
+        reply = await _reply(service, max_body, request)
     except ClientDisconnect:
-        return Response(status_code=400)  # nobody hears it
+        # The client is gone and receives nothing, but Starlette requires a response.
+        return Response(status_code=400)
     except Interference as fault:
-        return await _show(fault, request)
+        return await _respond_to_fault(fault, request)
     return Response(reply.body, reply.status, reply.headers, media_type="application/json")
 
 
-async def _answer(service: Service, max_body: int, request: HTTPRequest) -> Reply:
-    body = await _body(request, max_body)
+async def _reply(service: Service, max_body: int, request: HTTPRequest) -> Reply:
+    body = await _read_body(request, max_body)
     if body is None:
         return refuse(413, f"the request is over {max_body:,} bytes")
     return await service.answer(
@@ -73,27 +78,28 @@ async def _answer(service: Service, max_body: int, request: HTTPRequest) -> Repl
     )
 
 
-async def _body(request: HTTPRequest, limit: int) -> bytes | None:
-    """Return the body, or nothing when it is over *limit* [bytes]; the rest is read all the same.
+async def _read_body(request: HTTPRequest, limit: int) -> bytes | None:
+    """Return the body, or None if it is longer than *limit* [bytes].
 
-    A client that is cut off while it sends never sees the answer.
+    An oversized body is read to its end and dropped: a client that is cut off while it sends never
+    sees the response.
     """
-    pieces, size = [], 0
-    async for piece in request.stream():
-        size += len(piece)
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
         if size <= limit:
-            pieces.append(piece)
-    return b"".join(pieces) if size <= limit else None
+            chunks.append(chunk)
+    return b"".join(chunks) if size <= limit else None
 
 
-async def _show(fault: Interference, request: HTTPRequest) -> Response:
-    """Respond as far as a client is to see that something came in between."""
+async def _respond_to_fault(fault: Interference, request: HTTPRequest) -> Response:
+    """Respond with what the client sees when *fault* keeps the reply from it."""
     match fault:
         case Cut():
             return _BrokenResponse()
         case Garbled():
             return HTMLResponse(PAGE)
         case Stalled():
-            # After the body there is nothing to receive but that the client has gone.
+            # The body has been read, so the next message is the client's disconnect.
             await request.receive()
     return HTMLResponse(PAGE, 502)

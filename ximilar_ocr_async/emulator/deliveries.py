@@ -1,24 +1,26 @@
-"""News of a job in, a POST to its webhook out, at addresses that are allowed."""
+"""Webhook deliveries: a JSON body in, a POST to an allowed address out."""
 
 from ipaddress import ip_address
 
 from attrs import frozen
 
-from ximilar_ocr_async.emulator.egress import Question, ask, is_public
+from ximilar_ocr_async.emulator.egress import OutboundRequest, fetch_body, is_public
 from ximilar_ocr_async.testing.service import DELIVERY_TIMEOUT, Unreadable, Webhook
 
 MAX_BYTES = 1024 * 1024
-"""[bytes] of an answer, which nobody reads."""
+"""Longest response body [bytes]. Its content is ignored."""
 
 
 @frozen
 class Delivery:
-    """Delivers news. Loopback is always allowed, for what is tested receives it on this machine.
+    """Delivers webhooks.
 
-    Args:
-        allow_public: Whether the internet's addresses are allowed too.
-        allow_private: Whether all addresses are.
-        timeout: [s] for a delivery in all.
+    Loopback addresses are always allowed, because a program under test receives its webhooks there.
+
+    Attributes:
+        allow_public: Whether public internet addresses are allowed as well.
+        allow_private: Whether every address is allowed.
+        timeout: Time limit for a whole delivery [s].
     """
 
     allow_public: bool = False
@@ -26,12 +28,12 @@ class Delivery:
     timeout: float = DELIVERY_TIMEOUT
 
     async def __call__(self, webhook: Webhook, body: bytes) -> None:
-        """Send JSON once; raise `Unreadable` when it may not have been received."""
+        """Send the JSON *body* once; raise `Unreadable` unless the receiver confirms it."""
         headers = {"Content-Type": "application/json", **webhook.headers}
-        question = Question("POST", webhook.endpoint, MAX_BYTES, self.timeout, headers, body)
-        await ask(question, self._check)
+        request = OutboundRequest("POST", webhook.endpoint, MAX_BYTES, self.timeout, headers, body)
+        await fetch_body(request, self._check_address)
 
-    def _check(self, address: str) -> None:
+    def _check_address(self, address: str) -> None:
         is_allowed = self.allow_private or (self.allow_public and is_public(address))
         if not is_allowed and not ip_address(address).is_loopback:
             raise Unreadable(403, "the URL leads to an address that is not allowed")

@@ -1,25 +1,25 @@
-"""A URL to the image behind it, without being led to addresses that are not public."""
+"""Image downloads: a URL in, the bytes behind it out, from public addresses only."""
 
 from attrs import frozen
 
-from ximilar_ocr_async.emulator.egress import Question, ask, is_public
+from ximilar_ocr_async.emulator.egress import OutboundRequest, fetch_body, is_public
 from ximilar_ocr_async.testing.service import Unreadable
 
 MAX_BYTES = 32 * 1024 * 1024
-"""[bytes] of one image."""
+"""Largest image [bytes]."""
 
 TIMEOUT = 30.0
-"""[s] for one image in all. Source: the vendor's client."""
+"""Time limit for a whole download [s]. Source: the vendor's client."""
 
 
 @frozen
 class Fetch:
-    """Fetches images.
+    """Downloads images.
 
-    Args:
+    Attributes:
         allow_private: Whether loopback, private and other special addresses are allowed.
-        max_bytes: Of one image.
-        timeout: [s] for one image in all.
+        max_bytes: Largest image that is accepted [bytes].
+        timeout: Time limit for a whole download [s].
     """
 
     allow_private: bool = False
@@ -27,9 +27,10 @@ class Fetch:
     timeout: float = TIMEOUT
 
     async def __call__(self, url: str) -> bytes:
-        """Return what stands at *url*; raise `Unreadable` when it cannot be had."""
-        return await ask(Question("GET", url, self.max_bytes, self.timeout), self._check)
+        """Return the bytes behind *url*; raise `Unreadable` if they cannot be downloaded."""
+        request = OutboundRequest("GET", url, self.max_bytes, self.timeout)
+        return await fetch_body(request, self._check_address)
 
-    def _check(self, address: str) -> None:
+    def _check_address(self, address: str) -> None:
         if not self.allow_private and not is_public(address):
             raise Unreadable(403, "the URL leads to an address that is not public")

@@ -1,4 +1,4 @@
-"""Encoded images in, upright RGB pixels out. Owner of Pillow in this package."""
+"""Image decoding: encoded images in, upright RGB pixels out."""
 
 import threading
 import warnings
@@ -17,13 +17,14 @@ Pixels: TypeAlias = NDArray[np.uint8]
 """(height, width, 3) as RGB, 0 to 255, upright and contiguous."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
-"""What Pillow may open: the service's formats but HEIC, which Pillow alone cannot decode."""
+"""Formats that are decoded: those of the service except HEIC, which Pillow alone cannot decode."""
 
 MAX_PIXELS = 40_000_000
-"""[px] A decoded image takes 3 bytes for each. Source: judgement; an A3 scan at 400 dpi has 31."""
+"""Most pixels of an image, each of which takes 3 bytes. Source: judgement; an A3 scan at 400 dpi
+has 31 million."""
 
 WHITES = {"u": (65_535,), "i": (255, 65_535, 2**31 - 1), "f": (1, 255, 65_535)}
-"""What may mean white, by numpy's kind of number; for 32 bits the file does not say which."""
+"""Values that may mean white, by numpy's kind of number. A file of 32 bits does not say which."""
 
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -34,34 +35,34 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What to do about each EXIF orientation. Source: EXIF 2.32, tag 274."""
+"""Transposition that turns each EXIF orientation upright. Source: EXIF 2.32, tag 274."""
 
 _warning_filters = threading.Lock()
 
 
 def decode(image: bytes) -> Pixels:
-    """Decode the first frame of *image*, composed on white and turned upright.
+    """Decode the first frame of *image*, on a white background and turned upright.
 
     Raises:
         Unreadable: 415 for an unknown format, 413 for too many pixels, 422 for a broken file.
     """
     try:
         opened, orientation = _load(image)
-        colours = _in_rgb(opened)
+        colours = _to_rgb(opened)
     except Unreadable:
         raise
     except UnidentifiedImageError as error:
         raise Unreadable(415, _unknown_format(image)) from error
     except Image.DecompressionBombError as error:
         raise Unreadable(413, f"image has more than {MAX_PIXELS:,} pixels") from error
-    except Exception as error:  # broken bytes bring nearly any exception out of a decoder
+    except Exception as error:  # a decoder may raise nearly anything on broken bytes
         raise Unreadable(422, f"broken image file: {error or type(error).__name__}") from error
     method = UPRIGHT.get(orientation)
     return np.array(colours if method is None else colours.transpose(method))
 
 
 def shrink(pixels: Pixels, long_side: int) -> Pixels:
-    """Scale *pixels* down until no side is longer than *long_side* [px]; never up."""
+    """Scale *pixels* down until no side is longer than *long_side* [px]. Never scale them up."""
     height, width = pixels.shape[:2]
     scale = long_side / max(height, width)
     if scale >= 1:
@@ -71,42 +72,42 @@ def shrink(pixels: Pixels, long_side: int) -> Pixels:
 
 
 def _load(image: bytes) -> tuple[Image.Image, int]:
-    """Open and decode *image*; also return its EXIF orientation, 1 to 8."""
+    """Open and decode *image*; return it with its EXIF orientation, 1 to 8."""
     with _no_warnings():
         opened = Image.open(BytesIO(image), formats=FORMATS)
         width, height = opened.size
         if width * height > MAX_PIXELS:
             raise Unreadable(413, f"image is {width} x {height}, limit is {MAX_PIXELS:,} pixels")
         opened.load()
-        # After load: Pillow turns a TIFF upright by itself, and a PNG may carry EXIF at its end.
+        # Only now: loading turns a TIFF upright, and a PNG may have its EXIF data at the end.
         return opened, opened.getexif().get(ExifTags.Base.Orientation, 1)
 
 
 @contextmanager
 def _no_warnings() -> Iterator[None]:
-    """Silence Pillow, which warns of odd EXIF data and of many pixels.
+    """Silence Pillow, which warns about odd EXIF data and large images.
 
-    Python's warning filters are the process's, hence the lock: two threads that saved and restored
-    them by turns would leave all warnings off.
+    Warning filters belong to the whole process. Without the lock, two threads that save and restore
+    them in turn could leave all warnings off.
     """
     with _warning_filters, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
-def _in_rgb(image: Image.Image) -> Image.Image:
-    """Convert a decoded *image* of any mode, transparent parts to white."""
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Convert a decoded *image* of any mode to RGB; transparent parts become white."""
     if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_in_8_bits(np.asarray(image))).convert("RGB")
+        return Image.fromarray(_to_8_bits(np.asarray(image))).convert("RGB")
     if not image.has_transparency_data:
         return image.convert("RGB")
-    paper = Image.new("RGBA", image.size, "white")
-    paper.alpha_composite(image.convert("RGBA"))
-    return paper.convert("RGB")
+    background = Image.new("RGBA", image.size, "white")
+    background.alpha_composite(image.convert("RGBA"))
+    return background.convert("RGB")
 
 
-def _in_8_bits(values: NDArray[Any]) -> Pixels:
-    """Scale grey *values* of 16 or 32 bits; white is the least of `WHITES` that holds them all."""
+def _to_8_bits(values: NDArray[Any]) -> Pixels:
+    """Scale grey *values* of 16 or 32 bits; white is the least of `WHITES` that covers them all."""
     finite = np.nan_to_num(values.astype(np.float32), posinf=0, neginf=0)
     peak = finite.max()
     white = next((white for white in WHITES[values.dtype.kind] if peak <= white), peak)
@@ -115,7 +116,8 @@ def _in_8_bits(values: NDArray[Any]) -> Pixels:
 
 
 def _unknown_format(image: bytes) -> str:
-    """Say what *image* would have to be; the brand of a HEIC file stands in its bytes 4 to 11."""
+    """Return a message that names the formats to use instead."""
+    # A HEIC file has its brand in the bytes 4 to 11.
     if image[4:8] == b"ftyp":
-        return "HEIC is read by the service but not here, for Pillow cannot decode it: send a JPEG"
-    return f"unknown image format; known are {', '.join(FORMATS)}"
+        return "HEIC cannot be decoded here, although the real service reads it: send a JPEG"
+    return f"unknown image format, supported are {', '.join(FORMATS)}"

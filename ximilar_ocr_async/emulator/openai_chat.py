@@ -1,18 +1,18 @@
-"""A language model behind OpenAI's protocol: a prompt and an image's text in, an answer out."""
+"""A language model behind OpenAI's protocol: a prompt and an image's text in, a completion out."""
 
 import json
 
 from attrs import Attribute, field, frozen
 
 from ximilar_ocr_async._validation import check_base_url
-from ximilar_ocr_async.emulator.egress import Question, ask
+from ximilar_ocr_async.emulator.egress import OutboundRequest, fetch_body
 from ximilar_ocr_async.testing.service import Unreadable, full_prompt
 
 MAX_BYTES = 1024 * 1024
-"""[bytes] of an answer."""
+"""Longest response body [bytes]."""
 
 TIMEOUT = 60.0
-"""[s] for an answer in all. Source: judgement; the client waits for 90."""
+"""Time limit for a whole response [s]. Source: judgement; the client waits 90 s."""
 
 
 def _check_url(_: "OpenAIChat", __: "Attribute[str]", value: str) -> None:
@@ -21,15 +21,16 @@ def _check_url(_: "OpenAIChat", __: "Attribute[str]", value: str) -> None:
 
 @frozen
 class OpenAIChat:
-    """Asks a server that speaks OpenAI's protocol: theirs, or one on this machine.
+    """Sends prompts to a server that speaks OpenAI's protocol, such as OpenAI's or a local one.
 
     Source: https://platform.openai.com/docs/api-reference/chat/create, read in 2026-08.
 
-    Args:
-        base_url: What ``/chat/completions`` is added to; https, or plain http to this machine.
-        model: Its name there.
-        key: Sent as a Bearer token, if there is one.
-        timeout: [s] for an answer in all.
+    Attributes:
+        base_url: URL of the server, without ``/chat/completions``. It must use https, or plain http
+            to this machine.
+        model: Name of the model on that server.
+        key: API key, sent as a Bearer token. None sends no token.
+        timeout: Time limit for a whole response [s].
     """
 
     base_url: str = field(validator=_check_url)
@@ -38,9 +39,9 @@ class OpenAIChat:
     timeout: float = TIMEOUT
 
     async def answer(self, prompt: str, text: str) -> str:
-        """Ask the model."""
+        """Return the model's completion; raise `Unreadable` if the server gives none."""
         message = {"role": "user", "content": full_prompt(prompt, text)}
-        question = Question(
+        request = OutboundRequest(
             "POST",
             self.base_url.rstrip("/") + "/chat/completions",
             MAX_BYTES,
@@ -49,7 +50,7 @@ class OpenAIChat:
             content=json.dumps({"model": self.model, "messages": [message]}).encode(),
         )
         try:
-            return _content(await ask(question))
+            return _completion(await fetch_body(request))
         except Unreadable as fault:
             raise Unreadable(502, f"the language model: {fault.text}") from None
 
@@ -57,11 +58,11 @@ class OpenAIChat:
         return {"Authorization": f"Bearer {self.key}"} if self.key else {}
 
 
-def _content(body: bytes) -> str:
+def _completion(body: bytes) -> str:
     try:
         content = json.loads(body)["choices"][0]["message"]["content"]
     except (ValueError, LookupError, TypeError, RecursionError):
         content = None
     if not isinstance(content, str):
-        raise Unreadable(502, "the answer is no chat completion")
+        raise Unreadable(502, "the response is not a chat completion")
     return content

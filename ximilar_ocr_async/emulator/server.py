@@ -1,4 +1,4 @@
-"""The local service on a loopback port: in this thread, or beside it in one of its own."""
+"""The local service on a loopback port, in the current thread or in one of its own."""
 
 import logging
 import socket
@@ -15,21 +15,21 @@ from ximilar_ocr_async.testing.service import Service
 
 HOST = "127.0.0.1"
 
-CUT = "ASGI callable returned without completing response."
-"""What uvicorn logs as an error when an answer is cut."""
+INCOMPLETE_RESPONSE = "ASGI callable returned without completing response."
+"""What uvicorn logs as an error when a response is cut off."""
 
 
 def bind(port: int = 0) -> tuple[socket.socket, str]:
-    """Bind a loopback port, 0 being any that is free; return the socket and its URL."""
+    """Bind a loopback *port*, or any free one if it is 0; return the socket and its URL."""
     if port not in range(65536):
-        # Asked first because create_server would leave its socket open.
-        raise OSError("a port is 0 to 65535")
+        # Checked here because create_server would leave its socket open.
+        raise OSError(f"port is {port}, allowed are 0 to 65535")
     listener = socket.create_server((HOST, port))
     return listener, f"http://{HOST}:{listener.getsockname()[1]}"
 
 
 def serve_until_interrupted(service: Service, listener: socket.socket) -> None:
-    """Serve until interrupted."""
+    """Serve on *listener* in the current thread until Ctrl-C is pressed."""
     with suppress(KeyboardInterrupt):
         _server(service).run(sockets=[listener])
 
@@ -38,10 +38,10 @@ def serve_until_interrupted(service: Service, listener: socket.socket) -> None:
 def serving(service: Service) -> Iterator[str]:
     """Serve in a thread on a free port; yield the URL.
 
-    At the end, requests that are being answered are dropped, for nobody waits for them any more.
+    On exit, requests that are still in progress are dropped, because nobody waits for them.
     """
     listener, url = bind()
-    server = _server(service, outage_timeout=0)
+    server = _server(service, shutdown_timeout=0)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
@@ -49,19 +49,20 @@ def serving(service: Service) -> Iterator[str]:
             time.sleep(0.01)
         yield url
     finally:
-        # uvicorn calls it an error that requests are dropped.
+        # uvicorn logs dropped requests as errors.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         server.should_exit = True
         thread.join()
         listener.close()
 
 
-def make_server(application: Any, *, outage_timeout: int | None = None) -> uvicorn.Server:
-    """Make a server of an ASGI application that logs no requests, for they may hold secrets.
+def make_server(application: Any, *, shutdown_timeout: int | None = None) -> uvicorn.Server:
+    """Make a server that does not log requests, because they may contain secrets.
 
     Args:
-        application: Of this program.
-        outage_timeout: [s] that requests which are being answered get at the end; untold, any.
+        application: ASGI application to serve.
+        shutdown_timeout: How long shutdown waits for requests in progress [s]. None waits until
+            they are finished.
     """
     return uvicorn.Server(
         uvicorn.Config(
@@ -69,16 +70,16 @@ def make_server(application: Any, *, outage_timeout: int | None = None) -> uvico
             lifespan="on",
             access_log=False,
             log_level="warning",
-            timeout_graceful_shutdown=outage_timeout,
+            timeout_graceful_shutdown=shutdown_timeout,
         )
     )
 
 
-def _server(service: Service, *, outage_timeout: int | None = None) -> uvicorn.Server:
+def _server(service: Service, *, shutdown_timeout: int | None = None) -> uvicorn.Server:
     if service.faults.lost_replies or service.faults.lost_submits:
         logging.getLogger("uvicorn.error").addFilter(_is_unplanned)
-    return make_server(app(service), outage_timeout=outage_timeout)
+    return make_server(app(service), shutdown_timeout=shutdown_timeout)
 
 
 def _is_unplanned(record: logging.LogRecord) -> bool:
-    return record.msg != CUT
+    return record.msg != INCOMPLETE_RESPONSE

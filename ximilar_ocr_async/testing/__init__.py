@@ -1,9 +1,9 @@
-"""For the tests of programs that read images: the service in process, faults, and virtual time.
+"""Tools for testing programs that use this package: a fake service, faults, and virtual time.
 
-`InProcessService` stands in for Ximilar's, counts what it bills and keeps each `SeenRequest`;
-`in_turn` scripts what the first ones get. A `FaultPlan` says what goes wrong by chance; a
-`ScriptedGPT` stands in for the language model; `virtual_time` makes an hour of pauses pass at once.
-A plugin for pytest is in ``ximilar_ocr_async.testing.fixtures``. No extra is needed.
+`InProcessService` replaces Ximilar's service, counts what it bills and keeps each `SeenRequest`;
+`in_turn` scripts the replies to the first requests. A `FaultPlan` draws faults by a seed. A
+`ScriptedGPT` replaces the language model. `virtual_time` makes an hour of pauses pass at once.
+``ximilar_ocr_async.testing.fixtures`` is a pytest plugin. No extra is needed.
 """
 
 from ximilar_ocr_async.testing.clock import virtual_time

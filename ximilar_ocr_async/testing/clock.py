@@ -1,8 +1,10 @@
-"""A backend's name in, an event loop whose clock jumps to the next timer when all tasks wait out.
+"""Virtual time: a backend's name in, an event loop with a clock of its own out.
 
-An hour of pauses costs milliseconds and can be asserted exactly. Files, threads and sockets do not
-mix with it: their time is not on this clock. The one module that knows asyncio and trio; hence it
-also starts the tasks that no task group owns.
+When all tasks are waiting, the clock jumps to the next timer. An hour of pauses takes milliseconds
+and can be asserted exactly. Files, threads and sockets do not follow this clock, so do not use them
+under virtual time.
+
+This is the only module that knows asyncio and trio, so it also starts tasks outside task groups.
 """
 
 import asyncio
@@ -14,7 +16,7 @@ from ximilar_ocr_async.errors import OptionError
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Never waits for a timer: asks for the clock to be moved instead."""
+    """Moves the loop's clock forward instead of waiting for a timer."""
 
     loop: "_VirtualLoop"
 
@@ -26,7 +28,7 @@ class _JumpingSelector(selectors.DefaultSelector):
 
 
 class _VirtualLoop(asyncio.SelectorEventLoop):
-    """An asyncio event loop in virtual time, from 0 [s]."""
+    """An asyncio event loop in virtual time, which starts at 0 s."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -39,42 +41,46 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def virtual_time(backend: str = "asyncio") -> tuple[str, dict[str, Any]]:
-    """Return what anyio needs to run *backend* in virtual time; good for one run.
+    """Return the name and options with which anyio runs *backend* in virtual time.
 
-    Return it from a fixture ``anyio_backend``, or use as ``name, options = virtual_time()`` and
+    The result is good for one run. Return it from a fixture ``anyio_backend``, or write
+    ``name, options = virtual_time()`` and
     ``anyio.run(main, backend=name, backend_options=options)``.
 
     Args:
         backend: asyncio or trio.
 
+    Returns:
+        The name of the backend and its ``backend_options``.
+
     Raises:
-        OptionError: It is another one.
+        OptionError: *backend* is neither of the two.
     """
     match backend:
         case "asyncio":
             return backend, {"loop_factory": _VirtualLoop}
         case "trio":
-            # Imported late: it need not be installed.
+            # Imported here because trio may not be installed.
             from trio.testing import MockClock  # noqa: PLC0415
 
             return backend, {"clock": MockClock(autojump_threshold=0)}
     raise OptionError(f"backend is {backend!r}, allowed are asyncio, trio")
 
 
-_started: set[asyncio.Task[None]] = set()
-"""asyncio itself does not hold on to its tasks."""
+_background_tasks: set[asyncio.Task[None]] = set()
+"""References to running tasks: asyncio keeps only weak ones, so a task could be collected."""
 
 
 def start_beside(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Start *work* as a task that nobody waits for; the event loop's end is its end too."""
+    """Start *work* as a background task, which runs until it ends or the event loop closes."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
-        # Imported late: it need not be installed.
+        # Imported here because trio may not be installed.
         from trio.lowlevel import spawn_system_task  # noqa: PLC0415
 
         spawn_system_task(work)
     else:
         task = loop.create_task(work())
-        _started.add(task)
-        task.add_done_callback(_started.discard)
+        _background_tasks.add(task)
+        task.add_done_callback(_background_tasks.discard)

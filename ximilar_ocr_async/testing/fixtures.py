@@ -1,4 +1,4 @@
-"""A plugin for pytest: ``pytest_plugins = ["ximilar_ocr_async.testing.fixtures"]`` enables it."""
+"""Pytest plugin. Enable it with ``pytest_plugins = ["ximilar_ocr_async.testing.fixtures"]``."""
 
 import pytest
 
@@ -7,11 +7,11 @@ from ximilar_ocr_async.testing import FaultPlan, InProcessService
 
 @pytest.fixture
 def ocr_faults() -> FaultPlan:
-    """What goes wrong with `ocr_service`: nothing, unless a test or a module overrides this."""
+    """Return the fault plan of `ocr_service`. It is empty; override this fixture to plan faults."""
     return FaultPlan()
 
 
 @pytest.fixture
 def ocr_service(ocr_faults: FaultPlan) -> InProcessService:
-    """Give a service in process, of which nothing was asked yet."""
+    """Return a fresh in-process service that shows the faults of `ocr_faults`."""
     return InProcessService(ocr_faults)

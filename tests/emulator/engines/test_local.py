@@ -82,7 +82,7 @@ async def test_local_choice() -> None:
             "en",
             "no installed engine reads 'en'; install the Python packages rapidocr and onnxruntime",
         ),
-        ("xx", "no installed engine reads 'xx'; known are en, zh, ja, ko, ru"),
+        ("xx", "no installed engine reads 'xx'; supported are en, zh, ja, ko, ru"),
     ],
 )
 async def test_local_remedy(lang: str, remedy: str) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.emulator.engines.pictures import RAPID, drawn, words
-from ximilar_ocr_async.emulator.engines.rapid import Found, RapidRecogniser
+from ximilar_ocr_async.emulator.engines.rapid import RapidOutput, RapidRecogniser
 from ximilar_ocr_async.emulator.images import Pixels
 
 CJK_FONT = Path("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc")
@@ -40,7 +40,7 @@ class FakeModel:
     scores: list[float]
     calls: int = 0
 
-    def __call__(self, pixels: Pixels, /) -> Found:
+    def __call__(self, pixels: Pixels, /) -> RapidOutput:
         """Find a text named by the number of the call."""
         assert pixels.shape == (300, 400, 3)
         self.calls += 1

@@ -24,7 +24,7 @@ from ximilar_ocr_async.testing.service.jobs import RETRY_PAUSE, Jobs
 from ximilar_ocr_async.testing.service.scripted_engine import ScriptedEngine
 from ximilar_ocr_async.testing.service.scripted_gpt import ScriptedGPT
 from ximilar_ocr_async.testing.service.service import Service
-from ximilar_ocr_async.testing.service.submissions import KEPT, REQUESTS, Webhook
+from ximilar_ocr_async.testing.service.submissions import REQUESTS, RETENTION, Webhook
 
 pytestmark = pytest.mark.anyio
 
@@ -67,7 +67,7 @@ class Desk:
 
     def open(self) -> AbstractAsyncContextManager[None]:
         """Work off what is submitted."""
-        return self.service.jobs.working()
+        return self.service.jobs.processing()
 
     async def post(self, document: Any, owner: str = "Token abc") -> Reply:
         """Submit."""
@@ -174,7 +174,9 @@ async def test_other_services_are_not_supported() -> None:
             reply = await desk.post({"records": [{}], **fields})
             ended = await desk.end(reply.document["id"])
             assert (ended["status"], ended["response"]) == ("NOT_SUPPORTED", None)
-            assert ended["detail"] == "this local service does ocr alone, by read and read_gpt"
+            assert (
+                ended["detail"] == "only type ocr with endpoint read or read_gpt is supported here"
+            )
     assert desk.service.records == 0
 
 
@@ -225,7 +227,7 @@ async def test_jobs_are_kept_for_two_weeks() -> None:
     async with desk.open():
         old = await desk.submit()
         await desk.end(old)
-        desk.ahead += KEPT - timedelta(minutes=1)
+        desk.ahead += RETENTION - timedelta(minutes=1)
         new = await desk.submit()
         assert await desk.state(old) == "DONE"
         desk.ahead += timedelta(minutes=1)
@@ -285,8 +287,8 @@ async def test_no_webhook_hears_of_a_bad_end() -> None:
 @pytest.mark.parametrize(
     "trouble, told",
     [
-        (Unreadable(400, "the URL answered 500"), "the URL answered 500"),
-        (KeyError("receiver"), "no webhook for asynchronous request"),
+        (Unreadable(400, "the URL returned 500"), "the URL returned 500"),
+        (KeyError("receiver"), "was not delivered"),
     ],
 )
 async def test_a_webhook_that_fails_is_logged(

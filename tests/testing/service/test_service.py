@@ -31,7 +31,7 @@ class Web:
         """Return the page, or say that there is none."""
         self.asked.append(url)
         if url not in self.pages:
-            raise Unreadable(400, "the URL answered 404")
+            raise Unreadable(400, "the URL returned 404")
         return self.pages[url]
 
 
@@ -121,7 +121,7 @@ async def test_urls_are_fetched() -> None:
     urls = ["https://example.com/a", "https://example.com/b"]
     good, bad = await read(service, *({"_url": url} for url in urls))
     assert good["_ocr"]["full_text"] == "first"
-    assert (bad["_status"]["code"], bad["_status"]["text"]) == (400, "the URL answered 404")
+    assert (bad["_status"]["code"], bad["_status"]["text"]) == (400, "the URL returned 404")
     assert sorted(web.asked) == urls
     assert service.billed == 1
 
@@ -156,7 +156,7 @@ async def test_read_gpt_costs_three_times_as_much() -> None:
     asked = [record(b"one", prompt="known"), record(b"one"), record(b"one", prompt="unknown")]
     rows = await read(service, *asked, path=READ_GPT)
     assert codes(rows) == [200, 200, 422]
-    assert rows[2]["_status"]["text"] == "the script has no such prompt"
+    assert rows[2]["_status"]["text"] == "the script has no answer to the prompt"
     await read(service, record(b"one"))
     async with client(service) as http:
         details = (await http.get(DETAILS)).json()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ximilar_ocr_async._constants import LANGUAGES, MAX_RECORDS
 from ximilar_ocr_async.testing.service.contract import (
     NOT_FOUND,
-    Invalid,
+    InvalidBody,
     Reply,
     Request,
     refuse,
@@ -27,7 +27,7 @@ from ximilar_ocr_async.testing.service.submissions import (
     State,
     Submission,
     Webhook,
-    methods,
+    allowed_methods,
     read_submission,
     show,
     show_page,
@@ -70,9 +70,9 @@ def submitted(**fields: Any) -> Submission:
 
 def invalid(body: bytes) -> tuple[str, str]:
     """Return the field and the words with which *body* is refused."""
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(InvalidBody) as caught:
         read_submission(body)
-    return caught.value.name, caught.value.text
+    return caught.value.field, caught.value.text
 
 
 def job(number: int = 0, **fields: Any) -> Job:
@@ -103,7 +103,7 @@ def test_whatever_is_submitted_is_taken_or_refused(body: bytes) -> None:
     """Any body is a submission of up to ten tasks, or invalid, and there is no other error."""
     try:
         taken = read_submission(body)
-    except Invalid:
+    except InvalidBody:
         return
     assert taken.type in TYPES
     assert taken.is_supported == (0 < len(taken.tasks) <= MAX_RECORDS)
@@ -132,7 +132,7 @@ def test_other_services_are_known_and_not_supported(kind: str) -> None:
     "body, name, text",
     [
         (b"", "", "the body is not JSON"),
-        (b"[]", "", "the body is no object"),
+        (b"[]", "", "the body is not an object"),
         (b"{}", "type", "type is None, allowed are ocr, upscaler, "),
         (b'{"type": "cards"}', "type", "type is 'cards', allowed are ocr, upscaler, "),
         (b'{"type": ["ocr"]}', "type", "type is ['ocr'], allowed are ocr, upscaler, "),
@@ -200,7 +200,7 @@ def test_paths_go_with_a_slash_and_without(
     found = PATH.fullmatch(path)
     assert found
     assert (found["id"], found["status"] is not None) == (name, is_status)
-    assert methods(path) == allowed
+    assert allowed_methods(path) == allowed
 
 
 @pytest.mark.parametrize(
@@ -216,14 +216,14 @@ def test_other_paths_are_none_of_these(path: str) -> None:
 
 def test_a_new_job_tells_its_name_and_state() -> None:
     """The row of a job has the keys and forms of the service's own."""
-    assert job(1).row == {
+    assert job(1).summary == {
         "id": "job-1",
         "status": "CREATED",
         "type": "ocr",
         "created": "2026-08-28T12:01:00.000000Z",
         "workspace": "00000000-0000-4000-8000-000000000000",
     }
-    assert job(1).document == {**job(1).row, "response": None}
+    assert job(1).document == {**job(1).summary, "response": None}
 
 
 @pytest.mark.parametrize(
@@ -238,19 +238,19 @@ def test_a_new_job_tells_its_name_and_state() -> None:
 def test_a_bad_end_has_its_reason(status: int, state: str) -> None:
     """A job whose records are refused tells why, and has no response."""
     ended = job()
-    ended.end(refuse(status, "no"))
-    assert ended.document == {**ended.row, "detail": "no", "response": None}
+    ended.finish(refuse(status, "no"))
+    assert ended.document == {**ended.summary, "detail": "no", "response": None}
     assert ended.state == state
 
 
 def test_a_good_end_has_its_response() -> None:
     """A job that is done tells the reply to its records, and its webhook the records."""
     done = job()
-    done.end(Reply(200, {"records": [RECORD], "status": {"code": 200}}))
+    done.finish(Reply(200, {"records": [RECORD], "status": {"code": 200}}))
     assert done.document["response"] == {"records": [RECORD], "status": {"code": 200}}
     assert done.document["status"] == "DONE"
     told = {"status": "DONE", "id": "job-0", "type": "ocr", "response": {"records": [RECORD]}}
-    assert json.loads(json.dumps(done.news)) == told
+    assert json.loads(json.dumps(done.webhook_body)) == told
 
 
 def test_a_job_is_shown_to_its_owner() -> None:

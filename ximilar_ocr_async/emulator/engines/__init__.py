@@ -1,1 +1,1 @@
-"""OCR engines that look at pictures: an encoded image and a language in, a reading out."""
+"""Real OCR engines: an encoded image and a language in, a reading out."""

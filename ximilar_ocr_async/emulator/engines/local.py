@@ -1,4 +1,4 @@
-"""The engine of the local service: images in, readings by installed recognisers out."""
+"""The engine of the local service: images in, readings of the installed recognisers out."""
 
 import os
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ from ximilar_ocr_async.testing.service import Reading, Unreadable
 
 
 class Recogniser(Protocol):
-    """Reads pixels; callable from any thread, several at the same time."""
+    """Reads text in pixels. Several threads may call it at the same time."""
 
     @property
     def languages(self) -> frozenset[str]:
-        """What it reads now."""
+        """Languages that it can read at present."""
         ...
 
     def __call__(self, pixels: Pixels, lang: str) -> tuple[Text, ...]:
-        """Read *pixels* in *lang*, one of `languages`."""
+        """Return the texts in *pixels*, written in *lang*, which is one of `languages`."""
         ...
 
 
@@ -32,11 +32,14 @@ def _installed() -> tuple[Recogniser, ...]:
 
 @frozen
 class LocalEngine:
-    """Reads on this machine. Should live as long as the application, for it keeps the models.
+    """Reads images on this machine with the installed OCR programs.
+
+    An instance of this should live as long as your application does, because it keeps the models.
 
     Attributes:
-        recognisers: The first one that has the language reads it.
-        cores: How many images are read at the same time, each in a thread.
+        recognisers: The recognisers, the preferred ones first. Each image is read by the first one
+            that knows its language.
+        cores: How many images are read at the same time, each in its own thread.
     """
 
     recognisers: Sequence[Recogniser] = field(factory=_installed)
@@ -44,25 +47,25 @@ class LocalEngine:
     _limiter: CapacityLimiter = field(init=False)
 
     @_limiter.default
-    def _one_thread_for_each_core(self) -> CapacityLimiter:
+    def _one_thread_per_core(self) -> CapacityLimiter:
         return CapacityLimiter(self.cores)
 
     @property
     def languages(self) -> frozenset[str]:
-        """What is read now; asks the installed programs, but loads no model."""
+        """Languages that can be read at present. Runs the installed programs but loads no model."""
         return frozenset().union(*(recogniser.languages for recogniser in self.recognisers))
 
     async def read(self, image: bytes, lang: str) -> Reading:
-        """Decode and read *image* in a worker thread; once begun, it is not cut short."""
+        """Decode and read *image* in a worker thread, which cannot be cancelled once started."""
         return await to_thread.run_sync(self._read, image, lang, limiter=self._limiter)
 
     def _read(self, image: bytes, lang: str) -> Reading:
-        recognise = self._recogniser(lang)
+        recognise = self._recogniser_for(lang)
         pixels = decode(image)
         height, width = pixels.shape[:2]
         return Reading(width, height, recognise(pixels, lang))
 
-    def _recogniser(self, lang: str) -> Recogniser:
+    def _recogniser_for(self, lang: str) -> Recogniser:
         for recogniser in self.recognisers:
             if lang in recogniser.languages:
                 return recogniser
@@ -70,10 +73,10 @@ class LocalEngine:
 
 
 def _remedy(lang: str) -> str:
-    """Say what to install to read *lang*."""
+    """Return advice on what to install to read *lang*."""
     if lang in rapid.LANGUAGES:
         return "install the Python packages rapidocr and onnxruntime"
     if lang in tesseract.MODELS:
         package = f"tesseract-ocr-{tesseract.MODELS[lang].replace('_', '-')}"
         return f"install Debian's tesseract-ocr and {package}"
-    return f"known are {', '.join(tesseract.MODELS)}"
+    return f"supported are {', '.join(tesseract.MODELS)}"

@@ -1,4 +1,7 @@
-"""The fake service: a request in, a reply out, as Ximilar's would answer; around any engine."""
+"""The fake service: a request in, a reply as Ximilar's service would give it out.
+
+It works with any OCR engine: a scripted one in tests, a real one in the emulator.
+"""
 
 from ximilar_ocr_async.testing.service.contract import Reply, Request, full_prompt, refuse
 from ximilar_ocr_async.testing.service.engine import Engine, Reading, Unreadable

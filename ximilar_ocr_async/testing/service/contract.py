@@ -1,7 +1,7 @@
-"""The service's contract as pure functions: a request in, a reply out, with the reading between.
+"""The service's contract as pure functions: a request in, tasks out; readings in, a reply out.
 
-What is known of the real service is followed; where nothing is known (codes and words of most
-errors), the shapes are those of its sibling services.
+It follows the real service where its behaviour is known. Where it is unknown, as are the codes and
+texts of most errors, replies look like those of Ximilar's other services.
 Source: https://docs.ximilar.com/text/ocr, read in 2026-08.
 """
 
@@ -37,7 +37,16 @@ _ENDPOINTS = {READ: "read", READ_GPT: "read_gpt"}
 
 @frozen
 class Request:
-    """What is looked at of an HTTP request; *origin* is the URL before the path."""
+    """The parts of an HTTP request that the service uses.
+
+    Attributes:
+        method: HTTP method.
+        path: Path of the URL.
+        authorization: The Authorization header.
+        body: The whole body.
+        query: Query string of the URL, without the question mark.
+        origin: The URL up to the path.
+    """
 
     method: str
     path: str
@@ -49,7 +58,13 @@ class Request:
 
 @frozen
 class Reply:
-    """An HTTP status, the JSON document under it, and headers beyond those of every answer."""
+    """The service's response to a request.
+
+    Attributes:
+        status: HTTP status.
+        document: JSON document of the body.
+        headers: Headers other than those of every response.
+    """
 
     status: int
     document: dict[str, Any]
@@ -57,8 +72,8 @@ class Reply:
 
     @property
     def body(self) -> bytes:
-        """The document as JSON."""
-        # All ASCII: UTF-8 breaks on half of a surrogate pair where a string has one.
+        """The document encoded as JSON."""
+        # ASCII only, because a lone surrogate in a string cannot be encoded as UTF-8.
         return json.dumps(self.document).encode()
 
 
@@ -67,10 +82,18 @@ NOT_FOUND = Reply(404, {"detail": "Not found."})
 
 @frozen
 class Task:
-    """One record to read: an image as bytes or by URL, or what is wrong with the record.
+    """One record to read, or the reason why it cannot be read.
 
-    *key* names the image, the same each time it is sent: its URL, or the SHA-256 of its bytes as
-    hexadecimal digits, which takes no memory to speak of.
+    Attributes:
+        endpoint: Name of the endpoint, "read" or "read_gpt".
+        fields: Fields of the record to repeat in the reply, without the image's bytes.
+        lang: Language of the text.
+        image: The encoded image, if the record contains it.
+        url: URL of the image, if the record gives one instead.
+        key: Identifies the image each time it is sent: its URL, or the SHA-256 of its bytes as
+            hexadecimal digits.
+        prompt: Question for the language model.
+        fault: Why the record cannot be read.
     """
 
     endpoint: str
@@ -84,41 +107,46 @@ class Task:
 
     @property
     def credits(self) -> int:
-        """What reading it costs."""
+        """Price of reading the record [credits]."""
         return CREDITS[self.endpoint]
 
 
-class Invalid(Exception):
-    """A body cannot be taken as a whole: its field, or nothing for all of it, and the reason."""
+class InvalidBody(Exception):
+    """The body of a request is invalid, so the request is refused as a whole.
 
-    def __init__(self, name: str, text: str) -> None:
-        super().__init__(name, text)
-        self.name = name
+    Attributes:
+        field: Name of the invalid field. Empty if the whole body is invalid.
+        text: What is wrong.
+    """
+
+    def __init__(self, field: str, text: str) -> None:
+        super().__init__(field, text)
+        self.field = field
         self.text = text
 
 
 def accept(request: Request, *, token: str | None = None, spent: int = 0) -> Reply | list[Task]:
-    """Check a request, and answer it unless there are records to read.
+    """Check a request. Return the records to read, or the reply if there are none.
 
     Args:
-        request: The request.
-        token: The one that is allowed; any if there is none.
-        spent: Credits so far, for the account's details.
+        request: The request to check.
+        token: The only token that is accepted. None accepts every token.
+        spent: Credits spent so far, which the account's details show.
     """
     if request.path not in _METHODS:
         return NOT_FOUND
-    if refusal := turn_away(request, _METHODS[request.path], token):
+    if refusal := check_access(request, _METHODS[request.path], token):
         return refusal
     if request.path == DETAILS:
         return Reply(200, _details(spent))
     try:
         return read_tasks(parse(request.body), _ENDPOINTS[request.path])
-    except Invalid as fault:
-        return refuse(400, fault.text)
+    except InvalidBody as error:
+        return refuse(400, error.text)
 
 
-def turn_away(request: Request, methods: AbstractSet[str], token: str | None) -> Reply | None:
-    """Return what a request is answered that has a wrong method or token, if it has."""
+def check_access(request: Request, methods: AbstractSet[str], token: str | None) -> Reply | None:
+    """Return the refusal of a request with a wrong method or token; None if both are right."""
     if request.method not in methods:
         return Reply(405, {"detail": f'Method "{request.method}" not allowed.'})
     if not _is_authorized(request.authorization, token):
@@ -144,42 +172,42 @@ def _details(spent: int) -> dict[str, Any]:
 
 
 def refuse(code: int, text: str, headers: Mapping[str, str] = MappingProxyType({})) -> Reply:
-    """Make the reply to a request that is refused as a whole."""
+    """Return the reply to a request that is refused as a whole."""
     return Reply(code, {"status": {"code": code, "text": text}}, headers)
 
 
 def parse(text: bytes | str) -> Any:
-    """Return the JSON document in *text*; raise `Invalid` if there is none."""
+    """Return the JSON document in *text*; raise `InvalidBody` if it is not JSON."""
     try:
         return json.loads(text, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError):
-        raise Invalid("", "the body is not JSON") from None
+        raise InvalidBody("", "the body is not JSON") from None
 
 
 def read_tasks(document: Any, endpoint: str) -> list[Task]:
-    """Return what is to be done for a request's *document*; raise `Invalid` if it cannot be."""
+    """Return the tasks in the *document* of a body; raise `InvalidBody` if it is wrong."""
     records = read_records(document)
     lang = document.get("lang", DEFAULT_LANGUAGE)
     if not _is_language(lang):
-        raise Invalid("lang", f"lang is {lang!r}, allowed are {', '.join(LANGUAGES)}")
+        raise InvalidBody("lang", f"lang is {lang!r}, allowed are {', '.join(LANGUAGES)}")
     return [_task(record, lang, endpoint) for record in records]
 
 
 def read_records(document: Any) -> list[dict[str, Any]]:
-    """Return the records in a request's *document*; raise `Invalid` if there are none."""
+    """Return the raw records in the *document* of a body; raise `InvalidBody` if it is wrong."""
     records = document.get("records") if isinstance(document, dict) else None
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-        raise Invalid("records", "records must be a list of objects")
+        raise InvalidBody("records", "records must be a list of objects")
     if not 1 <= len(records) <= MAX_RECORDS:
-        raise Invalid("records", f"{len(records)} records, allowed are 1 to {MAX_RECORDS}")
+        raise InvalidBody("records", f"{len(records)} records, allowed are 1 to {MAX_RECORDS}")
     return records
 
 
 def _finite(number: str) -> float:
-    # What JSON has no number for could be taken, but not be given back.
+    # Infinity and NaN can be parsed, but a reply that repeats them would not be JSON.
     value = float(number)
     if not math.isfinite(value):
-        raise ValueError(f"{number} is not a number of JSON")
+        raise ValueError(f"{number} is not a JSON number")
     return value
 
 
@@ -195,8 +223,8 @@ def _task(record: dict[str, Any], lang: str, endpoint: str) -> Task:
             raise Unreadable(400, f"lang is {lang!r}, allowed are {', '.join(LANGUAGES)}")
         prompt = _prompt(record) if endpoint == "read_gpt" else None
         image, url = _source(record)
-    except Unreadable as fault:
-        return Task(endpoint, fields, lang, fault=fault)
+    except Unreadable as error:
+        return Task(endpoint, fields, lang, fault=error)
     key = str(url) if image is None else sha256(image).hexdigest()
     return Task(endpoint, fields, lang, image=image, url=url, key=key, prompt=prompt)
 
@@ -221,7 +249,7 @@ def _source(record: dict[str, Any]) -> tuple[bytes | None, str | None]:
 
 
 def _decode(encoded: str) -> bytes:
-    # Both forms are taken by the real service: the vendor's client sends one or the other.
+    # The real service accepts data URLs as well: the vendor's client sends either form.
     plain = encoded.partition(",")[2] if encoded.startswith("data:") else encoded
     try:
         return base64.b64decode(plain, validate=True)
@@ -236,15 +264,22 @@ def compose(
     request_id: str,
     seconds: float,
 ) -> Reply:
-    """Make the reply to a request whose records were read, each well or not."""
+    """Return the reply to a request whose records have been read.
+
+    Args:
+        tasks: The records.
+        readings: The reading of each record, or the reason why it failed.
+        request_id: Id of the request.
+        seconds: How long the service worked on the request [s].
+    """
     pairs = enumerate(zip(tasks, readings, strict=True))
     status = {"code": 200, "text": "OK", "request_id": request_id}
     return Reply(
         200,
         {
             "records": [
-                {"_id": _name(request_id, place), **_record(task, reading, status)}
-                for place, (task, reading) in pairs
+                {"_id": _record_id(request_id, index), **_record(task, reading, status)}
+                for index, (task, reading) in pairs
             ],
             "status": {**status, "proc_id": request_id},
             "statistics": {"processing time": seconds},
@@ -252,16 +287,16 @@ def compose(
     )
 
 
-def _name(request_id: str, place: int) -> str:
-    """Name a record that has no ``_id`` of its own, as the service does."""
-    return str(uuid5(NAMESPACE_OID, f"{request_id}/{place}"))
+def _record_id(request_id: str, index: int) -> str:
+    """Return the id of a record that has no ``_id`` of its own."""
+    return str(uuid5(NAMESPACE_OID, f"{request_id}/{index}"))
 
 
 def _record(task: Task, reading: Reading | Unreadable, status: dict[str, Any]) -> dict[str, Any]:
     if isinstance(reading, Unreadable):
-        fault = {**status, "code": reading.code, "text": reading.text}
-        return {**task.fields, "_status": fault}
-    read = {
+        failure = {**status, "code": reading.code, "text": reading.text}
+        return {**task.fields, "_status": failure}
+    record = {
         **task.fields,
         "_status": status,
         "_width": reading.width,
@@ -273,7 +308,7 @@ def _record(task: Task, reading: Reading | Unreadable, status: dict[str, Any]) -
             "lang_name": LANGUAGES[task.lang],
         },
     }
-    return read if reading.answer is None else {**read, "_gpt": _gpt(task, reading)}
+    return record if reading.answer is None else {**record, "_gpt": _gpt(task, reading)}
 
 
 def _text(text: Text) -> dict[str, Any]:
@@ -282,16 +317,16 @@ def _text(text: Text) -> dict[str, Any]:
 
 
 def full_prompt(prompt: str | None, text: str) -> str:
-    """Return what a language model is asked of the *text* of an image. Source: the docs' sample."""
+    """Return the prompt with the *text* of an image. Source: the sample in the service's docs."""
     return f"Instruction: {prompt} \nInput: {text} \nResult:"
 
 
 def _gpt(task: Task, reading: Reading) -> dict[str, Any]:
     answer = reading.answer or ""
-    told = {"full_prompt": full_prompt(task.prompt, reading.full_text), "result": answer}
+    gpt = {"full_prompt": full_prompt(task.prompt, reading.full_text), "result": answer}
     try:
         parsed = parse(answer)
-    except Invalid:
+    except InvalidBody:
         parsed = None
-    # Models often answer with something else, and the service with no such key.
-    return {**told, "json_result": parsed} if isinstance(parsed, dict) else told
+    # The real service leaves the key out if the completion is not a JSON object.
+    return {**gpt, "json_result": parsed} if isinstance(parsed, dict) else gpt

@@ -1,4 +1,4 @@
-"""OCR engines: an encoded image and a language in, a reading out."""
+"""The interface of OCR engines: an encoded image and a language in, a reading out."""
 
 from typing import Protocol
 
@@ -12,10 +12,11 @@ class Reading:
     """What an engine read off one image.
 
     Attributes:
-        width: [px] upright.
-        height: [px] upright.
-        texts: In reading order.
-        answer: The language model's, if there was a prompt; engines leave it out.
+        width: Width of the upright image [px].
+        height: Height of the upright image [px].
+        texts: The texts in reading order.
+        answer: The language model's completion, if there was a prompt. The service sets it; engines
+            do not.
     """
 
     width: int
@@ -25,12 +26,17 @@ class Reading:
 
     @property
     def full_text(self) -> str:
-        """All texts in one."""
+        """All texts, separated by spaces."""
         return " ".join(text.text for text in self.texts)
 
 
 class Unreadable(Exception):
-    """An image cannot be read; the arguments become its record's failing status."""
+    """An image cannot be read.
+
+    Attributes:
+        code: Code of the record's failing status.
+        text: Text of the record's failing status.
+    """
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(code, text)
@@ -39,8 +45,8 @@ class Unreadable(Exception):
 
 
 class Engine(Protocol):
-    """Reads images. Must not hold the event loop: real engines work in threads."""
+    """Reads images. It must not block the event loop, so real engines work in threads."""
 
     async def read(self, image: bytes, lang: str) -> Reading:
-        """Read an encoded *image* in *lang*; raise `Unreadable` when it cannot be done."""
+        """Return the texts in an encoded *image*; raise `Unreadable` if it cannot be read."""
         ...

@@ -1,4 +1,4 @@
-"""Planned faults: a seed and the number of a request in, what that request meets out."""
+"""Planned faults: a seed and the number of a request in, the faults of that request out."""
 
 import random
 import tomllib
@@ -18,48 +18,48 @@ from ximilar_ocr_async.errors import OptionError
 from ximilar_ocr_async.testing.service.contract import Reply, refuse
 
 NO_CREDITS = "credit limits reached"
-"""Source: words that clients of others look for in the service's answers."""
+"""Source: text that third-party clients look for in the service's replies."""
 
 NO_GPT = "not allowed to access service OCR GPT"
-"""Source: a message to the vendor's own client, with another service's name in it."""
+"""Source: a message quoted in the vendor's client, which names another service there."""
 
 PAGE = "<html><body><h1>Bad Gateway</h1></body></html>"
-"""What a gateway says in the service's place."""
+"""Page that a gateway returns in place of the service's reply."""
 
 ROUNDING = 1e-9
-"""What shares that are meant to add up to 1 may be over it."""
+"""Tolerance for the sum of shares that are meant to add up to 1."""
 
 
 class Interference(Exception):
-    """The service's answer does not come through; whoever carries it shows what comes instead."""
+    """A planned fault keeps the reply from the client. The transport shows the fault instead."""
 
 
 class Unreachable(Interference):
-    """The connection is never made."""
+    """The connection cannot be made."""
 
 
 class Stalled(Interference):
-    """Nothing comes, until the client gives up."""
+    """The response never starts, and the connection stays open until the client gives up."""
 
 
 class Cut(Interference):
-    """The connection is cut before the answer is whole."""
+    """The connection is closed before the response is complete."""
 
 
 class Garbled(Interference):
-    """`PAGE` comes, with the status of an answer that is fine."""
+    """The response is `PAGE`, with status 200."""
 
 
 REFUSED = {"unavailable": 503, "throttled": 429, "crashed": 500}
-"""Faults that the service answers with, before it looks at the request; and the status."""
+"""HTTP status of each fault that refuses a request before the service looks at it."""
 
-LOST: Mapping[str, type[Interference]] = {"unreachable": Unreachable, "stalled": Stalled}
-"""Faults by which a request never comes to the service."""
+LOST_REQUESTS: Mapping[str, type[Interference]] = {"unreachable": Unreachable, "stalled": Stalled}
+"""Faults that keep a request from the service."""
 
-SPOILT: Mapping[str, type[Interference]] = {"lost_replies": Cut, "garbled": Garbled}
-"""Faults by which the answer to a request that was read and billed never comes to the client."""
+SPOILED_REPLIES: Mapping[str, type[Interference]] = {"lost_replies": Cut, "garbled": Garbled}
+"""Faults that keep the reply from the client after the images were read and billed."""
 
-OF_REQUESTS = (*REFUSED, *LOST, *SPOILT)
+OF_REQUESTS = (*REFUSED, *LOST_REQUESTS, *SPOILED_REPLIES)
 RECORD_ERRORS, MISSING_RECORDS = "record_errors", "missing_records"
 OF_RECORDS = (RECORD_ERRORS, MISSING_RECORDS)
 RETRIED_JOBS, FAILED_JOBS, LIMITED_JOBS = "retried_jobs", "failed_jobs", "limited_jobs"
@@ -104,8 +104,13 @@ def _pair(outage: Any) -> tuple[float, float]:
 
 
 @frozen
-class Lot:
-    """What one request meets: its fault and that of the record at each place, by name or ""."""
+class DrawnFaults:
+    """The faults of one request. An empty name means no fault.
+
+    Attributes:
+        fault: Name of the request's own fault.
+        records: Name of each record's fault, by its index.
+    """
 
     fault: str
     records: tuple[str, ...]
@@ -113,37 +118,41 @@ class Lot:
 
 @frozen(kw_only=True)
 class FaultPlan:
-    """Which faults the service shows, and how often: the same ones each time that it is run.
+    """Which faults the service shows, and how often. Each run shows the same faults.
 
-    What a request meets depends on the seed and on how many requests came before it, and for a
-    record on its place too. Shares are from 0 to 1.
+    The fault of a request depends on the seed and on how many requests came before it. The fault of
+    a record also depends on its index in the request. Shares are numbers from 0 to 1.
 
     Attributes:
-        seed: Another one draws other faults.
-        unavailable: Share of requests answered with 503, nothing read or billed.
-        throttled: Share of requests answered with 429, nothing read or billed.
-        crashed: Share of requests answered with 500, nothing read or billed.
-        unreachable: Share of requests whose connection is never made. Over HTTP, where it must
-            be, they are answered with 502, as a gateway does.
-        stalled: Share of requests that are never answered, nothing read or billed.
-        lost_replies: Share of requests that are read and billed, and then cut off.
-        garbled: Share of requests that are read and billed, and then answered with 200 and HTML.
-            These seven are at most 1 together.
-        record_errors: Share of records that fail by themselves with 500, not billed.
-        missing_records: Share of records that are read and billed, but left out of the answer.
-            These two are at most 1 together.
-        poison: Share of images for which a request is refused as a whole with 400, nothing billed,
-            each time that they are sent, alone or with others; an asynchronous request fails.
-        retried_jobs: Share of asynchronous requests that stand at RETRY first, and then go well.
-        failed_jobs: Share of them that end as FAILED, nothing read or billed.
-        limited_jobs: Share of them that end as API_LIMIT_EXCEEDED, nothing read or billed.
-        lost_submits: Share of them that are taken, and then the answer is cut off. These four are
-            at most 1 together.
-        retry_after: [s] that 503 and 429 ask to wait.
-        outages: (start, length) [s] since the first request: then all meet ``unavailable``.
-        credits: Records billed after which requests are refused with 403, asynchronous ones by
-            API_LIMIT_EXCEEDED; those that are being read by then are still answered.
-        no_gpt: Whether the account's plan is without ``read_gpt``, which is refused with 403.
+        seed: Selects the faults. Another seed draws other faults.
+        unavailable: Share of requests refused with 503. Nothing is read or billed.
+        throttled: Share of requests refused with 429. Nothing is read or billed.
+        crashed: Share of requests refused with 500. Nothing is read or billed.
+        unreachable: Share of requests whose connection cannot be made. The local HTTP server, which
+            has to accept the connection, responds with 502 as a gateway would.
+        stalled: Share of requests that never get a response. Nothing is read or billed.
+        lost_replies: Share of requests that are read and billed before the connection is cut.
+        garbled: Share of requests that are read and billed, but get status 200 and an HTML page.
+            The seven shares up to here add up to at most 1.
+        record_errors: Share of records that fail on their own with 500. They are not billed.
+        missing_records: Share of records that are read and billed, but missing in the reply.
+            These two shares add up to at most 1.
+        poison: Share of images that make any request with them fail as a whole, each time that they
+            are sent. The request is refused with 400 and not billed; an asynchronous request ends
+            as FAILED.
+        retried_jobs: Share of asynchronous requests that are in state RETRY before they succeed.
+        failed_jobs: Share of asynchronous requests that end as FAILED. Nothing is read or billed.
+        limited_jobs: Share of asynchronous requests that end as API_LIMIT_EXCEEDED. Nothing is read
+            or billed.
+        lost_submits: Share of asynchronous requests that are accepted before the connection is cut.
+            These four shares add up to at most 1.
+        retry_after: Value of the Retry-After header of 503 and 429 [s]. None leaves it out.
+        outages: Outages as (start, length) [s], counted from the first request. During an outage
+            every request is ``unavailable``.
+        credits: Number of billed records after which requests are refused with 403 and asynchronous
+            requests end as API_LIMIT_EXCEEDED. Requests in progress are still completed. None sets
+            no limit.
+        no_gpt: Whether the account has no access to ``read_gpt``, which is then refused with 403.
     """
 
     seed: int = field(default=0, validator=_check_seed)
@@ -170,14 +179,17 @@ class FaultPlan:
         for names in (OF_REQUESTS, OF_RECORDS, OF_JOBS):
             total = fsum(getattr(self, name) for name in names)
             if total > 1 + ROUNDING:
-                raise OptionError(f"{' + '.join(names)} is {total:g}, the most is 1")
+                raise OptionError(f"{' + '.join(names)} is {total:g}, limit is 1")
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:
-        """Read a plan from a TOML file whose keys are the attributes.
+        """Load a plan from a TOML file, whose keys are the names of the attributes.
+
+        Args:
+            path: Path of the file.
 
         Raises:
-            OptionError: There is no such file, or it is no plan; the message says what is wrong.
+            OptionError: The file cannot be read or is not a valid plan.
         """
         try:
             document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -186,58 +198,56 @@ class FaultPlan:
             raise OptionError(f"{path} cannot be read: {reason}") from None
         allowed = [attribute.name for attribute in fields(cls)]
         if unknown := [name for name in document if name not in allowed]:
-            told = f"{unknown[0]} is not known, allowed are {', '.join(allowed)}"
-            raise OptionError(f"{path}: {told}")
+            raise OptionError(f"{path}: unknown key {unknown[0]}, allowed are {', '.join(allowed)}")
         try:
             return cls(**document)
         except OptionError as error:
             raise OptionError(f"{path}: {error}") from None
 
     def __str__(self) -> str:
-        given = [(a, getattr(self, a.name)) for a in fields(type(self)) if a.name != "seed"]
-        told = [
-            f"{attribute.name} {value}" for attribute, value in given if value != attribute.default
-        ]
-        return ", ".join([*told, f"seed {self.seed}"]) if told else "none"
+        settings = [(a, getattr(self, a.name)) for a in fields(type(self)) if a.name != "seed"]
+        planned = [f"{a.name} {value}" for a, value in settings if value != a.default]
+        return ", ".join([*planned, f"seed {self.seed}"]) if planned else "none"
 
-    def draw(self, number: int, *, seconds: float) -> Lot:
-        """Draw what a request meets.
+    def draw(self, number: int, *, seconds: float) -> DrawnFaults:
+        """Draw the faults of a request.
 
         Args:
             number: How many requests came before it.
-            seconds: [s] since the first one.
+            seconds: Time since the first request [s].
         """
-        chance = random.Random(f"{self.seed}/{number}")  # noqa: S311 - it is to be repeated
-        fault = self._pick(OF_REQUESTS, chance.random())
-        records = tuple(self._pick(OF_RECORDS, chance.random()) for _ in range(MAX_RECORDS))
+        generator = random.Random(f"{self.seed}/{number}")  # noqa: S311 - it has to be reproducible
+        fault = self._pick(OF_REQUESTS, generator.random())
+        records = tuple(self._pick(OF_RECORDS, generator.random()) for _ in range(MAX_RECORDS))
         is_out = any(start <= seconds < start + length for start, length in self.outages)
-        return Lot("unavailable" if is_out else fault, records)
+        return DrawnFaults("unavailable" if is_out else fault, records)
 
     def draw_job(self, number: int) -> str:
-        """Draw the fault of the asynchronous request before which *number* of them came, or ""."""
-        chance = random.Random(f"{self.seed}/job/{number}")  # noqa: S311 - it is to be repeated
-        return self._pick(OF_JOBS, chance.random())
+        """Draw the fault of an asynchronous request that *number* others came before, or ""."""
+        generator = random.Random(f"{self.seed}/job/{number}")  # noqa: S311 - it has to be reproducible
+        return self._pick(OF_JOBS, generator.random())
 
-    def _pick(self, names: Iterable[str], drawn: float) -> str:
+    def _pick(self, names: Iterable[str], number: float) -> str:
+        """Return the fault that *number*, from 0 to 1, falls on; the shares divide that range."""
         for name in names:
-            drawn -= getattr(self, name)
-            if drawn < 0:
+            number -= getattr(self, name)
+            if number < 0:
                 return name
         return ""
 
     def is_poison(self, key: str) -> bool:
-        """Whether the image named *key* spoils the requests that hold it."""
+        """Return whether requests that contain the image with this *key* fail as a whole."""
         digest = sha256(f"{self.seed}/{key}".encode(errors="surrogatepass")).digest()
         return int.from_bytes(digest[:6]) < self.poison * 2**48
 
     def forbid(self, endpoint: str) -> Reply | None:
-        """Return what a request to *endpoint* is answered that the account's plan is without."""
+        """Return the refusal of a request to *endpoint*; None if the account has access to it."""
         if self.no_gpt and endpoint == "read_gpt":
             return Reply(403, {"detail": NO_GPT})
         return None
 
     def refusal(self, fault: str) -> Reply | None:
-        """Return what a request that meets *fault* is answered before it is looked at, if it is."""
+        """Return the refusal that *fault* causes; None if it does not refuse requests."""
         if fault not in REFUSED:
             return None
         headers = {}

@@ -1,4 +1,4 @@
-"""Asynchronous requests in the making: submissions in, results by id, page or webhook out."""
+"""Processing of asynchronous requests: submissions in; results by id, page or webhook out."""
 
 import json
 import logging
@@ -24,8 +24,8 @@ from ximilar_ocr_async.testing.service.faults import (
     FaultPlan,
 )
 from ximilar_ocr_async.testing.service.submissions import (
-    KEPT,
     PATH,
+    RETENTION,
     Job,
     State,
     Submission,
@@ -35,20 +35,25 @@ from ximilar_ocr_async.testing.service.submissions import (
 )
 
 RETRY_PAUSE = 5.0
-"""[s] that a job stands at RETRY."""
+"""How long a job stays in state RETRY [s]."""
 
-NOBODY_WORKS = "nobody works off asynchronous requests here: run the application with its lifespan"
+NOT_PROCESSED = (
+    "asynchronous requests are not processed here: run the application with its lifespan"
+)
+
+UNSUPPORTED = "only type ocr with endpoint read or read_gpt is supported here"
 
 Read: TypeAlias = Callable[[], Awaitable[Reply]]
+"""Reads the records of a job; returns the reply that a synchronous request would get."""
 
 Deliver: TypeAlias = Callable[[Webhook, bytes], Awaitable[None]]
-"""Sends JSON to a webhook; raises `Unreadable`."""
+"""Sends a JSON body to a webhook; raises `Unreadable` if it cannot be delivered."""
 
 Start: TypeAlias = Callable[[Callable[[], Coroutine[Any, Any, None]]], object]
-"""Starts a task that runs beside the requests."""
+"""Starts a background task."""
 
 DELIVERY_TIMEOUT = 10.0
-"""[s] for a delivery in all. Source: judgement; the service's own is not known."""
+"""Time limit for a whole delivery [s]. Source: judgement; the service's own limit is unknown."""
 
 _logger = logging.getLogger("ximilar_ocr_async.testing")
 
@@ -58,8 +63,14 @@ def _utc_now() -> datetime:
 
 
 @frozen
-class _Work:
-    """A job that waits to be worked off: the fault that it is to meet, and how to read it."""
+class _PendingJob:
+    """A job in the queue.
+
+    Attributes:
+        job: The job.
+        fault: Name of the fault that was drawn for it, or "".
+        read: Reads its records.
+    """
 
     job: Job
     fault: str
@@ -68,30 +79,31 @@ class _Work:
 
 @define(eq=False)
 class Jobs:
-    """Keeps asynchronous requests, and works them off one after the other. Lives as its service.
+    """Keeps asynchronous requests for two weeks and processes them one after another.
 
-    Args:
-        deliver: Delivers to webhooks; without it none is delivered.
-        clock: What time it is; jobs are kept for two weeks.
-        start: Starts the work beside the requests; without it nothing is taken, but in `working`.
+    An instance of this lives as long as its service does.
+
+    Attributes:
+        deliver: Delivers webhooks. None delivers none.
+        clock: Returns the current time.
+        start: Starts the processing in the background. None refuses submissions, except while
+            `processing` is active.
     """
 
     deliver: Deliver | None = None
     clock: Callable[[], datetime] = _utc_now
     start: Start | None = None
     _submitted: int = field(init=False, default=0)
-    # By id, from the oldest to the newest.
-    _kept: dict[str, Job] = field(init=False, factory=dict, repr=False)
-    # The first is the one that is being worked on.
-    _waiting: deque[_Work] = field(init=False, factory=deque, repr=False)
-    _is_working: bool = field(init=False, default=False)
+    _jobs: dict[str, Job] = field(init=False, factory=dict, repr=False)
+    _queue: deque[_PendingJob] = field(init=False, factory=deque, repr=False)
+    _is_processing: bool = field(init=False, default=False)
 
     @asynccontextmanager
-    async def working(self) -> AsyncIterator[None]:
-        """Work while the block is run; what is not done by its end is left as it is."""
+    async def processing(self) -> AsyncIterator[None]:
+        """Process jobs inside the block; jobs that are not done when it ends stay as they are."""
         async with anyio.create_task_group() as group:
             self.start = group.start_soon
-            group.start_soon(self._work)
+            group.start_soon(self._process_queue)
             try:
                 yield
             finally:
@@ -101,79 +113,86 @@ class Jobs:
     def submit(
         self, submission: Submission, *, owner: str | None, read: Read, faults: FaultPlan
     ) -> Reply:
-        """Take a submission, whose records *read* answers.
+        """Accept a submission and queue it.
+
+        Args:
+            submission: What is asked for.
+            owner: The Authorization header of the request.
+            read: Reads the submission's records.
+            faults: Plan to draw the job's fault from.
 
         Raises:
-            Cut: It is taken, and the reply is to be lost.
+            Cut: The submission was accepted, but its reply is planned to be lost.
         """
         if self.start is None:
-            return Reply(501, {"detail": NOBODY_WORKS})
+            return Reply(501, {"detail": NOT_PROCESSED})
         fault = faults.draw_job(self._submitted)
         self._submitted += 1
-        self._forget()
+        self._drop_expired()
         job = Job(str(uuid4()), self.clock(), owner, evolve(submission, tasks=()))
-        self._kept[job.id] = job
-        self._waiting.append(_Work(job, fault, read))
-        self.start(self._work)
+        self._jobs[job.id] = job
+        self._queue.append(_PendingJob(job, fault, read))
+        self.start(self._process_queue)
         if fault == LOST_SUBMITS:
             raise Cut
-        return Reply(201, job.row)
+        return Reply(201, job.summary)
 
     def show(self, request: Request) -> Reply:
-        """Answer a request for one job, or for a page of the list."""
-        self._forget()
+        """Reply to a request for one job or for a page of the list."""
+        self._drop_expired()
         path = PATH.fullmatch(request.path)
         if path and path["id"]:
-            return show(self._kept.get(path["id"]), request)
-        return show_page(tuple(self._kept.values()), request)
+            return show(self._jobs.get(path["id"]), request)
+        return show_page(tuple(self._jobs.values()), request)
 
-    def _forget(self) -> None:
-        expired = self.clock() - KEPT
-        while self._kept and (oldest := next(iter(self._kept.values()))).created <= expired:
-            del self._kept[oldest.id]
+    def _drop_expired(self) -> None:
+        expired = self.clock() - RETENTION
+        # The jobs are in order of submission, so the first is the oldest.
+        while self._jobs and (oldest := next(iter(self._jobs.values()))).created <= expired:
+            del self._jobs[oldest.id]
 
-    async def _work(self) -> None:
-        """Work off all that waits, unless that is being done.
+    async def _process_queue(self) -> None:
+        """Process all queued jobs, unless another task is doing so.
 
-        If it is cut short, the next time begins with the same job.
+        A job leaves the queue only when it is done: a run that is cancelled is resumed with it.
         """
-        if self._is_working:
+        if self._is_processing:
             return
-        self._is_working = True
+        self._is_processing = True
         try:
-            while self._waiting:
-                await self._process(self._waiting[0])
-                self._waiting.popleft()
+            while self._queue:
+                await self._process(self._queue[0])
+                self._queue.popleft()
         finally:
-            self._is_working = False
+            self._is_processing = False
 
-    async def _process(self, work: _Work) -> None:
-        job = work.job
-        if work.fault == RETRIED_JOBS:
+    async def _process(self, pending: _PendingJob) -> None:
+        job = pending.job
+        if pending.fault == RETRIED_JOBS:
             job.state = State.RETRY
             await anyio.sleep(RETRY_PAUSE)
         job.state = State.PROCESSING
         try:
-            job.end(await self._reply(work))
+            job.finish(await self._reply(pending))
         except Exception:
-            _logger.exception("asynchronous request %s fails", job.id)
-            job.end(refuse(500, "internal error"))
+            _logger.exception("asynchronous request %s failed", job.id)
+            job.finish(refuse(500, "internal error"))
         if self.start and self.deliver and job.submission.webhook and job.state == State.DONE:
-            self.start(partial(self._tell, self.deliver, job, job.submission.webhook))
+            self.start(partial(self._deliver, self.deliver, job, job.submission.webhook))
 
-    async def _reply(self, work: _Work) -> Reply:
-        """Return what a request with the records of *work* is answered."""
-        if not work.job.submission.is_supported:
-            return refuse(501, "this local service does ocr alone, by read and read_gpt")
-        if code := {FAILED_JOBS: 500, LIMITED_JOBS: 403}.get(work.fault):
-            return refuse(code, f"planned fault: {work.fault}")
-        return await work.read()
+    async def _reply(self, pending: _PendingJob) -> Reply:
+        """Return the reply that a synchronous request with the job's records would get."""
+        if not pending.job.submission.is_supported:
+            return refuse(501, UNSUPPORTED)
+        if code := {FAILED_JOBS: 500, LIMITED_JOBS: 403}.get(pending.fault):
+            return refuse(code, f"planned fault: {pending.fault}")
+        return await pending.read()
 
-    async def _tell(self, deliver: Deliver, job: Job, webhook: Webhook) -> None:
-        """Tell that *job* is done, once."""
+    async def _deliver(self, deliver: Deliver, job: Job, webhook: Webhook) -> None:
+        """Send the result of *job* to its webhook, once."""
         try:
-            await deliver(webhook, json.dumps(job.news).encode())
-        except Unreadable as fault:
-            _logger.warning("no webhook for asynchronous request %s: %s", job.id, fault.text)
+            await deliver(webhook, json.dumps(job.webhook_body).encode())
+        except Unreadable as error:
+            _logger.warning("the webhook of job %s was not delivered: %s", job.id, error.text)
         except Exception:
-            _logger.exception("no webhook for asynchronous request %s", job.id)
+            _logger.exception("the webhook of job %s was not delivered", job.id)

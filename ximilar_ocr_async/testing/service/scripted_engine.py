@@ -1,4 +1,4 @@
-"""A scripted engine for tests: it answers what it was told to, after a set time."""
+"""An engine for tests: an encoded image in, the scripted text out after a set time."""
 
 from collections.abc import Mapping
 
@@ -9,18 +9,18 @@ from ximilar_ocr_async.models import Text
 from ximilar_ocr_async.testing.service.engine import Reading, Unreadable
 
 WIDTH, LINE_HEIGHT = 800.0, 40.0
-"""[px] of the made-up image, which is as high as its lines."""
+"""Size of one line of the made-up image [px]. The image is as high as all its lines."""
 
 
 @define
 class ScriptedEngine:
-    """Reads *texts* without looking: one for each encoded image, or the same for all.
+    """Returns scripted texts without looking at the image.
 
     Attributes:
-        texts: What each image says, its lines apart by newlines.
-        latency: [s] that a reading takes.
-        calls: Readings begun.
-        peak: Most readings at the same time.
+        texts: The text of each encoded image, or one text for all. Newlines separate lines.
+        latency: How long a reading takes [s].
+        calls: Number of readings started so far.
+        peak: Largest number of readings at the same time so far.
     """
 
     texts: Mapping[bytes, str] | str = "hello"
@@ -30,7 +30,7 @@ class ScriptedEngine:
     _reading: int = field(default=0, init=False)
 
     async def read(self, image: bytes, lang: str) -> Reading:  # noqa: ARG002
-        """Answer with the lines that belong to *image*, in any language."""
+        """Return the lines of *image*, whatever the language."""
         self.calls += 1
         self._reading += 1
         self.peak = max(self.peak, self._reading)
@@ -39,7 +39,7 @@ class ScriptedEngine:
         finally:
             self._reading -= 1
         lines = self._text_of(image).splitlines()
-        texts = tuple(_text(line, row * LINE_HEIGHT) for row, line in enumerate(lines))
+        texts = tuple(_text(line, number * LINE_HEIGHT) for number, line in enumerate(lines))
         return Reading(int(WIDTH), int(LINE_HEIGHT) * max(1, len(lines)), texts)
 
     def _text_of(self, image: bytes) -> str:
@@ -48,7 +48,7 @@ class ScriptedEngine:
         try:
             return self.texts[image]
         except KeyError:
-            raise Unreadable(422, "the script has no such image") from None
+            raise Unreadable(422, "the script has no text for the image") from None
 
 
 def _text(line: str, top: float) -> Text:

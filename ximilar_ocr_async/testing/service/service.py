@@ -1,4 +1,4 @@
-"""The local service: a request in, a reply out; Ximilar's OCR in miniature, around any engine."""
+"""The fake service: a request in, a reply out. The engine, the fetching and the faults vary."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,60 +11,61 @@ import anyio.to_thread
 from attrs import define, evolve, field
 
 from ximilar_ocr_async.testing.service.contract import (
-    Invalid,
+    InvalidBody,
     Reply,
     Request,
     Task,
     accept,
+    check_access,
     compose,
     refuse,
-    turn_away,
 )
 from ximilar_ocr_async.testing.service.engine import Engine, Reading, Unreadable
 from ximilar_ocr_async.testing.service.faults import (
-    LOST,
+    LOST_REQUESTS,
     MISSING_RECORDS,
     NO_CREDITS,
     RECORD_ERRORS,
-    SPOILT,
+    SPOILED_REPLIES,
+    DrawnFaults,
     FaultPlan,
-    Lot,
 )
 from ximilar_ocr_async.testing.service.jobs import Jobs
 from ximilar_ocr_async.testing.service.scripted_gpt import GPT
-from ximilar_ocr_async.testing.service.submissions import PATH, methods, read_submission
+from ximilar_ocr_async.testing.service.submissions import PATH, allowed_methods, read_submission
 
 Fetch: TypeAlias = Callable[[str], Awaitable[bytes]]
-"""URL to encoded image; raises `Unreadable`."""
+"""Returns the encoded image behind a URL; raises `Unreadable` if it cannot be fetched."""
 
 _T = TypeVar("_T")
 
-NO_GPT_HERE = "no language model is asked here; serve with --gpt-url, or with --scripted-gpt"
+NO_GPT_HERE = "no language model is asked here; serve with --gpt-url or --scripted-gpt"
 
 INLINE = 1024 * 1024
-"""[bytes] of a request that are parsed on the event loop."""
+"""Longest body that is parsed on the event loop [bytes]."""
 
 
 @define(eq=False)
 class Service:
-    """Answers requests. Lives as long as its server.
+    """Replies to requests and counts what Ximilar would bill.
 
-    Args:
-        engine: Reads the images.
-        fetch: Fetches those given by URL; without it they are refused.
-        gpt: Answers prompts; without it records that have one are refused.
-        token: The one that is allowed; any if there is none.
-        faults: Those that it is to show.
-        inline: [bytes] of a request that are parsed on the event loop; larger ones in a thread.
-        jobs: The asynchronous requests.
+    An instance of this lives as long as its server does.
 
     Attributes:
-        requests: Those that came, whatever became of them.
-        records: Those in the requests that were fit to be read.
-        billed: Records that were read, which the real service would bill.
-        spent: What they cost [credits].
-        bills: How often each image was billed, by its URL, or by the SHA-256 of its bytes as
-            hexadecimal digits: an entry for each image, however large it is.
+        engine: Reads the images.
+        fetch: Fetches images given by URL. None refuses them.
+        gpt: Language model for records with a prompt. None refuses them.
+        token: The only token that is accepted. None accepts every token.
+        faults: Faults to show.
+        inline: Longest body that is parsed on the event loop [bytes]. Longer ones are parsed in a
+            thread.
+        jobs: The asynchronous requests.
+        requests: Number of requests that arrived, including refused ones.
+        records: Number of records in requests that were accepted, counted each time they are sent.
+        billed: Number of records that were read, each of which Ximilar would bill.
+        spent: Price of the billed records [credits].
+        bills: How often each image was billed, by its URL or by the SHA-256 of its bytes as
+            hexadecimal digits.
     """
 
     engine: Engine
@@ -79,51 +80,53 @@ class Service:
     billed: int = field(init=False, default=0)
     spent: int = field(init=False, default=0)
     bills: Counter[str] = field(init=False, factory=Counter, repr=False)
-    # When [s] the first request came.
-    _began: float | None = field(init=False, default=None)
+    _first_request_at: float | None = field(init=False, default=None)
 
     async def answer(self, request: Request) -> Reply:
-        """Answer one request.
+        """Return the reply to *request*.
 
         Raises:
-            Interference: A planned fault keeps the answer from the client.
+            Interference: A planned fault keeps the reply from the client.
         """
-        lot = self._draw()
-        if refusal := self.faults.refusal(lot.fault):
+        drawn = self._draw_faults()
+        if refusal := self.faults.refusal(drawn.fault):
             return refusal
-        if lot.fault in LOST:
-            raise LOST[lot.fault]
-        reply = await self._answer(request, lot)
-        if lot.fault in SPOILT:
-            raise SPOILT[lot.fault]
+        if drawn.fault in LOST_REQUESTS:
+            raise LOST_REQUESTS[drawn.fault]
+        reply = await self._reply(request, drawn)
+        if drawn.fault in SPOILED_REPLIES:
+            raise SPOILED_REPLIES[drawn.fault]
         return reply
 
-    def _draw(self) -> Lot:
+    def _draw_faults(self) -> DrawnFaults:
         now = anyio.current_time()
-        self._began = now if self._began is None else self._began
+        if self._first_request_at is None:
+            self._first_request_at = now
         self.requests += 1
-        return self.faults.draw(self.requests - 1, seconds=now - self._began)
+        return self.faults.draw(self.requests - 1, seconds=now - self._first_request_at)
 
-    async def _answer(self, request: Request, lot: Lot) -> Reply:
+    async def _reply(self, request: Request, drawn: DrawnFaults) -> Reply:
         if PATH.fullmatch(request.path):
-            return await self._answer_on_jobs(request, lot)
-        accept_it = partial(accept, request, token=self.token, spent=self.spent)
-        accepted = await self._parse(request, accept_it)
-        return accepted if isinstance(accepted, Reply) else await self._reply_to(accepted, lot)
+            return await self._reply_about_jobs(request, drawn)
+        check = partial(accept, request, token=self.token, spent=self.spent)
+        accepted = await self._parse(request, check)
+        return accepted if isinstance(accepted, Reply) else await self._read(accepted, drawn)
 
-    async def _answer_on_jobs(self, request: Request, lot: Lot) -> Reply:
-        if refusal := turn_away(request, methods(request.path), self.token):
+    async def _reply_about_jobs(self, request: Request, drawn: DrawnFaults) -> Reply:
+        if refusal := check_access(request, allowed_methods(request.path), self.token):
             return refusal
         if request.method == "GET":
             return self.jobs.show(request)
         try:
             submission = await self._parse(request, partial(read_submission, request.body))
-        except Invalid as fault:
-            # As Django's framework does, which answers at the account's endpoints.
-            return Reply(400, {fault.name: [fault.text]} if fault.name else {"detail": fault.text})
+        except InvalidBody as error:
+            # The account's endpoints run on Django, which formats errors this way.
+            return Reply(
+                400, {error.field: [error.text]} if error.field else {"detail": error.text}
+            )
         if refusal := self.faults.forbid(submission.endpoint):
             return refusal
-        read = partial(self._reply_to, submission.tasks, lot)
+        read = partial(self._read, submission.tasks, drawn)
         return self.jobs.submit(
             submission, owner=request.authorization, read=read, faults=self.faults
         )
@@ -133,25 +136,25 @@ class Service:
             return parse()
         return await anyio.to_thread.run_sync(parse)
 
-    async def _reply_to(self, accepted: Sequence[Task], lot: Lot) -> Reply:
-        """Make the reply to records that are fit to be read."""
+    async def _read(self, accepted: Sequence[Task], drawn: DrawnFaults) -> Reply:
+        """Read the records of an accepted request and return the reply."""
         start = anyio.current_time()
         self.records += len(accepted)
         if refusal := self._refuse(accepted):
             return refusal
-        tasks = [_spoil(*pair) for pair in zip(accepted, lot.records, strict=False)]
+        tasks = [_with_fault(*pair) for pair in zip(accepted, drawn.records, strict=False)]
         readings = await self._read_all(tasks)
         self._bill(tasks, readings)
-        kept = [p for p in range(len(tasks)) if lot.records[p] != MISSING_RECORDS]
+        kept = [i for i in range(len(tasks)) if drawn.records[i] != MISSING_RECORDS]
         return compose(
-            [tasks[place] for place in kept],
-            [readings[place] for place in kept],
+            [tasks[index] for index in kept],
+            [readings[index] for index in kept],
             request_id=str(uuid4()),
             seconds=anyio.current_time() - start,
         )
 
     def _refuse(self, tasks: Sequence[Task]) -> Reply | None:
-        """Refuse a request that was fit to be read, if that is planned."""
+        """Return the refusal of an accepted request if the plan has one for it."""
         if refusal := self.faults.forbid(tasks[0].endpoint):
             return refusal
         if self.faults.credits is not None and self.billed >= self.faults.credits:
@@ -168,21 +171,21 @@ class Service:
         self.bills.update(task.key for task in read)
 
     async def _read_all(self, tasks: Sequence[Task]) -> list[Reading | Unreadable]:
-        """Read the records side by side; the engine knows how many it can do at once."""
+        """Read all records at once; the engine limits its own concurrency."""
         readings: dict[int, Reading | Unreadable] = {}
 
-        async def read(place: int, task: Task) -> None:
+        async def read(index: int, task: Task) -> None:
             try:
-                readings[place] = await self._read(task)
-            except Unreadable as fault:
-                readings[place] = fault
+                readings[index] = await self._read_one(task)
+            except Unreadable as error:
+                readings[index] = error
 
         async with anyio.create_task_group() as group:
-            for place, task in enumerate(tasks):
-                group.start_soon(read, place, task)
-        return [readings[place] for place in range(len(tasks))]
+            for index, task in enumerate(tasks):
+                group.start_soon(read, index, task)
+        return [readings[index] for index in range(len(tasks))]
 
-    async def _read(self, task: Task) -> Reading:
+    async def _read_one(self, task: Task) -> Reading:
         if task.fault is not None:
             raise task.fault
         if task.prompt is not None and self.gpt is None:
@@ -198,8 +201,8 @@ class Service:
         return evolve(reading, answer=await self.gpt.answer(task.prompt, reading.full_text))
 
 
-def _spoil(task: Task, fault: str) -> Task:
-    """Give *task* the *fault* that was drawn for its place."""
+def _with_fault(task: Task, fault: str) -> Task:
+    """Return *task*, failing if *fault* is that of a record error."""
     if fault != RECORD_ERRORS:
         return task
     return evolve(task, fault=Unreadable(500, f"planned fault: {RECORD_ERRORS}"))

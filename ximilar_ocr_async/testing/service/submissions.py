@@ -1,8 +1,8 @@
-"""Asynchronous requests as pure functions: a body in, a submission out; jobs in, documents out.
+"""Asynchronous requests as pure functions: a body in, a submission out; jobs in, replies out.
 
 Source: https://docs.ximilar.com/async-api, read in 2026-08. That page has no type for OCR, although
-the page on OCR recommends asynchronous requests: ``ocr`` is a guess. So are the order of the list,
-the length of its pages, and that errors look like those of the account's other endpoints.
+the page on OCR recommends asynchronous requests, so the type ``ocr`` is a guess. The order of the
+list, the length of its pages and the format of errors are guesses, too.
 """
 
 import re
@@ -18,7 +18,7 @@ from attrs import define, evolve, field, frozen
 from ximilar_ocr_async._constants import CREDITS
 from ximilar_ocr_async.testing.service.contract import (
     NOT_FOUND,
-    Invalid,
+    InvalidBody,
     Reply,
     Request,
     Task,
@@ -30,15 +30,15 @@ from ximilar_ocr_async.testing.service.contract import (
 REQUESTS = "/account/v2/request/"
 
 PATH = re.compile(r"/account/v2/request(/(?P<id>[^/]+)(?P<status>/status)?)?/?")
-"""Where asynchronous requests are. The vendor's client leaves out slashes that the page has."""
+"""Paths of asynchronous requests. The vendor's client leaves out slashes that the docs have."""
 
 OCR = "ocr"
 TYPES = (OCR, "upscaler", "flows", "collectibles-recognition", "card-grader")
 
 PAGE_SIZE = 10
-"""Jobs on one page of the list."""
+"""Number of jobs on a page of the list."""
 
-KEPT = timedelta(weeks=2)
+RETENTION = timedelta(weeks=2)
 """How long a job is kept. Source: the vendor's page on VLM, read in 2026-08."""
 
 WORKSPACE = "00000000-0000-4000-8000-000000000000"
@@ -47,7 +47,7 @@ _PAGE_NUMBER = re.compile("[1-9][0-9]{0,8}", re.ASCII)
 
 
 class State(StrEnum):
-    """Where a job stands."""
+    """State of a job."""
 
     CREATED = "CREATED"
     PROCESSING = "PROCESSING"
@@ -58,13 +58,18 @@ class State(StrEnum):
     NOT_SUPPORTED = "NOT_SUPPORTED"
 
 
-_ENDS = {200: State.DONE, 403: State.API_LIMIT_EXCEEDED, 501: State.NOT_SUPPORTED}
-"""What a job comes to by the status that a request with its records would have got."""
+_FINAL_STATES = {200: State.DONE, 403: State.API_LIMIT_EXCEEDED, 501: State.NOT_SUPPORTED}
+"""Final state of a job, by the HTTP status that a synchronous request would have got."""
 
 
 @frozen
 class Webhook:
-    """Where to tell that a job is done, and the headers to send there, which may be secret."""
+    """Where to send the result of a job.
+
+    Attributes:
+        endpoint: URL of the receiver.
+        headers: Headers to send, which may be secret.
+    """
 
     endpoint: str
     headers: Mapping[str, str] = field(factory=dict, repr=False)
@@ -72,7 +77,14 @@ class Webhook:
 
 @frozen
 class Submission:
-    """What an asynchronous request asks for; *tasks* are empty unless it is of OCR."""
+    """The content of an asynchronous request.
+
+    Attributes:
+        type: Type of the request.
+        endpoint: Endpoint of that type.
+        tasks: Records to read. Empty if the type or endpoint is not supported.
+        webhook: Where to send the result.
+    """
 
     type: str
     endpoint: str
@@ -81,22 +93,22 @@ class Submission:
 
     @property
     def is_supported(self) -> bool:
-        """Whether it can be done here."""
+        """Whether the local service can process it."""
         return self.type == OCR and self.endpoint in CREDITS
 
 
 @define(eq=False)
 class Job:
-    """A submission, and what became of it.
+    """A submission and its progress.
 
     Attributes:
-        id: Its name.
+        id: Id of the job.
         created: When it was submitted.
         owner: The Authorization header that it was submitted with.
-        submission: What is asked for, without its records.
-        state: Where it stands.
-        detail: Why it came to no good end.
-        response: The reply to its records when it is done.
+        submission: The submission, without its tasks.
+        state: Present state.
+        detail: Why the job failed.
+        response: The reply with its records, once it is done.
     """
 
     id: str
@@ -107,17 +119,17 @@ class Job:
     detail: str | None = field(init=False, default=None)
     response: dict[str, Any] | None = field(init=False, default=None, repr=False)
 
-    def end(self, reply: Reply) -> None:
-        """Bring it to its end by the *reply* that a request with its records would have got."""
-        self.state = _ENDS.get(reply.status, State.FAILED)
+    def finish(self, reply: Reply) -> None:
+        """Set the final state by the *reply* that a synchronous request would have got."""
+        self.state = _FINAL_STATES.get(reply.status, State.FAILED)
         if self.state == State.DONE:
             self.response = reply.document
         else:
             self.detail = reply.document["status"]["text"]
 
     @property
-    def row(self) -> dict[str, Any]:
-        """What the list says of it."""
+    def summary(self) -> dict[str, Any]:
+        """Its entry in the list of jobs."""
         return {
             "id": self.id,
             "status": self.state,
@@ -128,57 +140,63 @@ class Job:
 
     @property
     def document(self) -> dict[str, Any]:
-        """All that is told of it."""
-        told = {} if self.detail is None else {"detail": self.detail}
-        return {**self.row, **told, "response": self.response}
+        """The reply to a request for this job."""
+        detail = {} if self.detail is None else {"detail": self.detail}
+        return {**self.summary, **detail, "response": self.response}
 
     @property
-    def news(self) -> dict[str, Any]:
-        """What its webhook is told when it is done."""
-        records = (self.response or {}).get("records")
-        told = {"status": self.state, "id": self.id, "type": self.submission.type}
-        return {**told, "response": {"records": records}}
+    def webhook_body(self) -> dict[str, Any]:
+        """The JSON body of its webhook."""
+        return {
+            "status": self.state,
+            "id": self.id,
+            "type": self.submission.type,
+            "response": {"records": (self.response or {}).get("records")},
+        }
 
 
-def methods(path: str) -> frozenset[str]:
-    """Return those of a *path* that is like `PATH`."""
+def allowed_methods(path: str) -> frozenset[str]:
+    """Return the HTTP methods that a *path* of asynchronous requests allows."""
     is_list = path.rstrip("/") == REQUESTS.rstrip("/")
     return frozenset({"GET", "POST"} if is_list else {"GET"})
 
 
 def read_submission(body: bytes) -> Submission:
-    """Return what *body* asks for; raise `Invalid` if it cannot be taken."""
+    """Return the submission in *body*; raise `InvalidBody` if it is wrong."""
     document = parse(body)
     if not isinstance(document, dict):
-        raise Invalid("", "the body is no object")
+        raise InvalidBody("", "the body is not an object")
     kind, endpoint = document.get("type"), document.get("endpoint")
     if kind not in TYPES:
-        raise Invalid("type", f"type is {kind!r}, allowed are {', '.join(TYPES)}")
+        raise InvalidBody("type", f"type is {kind!r}, allowed are {', '.join(TYPES)}")
     if not isinstance(endpoint, str | None):
-        raise Invalid("endpoint", "endpoint must be a string")
+        raise InvalidBody("endpoint", "endpoint must be a string")
     if endpoint is None:
         endpoint = "read" if kind == OCR else ""
-    wanted = Submission(kind, endpoint, (), _webhook(document.get("webhook")))
-    if not wanted.is_supported:
+    submission = Submission(kind, endpoint, (), _webhook(document.get("webhook")))
+    if not submission.is_supported:
+        # Its records are checked, but never read.
         read_records(document)
-        return wanted
-    return evolve(wanted, tasks=read_tasks(document, endpoint))
+        return submission
+    return evolve(submission, tasks=read_tasks(document, endpoint))
 
 
 def _webhook(value: Any) -> Webhook | None:
     if value is None:
         return None
-    given: dict[str, Any] = value if isinstance(value, dict) else {}
-    endpoint, headers = given.get("endpoint", ""), given.get("headers") or {}
-    is_address = isinstance(endpoint, str) and endpoint.startswith(("http://", "https://"))
-    is_table = isinstance(headers, dict) and all(isinstance(v, str) for v in headers.values())
-    if is_address and is_table:
+    fields: dict[str, Any] = value if isinstance(value, dict) else {}
+    endpoint, headers = fields.get("endpoint", ""), fields.get("headers") or {}
+    is_url = isinstance(endpoint, str) and endpoint.startswith(("http://", "https://"))
+    are_strings = isinstance(headers, dict) and all(isinstance(v, str) for v in headers.values())
+    if is_url and are_strings:
         return Webhook(endpoint, headers)
-    raise Invalid("webhook", "webhook must be an object: endpoint, a URL; headers, all strings")
+    raise InvalidBody(
+        "webhook", "webhook must be an object with a URL as endpoint and strings as headers"
+    )
 
 
 def show(job: Job | None, request: Request) -> Reply:
-    """Return what is answered to a *request* for one *job*."""
+    """Return the reply to a *request* for one *job*."""
     path = PATH.fullmatch(request.path)
     if job is None or path is None or job.owner != request.authorization:
         return NOT_FOUND
@@ -186,24 +204,31 @@ def show(job: Job | None, request: Request) -> Reply:
 
 
 def show_page(jobs: Sequence[Job], request: Request) -> Reply:
-    """Return the page of *jobs* that *request* asks for; the last, which are the newest, first."""
-    asked = dict(parse_qsl(request.query))
-    rows = [
-        job.row
-        for job in reversed(jobs)
-        if job.owner == request.authorization
-        and asked.get("type", job.submission.type) == job.submission.type
-        and asked.get("status", job.state) == job.state
-    ]
-    page, last = asked.get("page", "1"), max(1, ceil(len(rows) / PAGE_SIZE))
+    """Return the page of *jobs* that *request* asks for, the newest jobs first.
+
+    Args:
+        jobs: All jobs, the oldest first.
+        request: The request, whose query may have ``page``, ``type`` and ``status``.
+    """
+    query = dict(parse_qsl(request.query))
+    found = [job.summary for job in reversed(jobs) if _matches(job, request, query)]
+    page, last = query.get("page", "1"), max(1, ceil(len(found) / PAGE_SIZE))
     if not _PAGE_NUMBER.fullmatch(page) or int(page) > last:
         return Reply(404, {"detail": "Invalid page."})
 
     def link(number: int) -> str | None:
-        query = urlencode({**asked, "page": number})
-        return f"{request.origin}{REQUESTS}?{query}" if 1 <= number <= last else None
+        other = urlencode({**query, "page": number})
+        return f"{request.origin}{REQUESTS}?{other}" if 1 <= number <= last else None
 
     number = int(page)
     start = (number - 1) * PAGE_SIZE
     links = {"next": link(number + 1), "previous": link(number - 1)}
-    return Reply(200, {"count": len(rows), **links, "results": rows[start : start + PAGE_SIZE]})
+    return Reply(200, {"count": len(found), **links, "results": found[start : start + PAGE_SIZE]})
+
+
+def _matches(job: Job, request: Request, query: Mapping[str, str]) -> bool:
+    return (
+        job.owner == request.authorization
+        and query.get("type", job.submission.type) == job.submission.type
+        and query.get("status", job.state) == job.state
+    )
