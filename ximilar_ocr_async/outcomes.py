@@ -1,7 +1,7 @@
 """What the user gets: one outcome for each image, a `Success` or a `Failure`; and `Stats`."""
 
 from copy import copy
-from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, NoReturn, Protocol, TypeAlias, TypeVar
 
 from attrs import Factory, field, frozen
 
@@ -89,15 +89,11 @@ class Ended(Protocol):
 
 def make_outcome(ended: Ended, result: Record | OCRError) -> Outcome:
     """Return the outcome of an image that *ended* with a record or an error."""
-    common: dict[str, Any] = {
-        "index": ended.index,
-        "image": ended.image,
-        "attempts": ended.attempts,
-        "maybe_billed": ended.maybe_billed > 0,
-    }
+    index, image, attempts = ended.index, ended.image, ended.attempts
+    lost = ended.maybe_billed > 0
     if isinstance(result, OCRError):
-        return Failure(error=result, **common)
-    return Success(record=result, **common)
+        return Failure(index=index, image=image, error=result, attempts=attempts, maybe_billed=lost)
+    return Success(index=index, image=image, record=result, attempts=attempts, maybe_billed=lost)
 
 
 @frozen(kw_only=True)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from enum import Enum, auto
+from enum import IntEnum
 from itertools import count
 from math import inf
 from typing import Any, Protocol, Self, TypeAlias
@@ -183,12 +183,12 @@ class Call:
         return self._batch_keys[key]
 
 
-class Phase(Enum):
+class Phase(IntEnum):
     """What an item is doing."""
 
-    QUEUED = auto()
-    IN_ATTEMPT = auto()
-    IN_PAUSE = auto()
+    QUEUED = 0
+    IN_ATTEMPT = 1
+    IN_PAUSE = 2
 
 
 @define(eq=False, repr=False)
@@ -233,7 +233,8 @@ class Item:
     is_done: bool = False
     is_given_up: bool = False
     _phase: Phase = field(init=False, default=Phase.QUEUED)
-    _spent: dict[Phase, float] = field(init=False, factory=lambda: dict.fromkeys(Phase, 0.0))
+    # [s] in each phase.
+    _spent: list[float] = field(init=False, factory=lambda: [0.0, 0.0, 0.0])
 
     @property
     def request(self) -> Request:
@@ -264,7 +265,7 @@ class Item:
     def time_breakdown(self, now: float) -> str:
         """Return where the time until *now* [s] went, since it was pulled, in words."""
         self.enter(self._phase, now)
-        queued, attempting, pausing = (self._spent[phase] for phase in Phase)
+        queued, attempting, pausing = self._spent
         attempts = f"{self.attempts} attempt{'' if self.attempts == 1 else 's'}"
         return (
             f"{queued + attempting + pausing:.1f} s since it was pulled, {queued:.1f} s of them "

@@ -139,7 +139,7 @@ class Scheduler:
             self.accounting.end(item, error)
         elif now >= item.call.patience.deadline:
             self.accounting.end_late(item)
-        elif error := self.slots.outage_error(item.call.patience):
+        elif self.slots.breaker.is_on and (error := self.slots.outage_error(item.call.patience)):
             self.accounting.end(item, error)
         else:
             self.slots.queue.put(item, first=first)
@@ -295,6 +295,9 @@ class Scheduler:
         return 0.0
 
     def _decide(self, item: Item, result: Result, attempted: AttemptResult) -> decisions.Decision:
+        if not isinstance(result, OCRError):
+            # So it is nearly always, and then the situation does not matter.
+            return decisions.Done(result)
         is_whole = attempted.failure is result
         is_outage = is_whole and self._is_outage_alone(item)
         if item.isolation and not is_outage:
