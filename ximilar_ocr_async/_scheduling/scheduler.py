@@ -318,15 +318,11 @@ class Scheduler:
         return decisions.decide(result, situation, self.retry)
 
     def _is_outage_alone(self, item: Item) -> bool:
-        """Return whether an outage alone is at fault for an attempt that was turned away.
-
-        It is not if other requests were answered since *item* was first turned away.
-        """
-        if not self.slots.breaker.is_on:
-            return False
-        if item.first_outage is None:
+        """Return whether no request was answered since an outage first turned *item* away."""
+        if item.first_outage is None and self.slots.breaker.is_on:
             item.first_outage = self.slots.answers
-        return item.first_outage == self.slots.answers and not item.call.patience.fail_fast
+        is_alone = item.first_outage == self.slots.answers and self.slots.breaker.is_on
+        return is_alone and not item.call.patience.fail_fast
 
     def _end_early(self, item: Item, after: float, error: OCRError) -> None:
         """End *item* if the session or its call ends before it is sent again."""
