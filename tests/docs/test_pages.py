@@ -1,7 +1,6 @@
-"""What the README prints runs."""
+"""What the README and the pages of the manual print runs."""
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,29 +9,48 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-import ximilar_ocr_async
+from tests.docs.pages import MANUAL, ROOT
 from tests.session.test_web import fetch, served, until
-from ximilar_ocr_async import OCRError, Webhook
+from ximilar_ocr_async import Webhook
 from ximilar_ocr_async.emulator.server import serving
 from ximilar_ocr_async.testing import InProcessService, ScriptedGPT
-from ximilar_ocr_async.testing.service.faults import (
-    OF_JOBS,
-    OF_RECORDS,
-    OF_REQUESTS,
-    FaultPlan,
-)
 from ximilar_ocr_async.testing.service.scripted_engine import ScriptedEngine
 from ximilar_ocr_async.testing.service.service import Service
 
-ROOT = Path(__file__).parent.parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS: list[str] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+TEN_LINES = "anyio.run(main)"
+READING = "def read_images"
+TYPED = "class Invoice"
+JOBS = "submit_and_wait"
+WEBHOOKS = "read-later"
+ACCOUNT = "look_before_you_spend"
+BACKEND = "UploadFile"
+TEST_FILE = "pytest_plugins"
+
+TRIED = (TEN_LINES, READING, TYPED, JOBS, WEBHOOKS, ACCOUNT, BACKEND, TEST_FILE)
+"""Words by which the tests below find the blocks that they run."""
+
+BLOCKS = [(page.name, block) for page in MANUAL for block in page.blocks("python")]
+
+PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def block_with(words: str) -> str:
     """Return the one block of Python that has *words*."""
-    [block] = [block for block in BLOCKS if words in block]
+    [block] = [block for _, block in BLOCKS if words in block]
     return block
+
+
+def run_block(words: str) -> dict[str, Any]:
+    """Run the block that has *words*; return the names that it leaves."""
+    names: dict[str, Any] = {}
+    exec(block_with(words), names)  # noqa: S102 - what is printed is tested
+    return names
+
+
+@pytest.mark.parametrize("name, block", BLOCKS)
+def test_every_block_is_run_by_a_test(name: str, block: str) -> None:
+    """No page has a block of Python that the tests below do not find."""
+    assert len([words for words in TRIED if words in block]) == 1, name
 
 
 def test_the_ten_lines_run_as_printed() -> None:
@@ -40,7 +58,7 @@ def test_the_ten_lines_run_as_printed() -> None:
     with serving(Service(ScriptedEngine("what stands there"))) as url:
         env = os.environ | {"XIMILAR_BASE_URL": url, "XIMILAR_API_TOKEN": "local"}
         done = subprocess.run(
-            [sys.executable, "-c", block_with("anyio.run(main)")],
+            [sys.executable, "-c", block_with(TEN_LINES)],
             cwd=ROOT,
             env=env,
             capture_output=True,
@@ -62,11 +80,8 @@ async def test_the_forms_of_reading_run_as_printed(
 ) -> None:
     """The block about reading reads one image, several, and a stream."""
     monkeypatch.chdir(ROOT)
-    service = InProcessService(texts="some text")
-    names: dict[str, Any] = {}
-    exec(block_with("def read_images"), names)  # noqa: S102 - the README's own code
-    async with service.session() as session:
-        await names["read_images"](session, b"\x89PNG\r\n\x1a\n")
+    async with InProcessService(texts="some text").session() as session:
+        await run_block(READING)["read_images"](session, PNG)
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith("some text 800 ((0.0, 0.0)")
     assert printed[1] == "2 of 3"
@@ -89,12 +104,10 @@ async def test_the_typed_answers_run_as_printed(
     monkeypatch.chdir(ROOT)
     bad = ANSWER.replace('"688.80"', '"a lot"')
     answers = iter([ANSWER, bad, ANSWER])
-    there = InProcessService(texts="some text", gpt=ScriptedGPT(lambda *_: next(answers)))
+    service = InProcessService(texts="some text", gpt=ScriptedGPT(lambda *_: next(answers)))
     scan = ROOT / "examples/images/en-invoice.png"
-    names: dict[str, Any] = {}
-    exec(block_with("class Invoice"), names)  # noqa: S102 - the README's own code
-    async with there.session() as session:
-        await names["read_invoices"](session, [scan, scan])
+    async with service.session() as session:
+        await run_block(TYPED)["read_invoices"](session, [scan, scan])
     first, *lines = capsys.readouterr().out.splitlines()
     assert first == "2025 688.80 574.00"
     fault = "$.total: expected a number such as 1234.5, got 'a lot'"
@@ -105,23 +118,20 @@ async def test_the_typed_answers_run_as_printed(
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"], indirect=False)
 async def test_the_jobs_run_as_printed(capsys: pytest.CaptureFixture[str]) -> None:
     """The block about asynchronous requests submits, waits, takes up again and lists."""
-    names: dict[str, Any] = {}
-    exec(block_with("submit_and_wait"), names)  # noqa: S102 - the README's own code
-    there, urls = InProcessService(), [f"https://scans.example/{i}.jpg" for i in range(12)]
-    async with there.session() as session:
-        await names["submit_and_wait"](session, urls)
+    service, urls = InProcessService(), [f"https://scans.example/{i}.jpg" for i in range(12)]
+    async with service.session() as session:
+        await run_block(JOBS)["submit_and_wait"](session, urls)
     ids, *lines, again, newest, oldest = capsys.readouterr().out.splitlines()
     assert sorted(lines) == sorted(f"{index} {url}" for index, url in enumerate(urls))
     assert again == "12 outcomes, in the order of the images"
     named = set(ids.removeprefix("store these: ").split())
     assert {newest.split()[0], oldest.split()[0]} == named
-    assert there.billed == 12
+    assert service.billed == 12
 
 
 def test_the_webhooks_run_as_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The block about webhooks is an app that submits what it is asked to, and is told of it."""
-    names: dict[str, Any] = {}
-    exec(block_with("read-later"), names)  # noqa: S102 - the README's own code
+    names = run_block(WEBHOOKS)
     with serving(Service(ScriptedEngine("what stands there"), fetch=fetch)) as url:
         monkeypatch.setenv("XIMILAR_BASE_URL", url)
         monkeypatch.setenv("XIMILAR_API_TOKEN", "local")
@@ -136,38 +146,24 @@ def test_the_webhooks_run_as_printed(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"], indirect=False)
 async def test_the_account_is_asked_as_printed(capsys: pytest.CaptureFixture[str]) -> None:
     """The block about the account proves the token, and says what images would cost."""
-    names: dict[str, Any] = {}
-    exec(block_with("look_before_you_spend"), names)  # noqa: S102 - the README's own code
     async with InProcessService().session() as session:
-        await names["look_before_you_spend"](session, ["https://x.example/1"] * 3)
+        await run_block(ACCOUNT)["look_before_you_spend"](session, ["https://x.example/1"] * 3)
     assert capsys.readouterr().out == "0 of 2147483647\n15 45\n"
-
-
-def test_every_error_is_explained() -> None:
-    """The table of errors names each class that is exported."""
-    exported = [getattr(ximilar_ocr_async, name) for name in ximilar_ocr_async.__all__]
-    errors = [c for c in exported if isinstance(c, type) and issubclass(c, OCRError)]
-    base_classes = {"OCRError", "ServiceError"}
-    rows = [line for line in README.splitlines() if line.startswith("| `")]
-    for error in errors:
-        assert error.__name__ in base_classes or any(f"`{error.__name__}`" in r for r in rows)
 
 
 def test_the_backend_runs_as_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The block about backends is an app that reads what is uploaded to it."""
-    names: dict[str, Any] = {}
-    exec(block_with("UploadFile"), names)  # noqa: S102 - the README's own code
     with serving(Service(ScriptedEngine("what stands there"))) as url:
         monkeypatch.setenv("XIMILAR_BASE_URL", url)
         monkeypatch.setenv("XIMILAR_API_TOKEN", "local")
-        with TestClient(names["app"]) as client:
-            answer = client.post("/read", files={"image": b"\x89PNG\r\n\x1a\n"})
+        with TestClient(run_block(BACKEND)["app"]) as client:
+            answer = client.post("/read", files={"image": PNG})
     assert answer.json() == {"text": "what stands there"}
 
 
 def test_the_test_file_runs_as_printed(tmp_path: Path) -> None:
     """The block about testing is a whole test file, and its tests pass."""
-    (tmp_path / "test_scans.py").write_text(block_with("pytest_plugins"), encoding="utf-8")
+    (tmp_path / "test_scans.py").write_text(block_with(TEST_FILE), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider"],
         cwd=tmp_path,
@@ -176,14 +172,3 @@ def test_the_test_file_runs_as_printed(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, "3 passed" in done.stdout) == (0, True), done.stdout
-
-
-def test_the_fault_plan_loads_as_printed(tmp_path: Path) -> None:
-    """The plan is one, and the table under it names every fault."""
-    path = tmp_path / "plan.toml"
-    [block] = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
-    path.write_text(block, encoding="utf-8")
-    assert FaultPlan.load(path).credits == 10000
-    rows = [line.partition(" | ")[0] for line in README.splitlines() if line.startswith("| `")]
-    for name in (*OF_REQUESTS, *OF_RECORDS, *OF_JOBS, "poison"):
-        assert any(f"`{name}`" in row for row in rows), name
