@@ -1,11 +1,11 @@
 """Which asynchronous requests to ask after, and when: answers in, ids and times out.
 
 Pure: the time is passed in. Requests are done in about the order of their submission, so the oldest
-is asked after first, then the next, until one is not done; then polling pauses. One that is not done
-doubles the pause and four that are done halve it, so that within the bounds of the pause about one
-question in five is in vain, however fast the service is and however many deliveries are lost. A
-request that is not done when it is asked after again is late: from then on it has a back-off of its
-own and holds up no other.
+is asked after first, then the next, until one is not done; then polling pauses. A request that is
+not done doubles the pause and four that are done halve it, so that within the bounds of the pause
+about one question in five is in vain, however fast the service is and however many deliveries are
+lost. A request that is not done when it is asked after again is late: from then on it has a
+back-off of its own and holds up no other.
 """
 
 import random
@@ -16,9 +16,8 @@ from math import inf
 from attrs import define, field
 
 SHORTEST, LONGEST = 0.5, 60.0
-"""[s] Bounds of a pause. The first is twice the shortest, as a request that is not done comes before
-it. Source: judgement; the vendor says once a minute for slow services, its users poll every 1 to
-3 s."""
+"""[s] Bounds of a pause; the first pause is twice the shortest. Source: judgement; the vendor says
+once a minute for slow services, its users poll every 1 to 3 s."""
 
 GROWTH = 2.0
 """Factor from one pause to the next."""
