@@ -25,8 +25,9 @@ WEBHOOKS = "read-later"
 ACCOUNT = "look_before_you_spend"
 BACKEND = "UploadFile"
 TEST_FILE = "pytest_plugins"
+SCRIPTS = "read_through_trouble"
 
-TRIED = (TEN_LINES, READING, TYPED, JOBS, WEBHOOKS, ACCOUNT, BACKEND, TEST_FILE)
+TRIED = (TEN_LINES, READING, TYPED, JOBS, WEBHOOKS, ACCOUNT, BACKEND, TEST_FILE, SCRIPTS)
 """Words by which the tests below find the blocks that they run."""
 
 BLOCKS = [(page.name, block) for page in MANUAL for block in page.blocks("python")]
@@ -159,6 +160,12 @@ def test_the_backend_runs_as_printed(monkeypatch: pytest.MonkeyPatch) -> None:
         with TestClient(run_block(BACKEND)["app"]) as client:
             answer = client.post("/read", files={"image": PNG})
     assert answer.json() == {"text": "what stands there"}
+
+
+@pytest.mark.anyio
+async def test_the_scripted_replies_come_as_printed() -> None:
+    """The block about scripts reads all images through what it says."""
+    await run_block(SCRIPTS)["read_through_trouble"]()
 
 
 def test_the_test_file_runs_as_printed(tmp_path: Path) -> None:
