@@ -211,7 +211,7 @@ def test_an_image_that_is_none_is_an_error_without_faults(cli: CLI) -> None:
     Path("c.jpg").write_text("no image")
     line = only(cli("extract", "c.jpg", "--fields", "due: date"))
     assert line["attempts"] == 0
-    assert line["error"] == {"type": "ImageError", "message": "c.jpg is no image"}
+    assert line["error"] == {"type": "ImageError", "message": "c.jpg is not an image"}
 
 
 def test_an_image_is_asked_about_again(cli: CLI, model: Model, service: Service) -> None:
