@@ -102,7 +102,7 @@ def test_an_image_is_loaded_untouched(tmp_path: Path, format_: str) -> None:
     "content, reason",
     [
         (b"", "is empty"),
-        (b"a secret letter", "is no image"),
+        (b"a secret letter", "is not an image"),
         (REFUSED["PDF"], "is PDF, allowed are JPEG, PNG, WEBP, HEIC, BMP, TIFF, GIF"),
     ],
 )
@@ -195,7 +195,7 @@ def test_text_that_is_no_url_is_refused(text: str) -> None:
     """Text never opens a file: unless it is an http(s) URL, the error points to Path."""
     with pytest.raises(ImageError) as caught:
         check_source(Image(text))
-    assert str(caught.value) == f"{text!r} is no http(s) URL; for a file pass pathlib.Path(...)"
+    assert str(caught.value) == f"{text!r} is not an http(s) URL; for a file pass pathlib.Path(...)"
 
 
 @given(
@@ -277,7 +277,7 @@ def test_a_url_is_never_opened_as_a_file(tmp_path: Path, monkeypatch: pytest.Mon
     """Loading a str is an error even where a file of that name lies."""
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ImageError, match="not loaded here"):
+    with pytest.raises(ImageError, match="only the service loads"):
         examine(Image("a.png"))
 
 
@@ -307,5 +307,5 @@ def test_a_file_too_large_to_be_a_picture_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "huge.jpg"
     with path.open("wb") as file:
         file.truncate(1 << 40)
-    with pytest.raises(ImageError, match="1,099,511,627,776 bytes, the most are"):
+    with pytest.raises(ImageError, match="1,099,511,627,776 bytes, the limit is"):
         examine(Image(path))

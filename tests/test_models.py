@@ -44,7 +44,7 @@ def test_records_with_unhashable_extras_stand_in_sets() -> None:
 )
 def test_what_has_no_other_keys_cannot_write_into_the_extra_of_another(write: Any) -> None:
     """They share one extra, which is empty for good."""
-    with pytest.raises(TypeError, match="not to be written to"):
+    with pytest.raises(TypeError, match="extra is read-only"):
         write(Record().extra)
     assert Text().extra == {}
     assert json.dumps(Text().extra) == "{}"

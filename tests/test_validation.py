@@ -45,7 +45,7 @@ def test_what_is_too_small_or_no_number_is_refused(value: Any, least: float, kin
     with pytest.raises(OptionError) as caught:
         check_at_least("outage_timeout", value, least)
     assert (
-        str(caught.value) == f"outage_timeout is {value!r}, expected a {kind}, the least is {least}"
+        str(caught.value) == f"outage_timeout is {value!r}, expected a {kind} of at least {least}"
     )
 
 

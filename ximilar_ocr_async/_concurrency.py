@@ -1,4 +1,4 @@
-"""Where a session belongs: its tasks and connections work in no other event loop or process."""
+"""The event loop and process that a session belongs to, and threads and cancellation there."""
 
 import os
 
@@ -9,12 +9,19 @@ from attrs import field, frozen
 from ximilar_ocr_async.errors import SessionStateError
 
 THREADS = 4
-"""Threads that read files and encode them; more would make neither a disk nor Python faster."""
+"""Threads that read and encode files. More threads would make neither disk nor Python faster."""
 
 
 @frozen
 class EventLoopGuard:
-    """Where it is made."""
+    """Holds a session to the event loop and process that the guard was made in.
+
+    A session's tasks and connections do not work in any other.
+
+    Attributes:
+        loop: A token that identifies the event loop.
+        process: The id of the process.
+    """
 
     loop: object = field(factory=anyio.lowlevel.current_token)
     process: int = field(factory=os.getpid)
@@ -27,11 +34,11 @@ class EventLoopGuard:
             is_here = False
         if not is_here:
             raise SessionStateError(
-                "a session is used in the event loop and process it was made in"
+                "a session can only be used in the event loop and process that it was made in"
             )
 
 
 def is_from_outside(error: BaseException) -> bool:
-    """Whether *error* cancels the current task, and is no stray of something awaited in it."""
+    """Whether *error* cancels the current task itself, not only something that the task awaits."""
     is_cancellation = isinstance(error, anyio.get_cancelled_exc_class())
     return is_cancellation and anyio.current_effective_deadline() == float("-inf")

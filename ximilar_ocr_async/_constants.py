@@ -1,7 +1,7 @@
-"""Facts of the service, each with its source and date: change them here when the service changes.
+"""Facts about the service, each with its source. Change them here when the service changes.
 
-Sources: *docs* is https://docs.ximilar.com/text/ocr, read in 2026-08; *quickstart* is
-https://docs.ximilar.com/quickstart, read in 2026-08; *vendor's client* is ximilar-client 1.39.0.
+Sources: *docs* is https://docs.ximilar.com/text/ocr, read in 2026-08. *quickstart* is
+https://docs.ximilar.com/quickstart, read in 2026-08. *vendor's client* is ximilar-client 1.39.0.
 """
 
 from enum import StrEnum
@@ -10,17 +10,18 @@ BASE_URL = "https://api.ximilar.com"
 """Source: docs."""
 
 MAX_RECORDS = 10
-"""Records in one request, at most. Source: docs."""
+"""The most records in one request. Source: docs."""
 
 CREDITS = {"read": 5, "read_gpt": 15}
-"""What a record costs, by endpoint. Source: https://www.ximilar.com/pricing, read 2026-08-28."""
+"""The price of a record [credits], by endpoint. Source: https://www.ximilar.com/pricing, read
+2026-08-28."""
 
 PLANS = {"read_gpt": "a Business or Professional"}
-"""The plan that an endpoint needs, if not any will do. Source: docs."""
+"""The plans that include an endpoint, for endpoints that not every plan has. Source: docs."""
 
 
 class Language(StrEnum):
-    """Language of the text on an image, wherever ``lang`` is asked for. Source: docs."""
+    """A language that the service reads, for every parameter called ``lang``. Source: docs."""
 
     ENGLISH = "en"
     CHINESE = "zh"
@@ -30,41 +31,47 @@ class Language(StrEnum):
 
 
 LANGUAGES = {language.value: language.name.lower() for language in Language}
-"""What ``lang`` may be, and the name that comes back as ``lang_name``. Source: docs."""
+"""Each value of ``lang``, with the ``lang_name`` of the response. Source: docs."""
 
 DEFAULT_LANGUAGE = Language.ENGLISH.value
-"""Source: docs."""
+"""The language that the service assumes. Source: docs."""
 
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "HEIC", "BMP", "TIFF", "GIF")
-"""Image formats that the service takes; of a GIF it reads the first frame. Source: quickstart."""
+"""Formats that the service accepts. It reads the first frame of a GIF. Source: quickstart."""
 
 RECOMMENDED_CONCURRENCY = 3
 """Requests in flight that the vendor recommends. Source: vendor's client, ``max_workers=3``."""
 
 MAX_IMAGE_BYTES = 256 * 1024 * 1024
-"""[bytes] of one file. Source: judgement, against files that are no pictures at all."""
+"""The largest file [bytes]. Source: judgement; larger files are hardly images."""
 
 MAX_BATCH_BYTES = 32 * 1024 * 1024
-"""[bytes] of encoded images in one request. Source: judgement; the service's limit is not known."""
+"""The most bytes of encoded images in one request. Source: judgement; the service's limit is not
+known."""
 
 MAX_RESPONSE_BYTES = 32 * 1024 * 1024
-"""[bytes] of an answer, decompressed. Source: judgement; 10 records of 100 texts take 0.25 MB."""
+"""The largest decompressed response [bytes]. Source: judgement; 10 records of 100 texts take
+0.25 MB."""
 
 JOB_KEPT = 14 * 24 * 3600.0
-"""[s] that an asynchronous request is kept. Source: docs.ximilar.com/platform/vlm, 2026-08."""
+"""How long the service keeps an asynchronous request [s]. Source:
+https://docs.ximilar.com/platform/vlm, read in 2026-08."""
 
 MAX_PROMPT_TOKENS = 1000
-"""Tokens of a prompt. Source: docs, "1000 tokens per record (image)"."""
+"""The most tokens in a prompt. Source: docs, "1000 tokens per record (image)"."""
 
 BYTES_PER_TOKEN = 4
-"""[bytes of UTF-8] in a token of a prompt, about. Source: judgement; the service's tokenizer is not
-known, and those of OpenAI's models take some 4 letters of English or 1.3 signs of Chinese."""
+"""The average size of a token in a prompt [bytes of UTF-8]. Source: judgement; the service's
+tokenizer is not known. A token of OpenAI's models is about 4 letters of English, or 1.3 characters
+of Chinese."""
 
 CONNECT_TIMEOUT = 10.0
-"""[s] Source: judgement; the service is one TCP and one TLS handshake away."""
+"""How long a connection may take to open [s]. Source: judgement; it takes one TCP and one TLS
+handshake."""
 
 READ_TIMEOUT = 90.0
-"""[s] without a byte of an answer. Source: vendor's client, ``timeout=90``."""
+"""How long the service may send nothing [s]. Source: vendor's client, ``timeout=90``."""
 
 KEEPALIVE_EXPIRY = 2.0
-"""[s] The service drops idle connections, so we drop them first. Source: cardstream 0.5.2."""
+"""How long an idle connection is kept [s]. The service drops idle connections, so we close them
+first. Source: cardstream 0.5.2."""

@@ -1,4 +1,4 @@
-"""Checks of arguments: a value in; nothing out, or an error that names the value and the limit."""
+"""Checks of arguments: a value in; if it is bad, an error that names value and limit out."""
 
 import ipaddress
 from math import inf, isfinite
@@ -9,39 +9,39 @@ from ximilar_ocr_async.errors import OptionError
 
 
 def check_language(lang: str) -> str:
-    """Return *lang*; raise `OptionError` when the service does not know it."""
+    """Return *lang*; raise `OptionError` if the service does not read it."""
     if not isinstance(lang, str) or lang not in LANGUAGES:
         raise OptionError(f"lang is {lang!r}, allowed are {', '.join(LANGUAGES)}")
     return lang
 
 
 def check_at_least(name: str, value: float, least: float) -> None:
-    """Raise `OptionError` when *value* is below *least*, or no number of its kind.
+    """Raise `OptionError` if *value* is below *least* or is not a number of the same kind.
 
     Args:
-        name: Of the option.
-        value: A whole number if *least* is one, else any finite one.
-        least: The lowest that is allowed.
+        name: The name of the option.
+        value: The value to check: an `int` if *least* is an `int`, otherwise any finite number.
+        least: The smallest allowed value.
     """
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    is_fine = whole or (isinstance(least, float) and isinstance(value, float) and isfinite(value))
-    if not is_fine or value < least:
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    is_real = isinstance(least, float) and isinstance(value, float) and isfinite(value)
+    if not (is_whole or is_real) or value < least:
         kind = "whole number" if isinstance(least, int) else "number"
-        raise OptionError(f"{name} is {value!r}, expected a {kind}, the least is {least}")
+        raise OptionError(f"{name} is {value!r}, expected a {kind} of at least {least}")
 
 
 def check_outage_timeout(outage_timeout: float) -> None:
-    """Raise `OptionError` when *outage_timeout* is no number of seconds; it may be infinite."""
+    """Raise `OptionError` if *outage_timeout* is neither infinite nor a number of seconds."""
     if outage_timeout != inf:
         check_at_least("outage_timeout", outage_timeout, 0.0)
 
 
 def check_prompt(prompt: str, name: str = "prompt") -> str:
-    """Return *prompt*; raise `OptionError` when it is blank, or too long for the service.
+    """Return *prompt*; raise `OptionError` if it is blank or too long for the service.
 
     Args:
-        prompt: For the language model.
-        name: Of it, for the message.
+        prompt: The prompt for the language model.
+        name: What the error message calls it.
     """
     if not isinstance(prompt, str):
         raise OptionError(f"{name} is a {type(prompt).__name__}, expected a string")
@@ -54,19 +54,19 @@ def check_prompt(prompt: str, name: str = "prompt") -> str:
 
 
 def check_base_url(url: str) -> None:
-    """Raise `OptionError` for a *url* that is none, or that would put the token at risk."""
+    """Raise `OptionError` if *url* is not a URL, or if using it would expose the token."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
     except ValueError as error:
-        raise OptionError(f"base_url is no URL: {error}") from None
+        raise OptionError(f"base_url is not a URL: {error}") from None
     if "@" in parts.netloc:
-        # Not shown: it may hold a password.
-        raise OptionError("base_url is to name no user; the token goes into a header")
+        # The message does not show the URL, because it may contain a password.
+        raise OptionError("base_url is not allowed to name a user; the token goes into a header")
     if parts.scheme not in {"http", "https"} or not host:
         raise OptionError(f"base_url is {url!r}, expected https://HOST")
     if parts.scheme == "http" and not _is_loopback(host):
-        raise OptionError(f"base_url is {url!r}, plain http is allowed to this machine only")
+        raise OptionError(f"base_url is {url!r}, plain http is only allowed to this machine")
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,31 +1,31 @@
-"""What can go wrong: one tree, each class saying who is at fault and what to do.
+"""What can go wrong: one tree of errors. Each class says who is at fault and what to do.
 
 ::
 
     OCRError
     ├── OptionError (ValueError)     the program: an option is outside its allowed values
-    ├── ImageError                   the program: this image cannot be sent; nothing was
+    ├── ImageError                   the program: this image cannot be sent
     ├── SessionStateError            the program: the session is not open
-    │   └── SessionClosed            the session closed before the image had its turn
-    ├── DeadlineExceeded             the program: its deadline passed first
-    ├── BudgetExceeded               the program: its session may send no more records
+    │   └── SessionClosed            the program: the session closed before the image was read
+    ├── DeadlineExceeded             the program: the deadline of its call passed
+    ├── BudgetExceeded               the program: its session may not send any more records
     ├── AddressError                 the program: base_url does not lead to the service
-    ├── ConnectionFailed             the network: the service was not reached; nothing was billed
-    │   └── UploadCut                the network: it broke while the request was being sent
-    ├── ReplyLost                    the network: sent, but no whole answer came; maybe billed
-    │   └── RequestTimeout           the service: it took longer than the timeout; maybe billed
-    ├── ReplyError                   the service: its answer makes no sense; maybe billed
-    ├── WebhookError                 whoever called the webhook: this is no delivery
-    ├── ExtractionError              the model: its answer does not fit the class; paid for
-    └── ServiceError                 the service answered with a failing status
-        ├── AuthError                the account: the token or the plan does not allow this
-        │   └── PlanError            the account: its plan is without this endpoint
-        ├── RateLimited              the program: too many requests; wait
-        ├── RequestRejected          the program: the service refuses this request or this record
-        ├── JobNotFound              the program: there is no such asynchronous request
-        │   └── JobExpired           the program: it was kept for two weeks, and these are over
-        ├── JobFailed                the service: an asynchronous request came to no good end
-        └── ServiceUnavailable       the service: it failed; worth another attempt
+    ├── ConnectionFailed             the network: the request did not arrive; nothing was billed
+    │   └── UploadCut                the network: the connection broke during the upload
+    ├── ReplyLost                    the network: the response was lost; maybe billed
+    │   └── RequestTimeout           the service: the request timed out; maybe billed
+    ├── ReplyError                   the service: the response is invalid; maybe billed
+    ├── WebhookError                 the sender: this is not a valid delivery
+    ├── ExtractionError              the model: the completion does not fit the class; billed
+    └── ServiceError                 the service reported an error
+        ├── AuthError                the account: its token or plan does not allow the request
+        │   └── PlanError            the account: its plan does not include the endpoint
+        ├── RateLimited              the program: it sends too many requests
+        ├── RequestRejected          the program: the service refuses the request or the record
+        ├── JobNotFound              the program: the asynchronous request does not exist
+        │   └── JobExpired           the program: it came after the two weeks that results are kept
+        ├── JobFailed                the service: it did not complete an asynchronous request
+        └── ServiceUnavailable       the service: it failed; a later attempt may succeed
 """
 
 from copy import copy
@@ -36,9 +36,9 @@ class OCRError(Exception):
     """Base of every error of this package.
 
     Attributes:
-        status: HTTP status or the service's own code that came with the failure, if any.
-        request_id: The service's name for the request, for its support, if it gave one.
-        retry_after: [s] to wait before another attempt, if the service asked for it.
+        status: The HTTP status or the service's own code, if the failure has one.
+        request_id: The service's id of the request, if it gave one. Quote it to the support.
+        retry_after: How long the service asks to wait before another attempt [s], if it does.
     """
 
     def __init__(
@@ -56,10 +56,10 @@ class OCRError(Exception):
 
 
 def with_reason(error: OCRError, reason: str) -> OCRError:
-    """Return a copy of *error* that also says why it was the end."""
-    told = copy(error)
-    told.args = (f"{error}; {reason}",)
-    return told
+    """Return a copy of *error* whose message also gives the *reason* why it was final."""
+    explained = copy(error)
+    explained.args = (f"{error}; {reason}",)
+    return explained
 
 
 class OptionError(OCRError, ValueError):
@@ -67,7 +67,7 @@ class OptionError(OCRError, ValueError):
 
 
 class ImageError(OCRError):
-    """This image cannot be sent, and was not. Mend or drop the image."""
+    """The image cannot be sent. Replace or skip it."""
 
 
 class SessionStateError(OCRError):
@@ -75,15 +75,15 @@ class SessionStateError(OCRError):
 
 
 class SessionClosed(SessionStateError):
-    """The session closed before this image was read. Read it in a new session."""
+    """The session closed before the image was read. Read it in a new session."""
 
 
 class DeadlineExceeded(OCRError):
-    """The call's deadline passed before this image was read. The message says where time went."""
+    """The deadline passed before the image was read. The message says what took the time."""
 
 
 class BudgetExceeded(OCRError):
-    """Sending this image would go over ``max_records``, so it was not sent. Raise that, or stop."""
+    """The image was not sent, because that would exceed ``max_records``. Raise it, or stop."""
 
 
 class AddressError(OCRError):
@@ -91,33 +91,33 @@ class AddressError(OCRError):
 
 
 class ConnectionFailed(OCRError):
-    """The request did not reach the service, so nothing was billed. Check network and address."""
+    """The request did not reach the service and was not billed. Check network and address."""
 
 
 class UploadCut(ConnectionFailed):
-    """The connection broke while the request was being sent. Send less at once."""
+    """The connection broke during the upload. Send less at once."""
 
 
 class ReplyLost(OCRError):
-    """The request was sent and no whole answer came back. It may have been billed."""
+    """The request was sent, but its response did not arrive whole. It may have been billed."""
 
 
 class RequestTimeout(ReplyLost):
-    """The request took longer than the timeout. Raise ``timeout``, or send less at once."""
+    """The request timed out and may have been billed. Raise ``timeout``, or send less at once."""
 
 
 class ReplyError(OCRError):
-    """The service's answer cannot be understood. It may have been billed; report it."""
+    """The service's response is invalid. The request may have been billed. Report the error."""
 
 
 class ExtractionError(OCRError):
-    """The language model's answer does not fit the class. It was paid for; see ``faults``.
+    """The language model's completion does not fit the class. It was billed; see ``faults``.
 
     Attributes:
         faults: What does not fit, each with its address, such as ``$.lines[2]: expected an object,
-            got 7``; empty where no answer was found at all.
-        answer: What the model wrote, whole; the message shows its beginning.
-        record: What was paid for: the `Record`, with the text of the image.
+            got 7``. Empty if the completion contains no JSON object.
+        answer: The whole completion. The message shows its beginning.
+        record: The `Record` that was billed, with the text of the image.
     """
 
     def __init__(
@@ -138,40 +138,40 @@ class ExtractionError(OCRError):
 
 
 class WebhookError(OCRError):
-    """What came to the webhook is not taken. Answer it with ``status``."""
+    """A delivery to the webhook is refused. Respond with ``status``."""
 
 
 class ServiceError(OCRError):
-    """The service answered with a failing status; ``status`` and the message are its own."""
+    """The service reported an error. Its ``status`` and message are the service's own."""
 
 
 class AuthError(ServiceError):
-    """The token is wrong, or the plan or its credits do not allow this. See the account's page."""
+    """The token, the plan or the credits do not allow the request. See the account's page."""
 
 
 class PlanError(AuthError):
-    """The account's plan is without this endpoint. The message names the plan that has it."""
+    """The account's plan does not include the endpoint. The message names a plan that does."""
 
 
 class RateLimited(ServiceError):
-    """Too many requests at once. Lower ``max_concurrency``, or wait."""
+    """The program sends too many requests. Lower ``max_concurrency``, or wait."""
 
 
 class RequestRejected(ServiceError):
-    """The service refuses this request or this record. Sending it again would not help."""
+    """The service refuses the request or the record. Do not send it again unchanged."""
 
 
 class JobNotFound(ServiceError):
-    """There is no such asynchronous request of this account, or no more. Check the id."""
+    """The account has no such asynchronous request, or no longer has it. Check the id."""
 
 
 class JobExpired(JobNotFound):
-    """The asynchronous request was kept for two weeks, and these are over. Submit it again."""
+    """The asynchronous request is older than two weeks and was deleted. Submit it again."""
 
 
 class JobFailed(ServiceError):
-    """An asynchronous request came to no good end; the message says its state and what to try."""
+    """An asynchronous request did not complete. The message gives its state and what to try."""
 
 
 class ServiceUnavailable(ServiceError):
-    """The service failed. It was asked as often as the retry policy allows; try later."""
+    """The service failed on every attempt that the retry policy allows. Try again later."""

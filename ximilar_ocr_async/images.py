@@ -1,7 +1,7 @@
-"""What the user has: an image by URL, by path or as encoded bytes, and how its bytes are had.
+"""What the user has: an image by URL, by path or as encoded bytes, and how its bytes are read.
 
-An `Image` is a cheap handle. Nothing is opened before `examine` and `read_pieces`, which the batch
-that holds a slot calls in worker threads.
+An `Image` is a cheap handle. Only `examine` and `read_pieces` open files. They run in worker
+threads when the image's batch has a slot.
 """
 
 import os
@@ -19,7 +19,7 @@ from ximilar_ocr_async._validation import check_language, check_prompt
 from ximilar_ocr_async.errors import ImageError, OptionError
 
 Source: TypeAlias = str | os.PathLike[str] | bytes
-"""A URL, a file or an encoded image, told apart by type alone: a `str` never opens a file."""
+"""A URL, a file or an encoded image. The type alone decides which: a `str` never opens a file."""
 
 _OWN_KEYS = frozenset({"_id", "_url", "_base64", "lang", "prompt"})
 
@@ -39,7 +39,7 @@ _BMP_HEADER_SIZES = frozenset({12, 40, 52, 56, 64, 108, 124})
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"hevx"})
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _HEAD = 64
-"""[bytes] that tell a format."""
+"""The number of bytes that are enough to recognize a format."""
 
 
 def _check_lang(_: "Image", __: "Attribute[str | None]", value: str | None) -> None:
@@ -71,15 +71,15 @@ def _name(source: object) -> str:
 
 @frozen
 class Image:
-    """One image to read, and what goes with it.
+    """One image to read, with options of its own.
 
-    Args:
-        source: URL as `str`, file as `pathlib.Path`, or an encoded image as `bytes`.
-        id: The caller's name for it; comes back as ``Record.id``.
-        lang: Language of its text, before the call's own ``lang``.
-        prompt: Question for the language model, before the call's own ``prompt`` or
-            ``instructions``.
-        extra: More keys for its record on the wire; the service hands them back.
+    Attributes:
+        source: The image: a URL as `str`, a file as `pathlib.Path`, or an encoded image as `bytes`.
+        id: The caller's name for the image. It comes back as ``Record.id``.
+        lang: The language of the text. It takes precedence over the ``lang`` of the call.
+        prompt: The question for the language model. It takes precedence over the ``prompt`` or the
+            ``instructions`` of the call.
+        extra: Additional keys for the record on the wire. The service returns them unchanged.
     """
 
     source: Source = field(repr=_name)
@@ -90,17 +90,19 @@ class Image:
 
     @property
     def name(self) -> str:
-        """The source in a few words, fit for a message; the id of one that is not here."""
+        """A short name for messages: the source, or the id if the source is empty."""
         if isinstance(self.source, os.PathLike):
             return os.fspath(self.source)
         return _name(self.source) if self.source else self.id or _name(self.source)
 
 
 def check_source(image: Image) -> None:
-    """Raise `ImageError` when the source is of no kind that can be sent; opens nothing."""
+    """Raise `ImageError` if a source of this kind cannot be sent, without opening it."""
     match image.source:
         case str() as url if not is_url(url):
-            raise ImageError(f"{url[:80]!r} is no http(s) URL; for a file pass pathlib.Path(...)")
+            raise ImageError(
+                f"{url[:80]!r} is not an http(s) URL; for a file pass pathlib.Path(...)"
+            )
         case str() | bytes() | os.PathLike():
             return
         case other:
@@ -114,7 +116,7 @@ _PLAIN_URL = re.compile(r"https?://[a-z0-9-]+(\.[a-z0-9-]+)*(/[\w./%-]*)?", re.A
 def is_url(text: str) -> bool:
     """Whether *text* is an http(s) URL."""
     if _PLAIN_URL.fullmatch(text):
-        return True  # as most are: taking one apart takes ten times as long
+        return True  # most URLs are plain, and parsing one takes ten times as long
     try:
         url = urlsplit(text)
         has_host = bool(url.hostname) and url.port != 0
@@ -126,73 +128,79 @@ def is_url(text: str) -> bool:
 
 @frozen
 class FileFingerprint:
-    """What tells that an image is the one that was looked at: its *size* [bytes], and its file."""
+    """Identifies the version of an image that was examined.
+
+    Attributes:
+        size: The size of the image [bytes].
+        file: The device, the inode and the time of modification [ns] of the file. None for bytes.
+    """
 
     size: int
     file: tuple[int, int, int] | None = None
 
 
 def examine(image: Image) -> FileFingerprint:
-    """Look at an image given by file or bytes, whether it can be sent; blocks on the disk.
+    """Check that an image given as a file or as bytes can be sent. Blocks on the disk.
 
     Raises:
-        ImageError: It cannot be read, is empty, or is of no format that the service takes; or it
-            is a URL, which the service fetches.
+        ImageError: The image cannot be read, is empty, or has a format that the service does not
+            accept. Or it is a URL, which only the service can fetch.
     """
     match image.source:
         case str():
-            raise ImageError(f"{image.name} is a URL, and not loaded here")
+            raise ImageError(f"{image.name} is a URL, which only the service loads")
         case bytes() as data:
             fingerprint, head = FileFingerprint(len(data)), data[:_HEAD]
         case path:
-            fingerprint, head = _look_at(path)
+            fingerprint, head = _examine_file(path)
     if not fingerprint.size:
         raise ImageError(f"{image.name} is empty")
     format_ = sniff(head)
     if format_ is None:
-        raise ImageError(f"{image.name} is no image")
+        raise ImageError(f"{image.name} is not an image")
     if format_ not in IMAGE_FORMATS:
         raise ImageError(f"{image.name} is {format_}, allowed are {', '.join(IMAGE_FORMATS)}")
     return fingerprint
 
 
 def read_pieces(
-    image: Image, fingerprint: FileFingerprint, most: int
+    image: Image, fingerprint: FileFingerprint, piece_size: int
 ) -> Iterator[bytes | memoryview]:
-    """Yield the bytes of an image, *most* [bytes] at a time; blocks on the disk.
+    """Yield the bytes of an image in pieces of up to *piece_size* [bytes]. Blocks on the disk.
 
     Raises:
-        ImageError: It cannot be read, or is not what it was when it got its *fingerprint*; before
-            the last piece.
+        ImageError: The image cannot be read, or it no longer matches its *fingerprint*. The error
+            comes before the last piece, so a body with a changed image is never complete.
     """
     if isinstance(image.source, bytes):
         view = memoryview(image.source)
-        yield from (view[start : start + most] for start in range(0, len(view), most))
+        for start in range(0, len(view), piece_size):
+            yield view[start : start + piece_size]
         return
     with _opened(cast("os.PathLike[str]", image.source)) as file:
         left = fingerprint.size
         while left:
-            piece = file.read(min(most, left))
+            piece = file.read(min(piece_size, left))
             left -= len(piece)
             if not piece or (not left and _fingerprint(os.fstat(file.fileno())) != fingerprint):
-                raise ImageError(f"{image.name} changed while it was sent")
+                raise ImageError(f"{image.name} changed while it was being sent")
             yield piece
 
 
 def unreadable(image: Image, error: Exception) -> ImageError:
-    """Return our error for whatever a source of the caller's own class raised."""
+    """Return the `ImageError` for an *error* that a source of the caller's own class raised."""
     return ImageError(f"a {type(image.source).__name__} cannot be read: {error!r}")
 
 
-def _look_at(path: "os.PathLike[str]") -> tuple[FileFingerprint, bytes]:
-    with _told_of(path):
-        # Asked first because opening a pipe would wait for its writer.
+def _examine_file(path: "os.PathLike[str]") -> tuple[FileFingerprint, bytes]:
+    with _image_errors(path):
+        # Checked before opening, because opening a pipe would wait for its writer.
         found = os.stat(path)  # noqa: PTH116 - takes any os.PathLike
     if not stat.S_ISREG(found.st_mode):
         raise ImageError(f"{os.fspath(path)!s} is not a file")
     if found.st_size > MAX_IMAGE_BYTES:
-        told = f"{found.st_size:,} bytes, the most are {MAX_IMAGE_BYTES:,}"
-        raise ImageError(f"{os.fspath(path)!s} has {told}")
+        size = f"{found.st_size:,} bytes, the limit is {MAX_IMAGE_BYTES:,}"
+        raise ImageError(f"{os.fspath(path)!s} is {size}")
     with _opened(path) as file:
         return _fingerprint(os.fstat(file.fileno())), file.read(_HEAD)
 
@@ -203,13 +211,13 @@ def _fingerprint(found: os.stat_result) -> FileFingerprint:
 
 @contextmanager
 def _opened(path: "os.PathLike[str]") -> Iterator[BinaryIO]:
-    # Unbuffered: what is read at once is large, or all that is read.
-    with _told_of(path), open(path, "rb", buffering=0) as file:  # noqa: PTH123 - any os.PathLike
+    # Unbuffered, because reads are either large or the only one.
+    with _image_errors(path), open(path, "rb", buffering=0) as file:  # noqa: PTH123 - any os.PathLike
         yield file
 
 
 @contextmanager
-def _told_of(path: "os.PathLike[str]") -> Iterator[None]:
+def _image_errors(path: "os.PathLike[str]") -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
@@ -218,13 +226,16 @@ def _told_of(path: "os.PathLike[str]") -> Iterator[None]:
 
 
 def sniff(head: bytes) -> str | None:
-    """Name the format of an image from its first bytes, as in `IMAGE_FORMATS` or another."""
+    """Return the format of an image, judged by its first bytes; None if it is not an image.
+
+    The format need not be one of `IMAGE_FORMATS`.
+    """
     for signature, name in _SIGNATURES:
         if head.startswith(signature):
             return name
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
-    # Two letters alone would take many a text for a bitmap.
+    # The two letters alone would match many texts.
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES:
         return "BMP"
     if head[4:8] == b"ftyp":
@@ -233,7 +244,10 @@ def sniff(head: bytes) -> str | None:
 
 
 def _sniff_ftyp(head: bytes) -> str | None:
-    """Tell HEIC, which the service takes, from its relatives, by brands [ISO/IEC 14496-12, 4.3]."""
+    """Distinguish HEIC, which the service accepts, from its relatives by their brands.
+
+    Source: ISO/IEC 14496-12, 4.3.
+    """
     box = head[: int.from_bytes(head[:4], "big")]
     brands = {box[8:12], *(box[i : i + 4] for i in range(16, len(box), 4))}
     if brands & _AVIF_BRANDS:

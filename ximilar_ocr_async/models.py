@@ -1,7 +1,7 @@
-"""What the service says about an image, as frozen attrs classes in the service's own vocabulary.
+"""What the service returns, as frozen attrs classes with the service's own names.
 
-Keys of a reply that are not known here are kept in ``extra``, so that a new field of the service
-breaks nobody. Source of names and shapes: https://docs.ximilar.com/text/ocr, read in 2026-08.
+Each class keeps unknown keys of a response in ``extra``, so that a new field of the service breaks
+nothing. Source of names and shapes: https://docs.ximilar.com/text/ocr, read in 2026-08.
 """
 
 from collections.abc import Mapping
@@ -11,22 +11,23 @@ from typing import Any, NoReturn, TypeAlias
 from attrs import field, frozen
 
 Point: TypeAlias = tuple[float, float]
-"""(x, y) [px of the image as sent], from its top left corner."""
+"""(x, y) [px of the image as sent], from the top left corner."""
 
 
 class _NoKeys(dict[str, Any]):
-    """What ``extra`` is where all keys are known: nearly always, so it is one and the same.
+    """The empty mapping that all instances without unknown keys share as their ``extra``.
 
-    A dictionary for each of a hundred texts in an image would take a fifth of all the client does.
+    An image can have a hundred texts. Creating a dictionary for each of them would take a fifth of
+    the client's time.
     """
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        raise TypeError("extra is what the service said, and not to be written to")
+        raise TypeError("extra is read-only")
 
     __setitem__ = __ior__ = setdefault = update = _refuse
 
     def __reduce__(self) -> str:
-        # By name: so copies of it, in other processes too, are no copies.
+        # A pickle by name resolves to the same object, in other processes, too.
         return "NO_KEYS"
 
 
@@ -35,12 +36,12 @@ NO_KEYS: Mapping[str, Any] = _NoKeys()
 
 @frozen
 class Text:
-    """One piece of text and where it stands.
+    """One piece of text and its position.
 
     Attributes:
         text: The characters.
         polygon: (4, 2) as (x, y) [px of the image as sent], clockwise from the top left.
-        prob: How sure the service is, 0 to 1.
+        prob: How confident the service is, from 0 to 1.
         extra: Keys that this class does not know.
     """
 
@@ -57,8 +58,8 @@ class OCR:
     Attributes:
         texts: The pieces, in reading order.
         full_text: The pieces joined by spaces.
-        lang: Language that the image was read in, such as ``en``.
-        lang_name: Its English name, such as ``english``.
+        lang: The language that was assumed, such as ``en``.
+        lang_name: The English name of that language, such as ``english``.
         extra: Keys that this class does not know.
     """
 
@@ -71,12 +72,12 @@ class OCR:
 
 @frozen
 class GPT:
-    """The language model's answer to a prompt.
+    """The language model's response to a prompt.
 
     Attributes:
-        full_prompt: What the model was asked, with the text of the image in it.
-        result: What it answered; often not JSON.
-        json_result: The answer as parsed by the service, if it could be.
+        full_prompt: The prompt as the model got it, with the text of the image in it.
+        result: The completion, which is what the model wrote. It need not be JSON.
+        json_result: The completion as the service parsed it, if it could.
         extra: Keys that this class does not know.
     """
 
@@ -91,9 +92,9 @@ class Status:
     """The service's verdict on a request or a record.
 
     Attributes:
-        code: As in HTTP: 200 to 299 is success.
-        text: In words.
-        request_id: The service's name for the request.
+        code: A code like an HTTP status. 200 to 299 mean success.
+        text: The verdict in words.
+        request_id: The service's id of the request.
         extra: Keys that this class does not know.
     """
 
@@ -110,17 +111,17 @@ class Status:
 
 @frozen
 class Record:
-    """One image as the service saw it, and what it read.
+    """One image as the service saw it, and what the service read from it.
 
     Attributes:
-        id: The caller's ``Image.id``, else the one that went over the wire.
+        id: The caller's ``Image.id``. If there is none, the id that the client gave the record.
         url: Where the service fetched the image, if it was sent by URL.
-        width: [px of the image as sent]
-        height: [px of the image as sent]
+        width: The width of the image [px of the image as sent].
+        height: The height of the image [px of the image as sent].
         status: The service's verdict on this record.
         ocr: The text.
-        gpt: The answer to the prompt, if there was one.
-        extra: Keys that this class does not know, such as the caller's own ``Image.extra``.
+        gpt: The language model's response, if there was a prompt.
+        extra: Keys that this class does not know, such as those of the caller's ``Image.extra``.
     """
 
     id: str | None = None
@@ -134,7 +135,7 @@ class Record:
 
     @property
     def text(self) -> str:
-        """The whole text of the image: ``ocr.full_text``."""
+        """The whole text of the image. Short for ``ocr.full_text``."""
         return self.ocr.full_text
 
 
@@ -143,10 +144,11 @@ class Account:
     """The account that the token belongs to. Source: https://docs.ximilar.com/quickstart, 2026-08.
 
     Attributes:
-        credits_counter: Credits, as the service counts them; whether those that are left or those
-            that were used, it does not say.
-        credits_limit: Credits that the counter is held against.
-        extra: All else that is told: name, e-mail address and so on; not in the repr.
+        credits_counter: The service's count of credits. Its documentation does not say whether
+            that is the credits used or the credits left.
+        credits_limit: The number of credits that the counter is compared with.
+        extra: All other details, such as the name and the e-mail address. They are left out of
+            the repr.
     """
 
     credits_counter: int | None = None
@@ -156,13 +158,13 @@ class Account:
 
 @frozen
 class JobInfo:
-    """How an asynchronous request stands. Source: https://docs.ximilar.com/async-api.
+    """The state of an asynchronous request. Source: https://docs.ximilar.com/async-api.
 
     Attributes:
-        id: Its name, to take it up again with.
-        status: Its state, such as ``CREATED``, ``PROCESSING`` or ``DONE``.
-        type: Of the service that it is for.
-        created: When it was submitted.
+        id: The id of the request. It gives access to the request later.
+        status: The state of the request, such as ``CREATED``, ``PROCESSING`` or ``DONE``.
+        type: The type of service that the request is for.
+        created: When the request was submitted.
         extra: Keys that this class does not know.
     """
 

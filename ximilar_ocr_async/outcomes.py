@@ -1,4 +1,4 @@
-"""What the user gets: one outcome for each image, a `Success` or a `Failure`; and `Stats`."""
+"""What the user gets: one `Success` or `Failure` for each image, and the session's `Stats`."""
 
 from copy import copy
 from typing import TYPE_CHECKING, Generic, Literal, NoReturn, Protocol, TypeAlias, TypeVar
@@ -10,13 +10,13 @@ from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.models import Record
 
 if TYPE_CHECKING:
-    # Python 3.11 knows no defaults of type variables, and type checkers need nothing installed.
+    # Python 3.11 has no defaults of type variables. Type checkers need no package installed.
     import typing_extensions
 
     T = typing_extensions.TypeVar("T", default=Record)
 else:
     T = TypeVar("T")
-"""What a call wants of an image: untold, its record."""
+"""The type of a successful outcome's value, by default a `Record`."""
 
 
 @frozen(kw_only=True)
@@ -24,12 +24,14 @@ class Success(Generic[T]):
     """An image that was read.
 
     Attributes:
-        index: Place of the image in the input, from 0.
-        image: What was given.
-        record: What the service said.
-        value: The typed answer of `OCRSession.extract_all` and the like; else the record.
-        attempts: Requests that carried it.
-        maybe_billed: Whether an earlier attempt may have been billed too, its reply being lost.
+        index: The position of the image in the input, from 0.
+        image: The image that was given.
+        record: What the service returned.
+        value: What the call asked for: the instance of the user's class from `extract_all` and its
+            siblings, otherwise the record.
+        attempts: How many requests contained the image.
+        maybe_billed: Whether the response to an earlier attempt was lost, so that the image may
+            have been billed more than once.
     """
 
     index: int
@@ -41,7 +43,7 @@ class Success(Generic[T]):
     ok: Literal[True] = field(default=True, init=False)
 
     def unwrap(self) -> T:
-        """Return the value."""
+        """Return the value. `Failure.unwrap` raises instead."""
         return self.value
 
 
@@ -50,11 +52,12 @@ class Failure:
     """An image that was not read.
 
     Attributes:
-        index: Place of the image in the input, from 0.
-        image: What was given.
-        error: Why it was not read.
-        attempts: Requests that carried it; 0 if it was never sent.
-        maybe_billed: Whether an attempt may have been billed, its reply being lost.
+        index: The position of the image in the input, from 0.
+        image: The image that was given.
+        error: Why the image was not read.
+        attempts: How many requests contained the image. 0 if it was never sent.
+        maybe_billed: Whether the response to an attempt was lost, so that the image may have been
+            billed.
     """
 
     index: int
@@ -65,9 +68,9 @@ class Failure:
     ok: Literal[False] = field(default=False, init=False)
 
     def unwrap(self) -> NoReturn:
-        """Raise the error."""
-        # One error may stand in the outcomes of many callers, who must not see each other's
-        # tracebacks and notes.
+        """Raise a copy of the error."""
+        # Several callers may share one error. None of them may see the tracebacks and notes that
+        # the others add.
         raise copy(self.error)
 
 
@@ -75,7 +78,7 @@ Outcome: TypeAlias = Success[T] | Failure
 
 
 class Ended(Protocol):
-    """What is known of an image when it has ended."""
+    """An image that has its result."""
 
     @property
     def index(self) -> int: ...  # noqa: D102
@@ -88,7 +91,7 @@ class Ended(Protocol):
 
 
 def make_outcome(ended: Ended, result: Record | OCRError) -> Outcome:
-    """Return the outcome of an image that *ended* with a record or an error."""
+    """Return the outcome of an image whose *result* is a record or an error."""
     index, image, attempts = ended.index, ended.image, ended.attempts
     lost = ended.maybe_billed > 0
     if isinstance(result, OCRError):
@@ -98,20 +101,20 @@ def make_outcome(ended: Ended, result: Record | OCRError) -> Outcome:
 
 @frozen(kw_only=True)
 class Stats:
-    """A snapshot.
+    """A snapshot of a session's counters.
 
     Attributes:
-        in_flight: Requests under way.
-        queued: Images that wait for a slot.
-        limit: Requests that may be under way now.
-        outage: Whether the service is out of reach, so that only probes are sent.
-        requests: Requests begun.
-        records_sent: Records that reached the service, or may have.
-        records_billed: Records that were read, or submitted to be read later.
-        records_maybe_billed: Records whose reply was lost, once for each time.
-        records_retried: Records of those that had been sent before.
+        in_flight: Requests in flight now.
+        queued: Images that wait for a slot now.
+        limit: Requests that may be in flight now.
+        outage: Whether the service is unreachable now, so that only probes are sent.
+        requests: Requests begun so far.
+        records_sent: Records that reached the service or may have reached it.
+        records_billed: Records that were read or submitted.
+        records_maybe_billed: Records whose response was lost, counted once for each time.
+        records_retried: Records that were sent again, counted once for each time.
         records_failed: Images that ended as a failure.
-        bytes_sent: Of request bodies.
+        bytes_sent: Size of the request bodies that were sent [bytes].
     """
 
     in_flight: int

@@ -1,6 +1,6 @@
-"""Patience with failures: `RetryPolicy` says how often and how soon; `RetryBudget` caps it for all.
+"""Retries: `RetryPolicy` says how often and how soon, `RetryBudget` caps them for a session.
 
-The one owner of tenacity, of which no type is seen outside.
+This module is the one owner of tenacity. None of tenacity's types is visible outside.
 """
 
 from attrs import define, field, frozen
@@ -8,31 +8,34 @@ from attrs import define, field, frozen
 from ximilar_ocr_async._validation import check_at_least
 
 MAX_RETRY_AFTER = 120.0
-"""[s] that a Retry-After may ask for. Source: openai-python, which believes no more."""
+"""The longest Retry-After that is honoured [s]. Source: openai-python, which has the same limit."""
 
 RESERVE = 500.0
-"""Resends in hand at the start, and at most. Source: botocore 1.44, ``retries/quota.py``."""
+"""Resends in the budget at the start, which is also the most it can hold. Source: botocore 1.44,
+``retries/quota.py``."""
 
 DEPOSIT = 0.25
-"""Resends that each first send pays for, so that they are a fifth of all. Source: Finagle's
-``RetryBudget``, with its default of 20 %."""
+"""Resends that each first send adds to the budget, so that resends are a fifth of all sends.
+Source: Finagle's ``RetryBudget``, with its default of 20 %."""
 
 
 @frozen(kw_only=True)
 class RetryPolicy:
     """How often and how soon a record is sent again.
 
-    The pause before attempt n + 1 is drawn from 0 to ``min(cap, base * 2 ** (n - 1))`` [s]: full
-    jitter. A longer Retry-After is honoured, up to `MAX_RETRY_AFTER`.
+    The pause before attempt n + 1 is random, between 0 and ``min(cap, base * 2 ** (n - 1))`` [s].
+    This is called full jitter. A longer Retry-After is honoured, up to `MAX_RETRY_AFTER`.
     Source: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
 
     Attributes:
-        attempts: Requests that may carry one record, the first among them; those in an outage,
-            and the first of a record that is sent alone, are not counted.
-        base: [s] The longest first pause, before a record's second attempt and before the first
-            probe of an outage.
-        cap: [s] The longest pause.
-        resend_maybe_billed: How often a record that may have been billed is sent again; 0 never.
+        attempts: How many requests may contain one record, including the first. Attempts during an
+            outage do not count. Neither does the first attempt of a record that is sent alone
+            because its batch was refused.
+        base: The longest pause before a record's second attempt and before the first probe of an
+            outage [s].
+        cap: The longest pause of all [s].
+        resend_maybe_billed: How often a record that may have been billed is sent again. With 0 it
+            never is.
     """
 
     attempts: int = 7
@@ -47,13 +50,13 @@ class RetryPolicy:
         check_at_least("resend_maybe_billed", self.resend_maybe_billed, 0)
 
     def pause(self, attempts: int, retry_after: float | None = None) -> float:
-        """Return how long [s] to wait before attempt *attempts* + 1.
+        """Return how long to wait before attempt *attempts* + 1 [s].
 
         Args:
-            attempts: Those made so far, at least 1.
-            retry_after: [s] that the service asks to wait, if it does.
+            attempts: How many attempts were made so far, at least 1.
+            retry_after: How long the service asks to wait [s], if it does.
         """
-        # Not before something fails: in many programs nothing does.
+        # Loaded after the first failure, because many programs never see one.
         from tenacity import (  # noqa: PLC0415
             AsyncRetrying,
             RetryCallState,
@@ -68,17 +71,17 @@ class RetryPolicy:
 
 @define
 class RetryBudget:
-    """A token bucket against hammering a service that is half broken.
+    """A token bucket that keeps resends from overloading a service in trouble.
 
-    In the long run a fifth of the records sent are resends at most. Attempts in an outage, and the
-    single records of a batch that was refused, are not counted.
+    In the long run, at most a fifth of the records sent are resends. Attempts during an outage do
+    not count. Neither do the single records of a batch that was refused.
     Source: https://twitter.github.io/finagle/guide/Clients.html#retries
     """
 
     _balance: float = field(init=False, default=RESERVE)
 
     def deposit(self) -> None:
-        """Count a record's first send."""
+        """Add what a record's first send earns."""
         self._balance = min(RESERVE, self._balance + DEPOSIT)
 
     @property

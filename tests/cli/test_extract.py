@@ -202,7 +202,7 @@ def test_an_answer_that_does_not_fit_is_told_with_its_faults(cli: CLI, model: Mo
     assert error["type"] == "ExtractionError"
     assert error["faults"] == ["$.due: expected a date such as 2026-08-31, got 'soon'"]
     assert error["answer"] == 'Well: {"due": "soon"}'
-    assert ".jpg: the answer does not fit Fields: $.due: expected a date" in ran.err
+    assert ".jpg: the completion does not fit Fields: $.due: expected a date" in ran.err
 
 
 @pytest.mark.usefixtures("service")
@@ -211,7 +211,7 @@ def test_an_image_that_is_none_is_an_error_without_faults(cli: CLI) -> None:
     Path("c.jpg").write_text("no image")
     line = only(cli("extract", "c.jpg", "--fields", "due: date"))
     assert line["attempts"] == 0
-    assert line["error"] == {"type": "ImageError", "message": "c.jpg is no image"}
+    assert line["error"] == {"type": "ImageError", "message": "c.jpg is not an image"}
 
 
 def test_an_image_is_asked_about_again(cli: CLI, model: Model, service: Service) -> None:
@@ -247,8 +247,11 @@ NO_CLASS = "give either --schema or --fields"
         (["--schema", "..:Invoice"], "--schema ..:Invoice cannot be loaded: "),
         (["--schema", "invoices:Bill"], "cannot be loaded: AttributeError: module 'invoices' has"),
         (["--schema", "broken:Bill"], "cannot be loaded: ZeroDivisionError: one line and another"),
-        (["--schema", "invoices:Invoice.Inner"], "Inner is no attrs class, dataclass or TypedDict"),
-        (["--schema", "invoices:bottom"], "int is no attrs class, dataclass or TypedDict"),
+        (
+            ["--schema", "invoices:Invoice.Inner"],
+            "Inner is not an attrs class, dataclass or TypedDict",
+        ),
+        (["--schema", "invoices:bottom"], "int is not an attrs class, dataclass or TypedDict"),
         (["--fields", "due: date", "--max-reasks", "-1"], "max_reasks is -1, "),
         (["--fields", "due: date", "--instructions", "x" * 4000], "prompt for Fields is about 1,0"),
         (["--fields", "due: date", "--lang", "xx"], "lang is 'xx', allowed are "),

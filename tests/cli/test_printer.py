@@ -80,7 +80,7 @@ def test_failures_are_named_and_counted(cli: CLI) -> None:
     ran = cli("read", "a.jpg", "b.jpg")
     assert (ran.code, ran.out) == (1, "==> a.jpg <==\na.jpg\n\n")
     failure, totals = ran.err.splitlines()
-    assert failure == "b.jpg: b.jpg is no image"
+    assert failure == "b.jpg: b.jpg is not an image"
     assert totals.startswith("1 read, 1 failed, ")
 
 

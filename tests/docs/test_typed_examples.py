@@ -58,4 +58,4 @@ def test_answers_that_do_not_fit_are_told() -> None:
         "en-invoice.png",
         "en-label.webp",
     ]
-    assert done.stdout.count("the answer has no JSON object") == 3
+    assert done.stdout.count("the completion has no JSON object") == 3

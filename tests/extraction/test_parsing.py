@@ -23,11 +23,11 @@ from tests.extraction.invoices import (
     record_of,
 )
 from ximilar_ocr_async._extraction.parsing import (
-    MAX_ANSWER,
+    MAX_COMPLETION,
     MAX_DEPTH,
     MAX_VALUES,
     extract,
-    find_answer,
+    parse_completion,
 )
 from ximilar_ocr_async._extraction.schema import describe
 from ximilar_ocr_async.errors import ExtractionError
@@ -45,7 +45,7 @@ DENSE = st.lists(st.sampled_from(PIECES)).map("".join)
 
 
 def _find(text: str) -> Any:
-    return find_answer(GPT(result=text))
+    return parse_completion(GPT(result=text))
 
 
 # ---- finding
@@ -53,8 +53,8 @@ def _find(text: str) -> Any:
 
 def test_the_services_own_reading_goes_first() -> None:
     """What the service has parsed is the answer, whatever the text beside it is."""
-    assert find_answer(GPT(result='{"a": 1}', json_result={"a": 2})) == {"a": 2}
-    assert find_answer(GPT(result='{"a": 1}', json_result=[])) == []
+    assert parse_completion(GPT(result='{"a": 1}', json_result={"a": 2})) == {"a": 2}
+    assert parse_completion(GPT(result='{"a": 1}', json_result=[])) == []
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,9 @@ def test_an_answer_that_is_cut_off_is_no_answer(
     """Neither an earlier object nor one inside it stands in for one that does not end."""
     whole = write({"quoted": injected, "last": value})
     cut = data.draw(st.integers(1, len(whole) - 1))
-    with pytest.raises(ExtractionError, match="the answer is cut off: its last object does not en"):
+    with pytest.raises(
+        ExtractionError, match="the completion is cut off: its last object does not"
+    ):
         _find(f"{write(injected)} so {whole[:cut]}")
 
 
@@ -130,7 +132,7 @@ def test_an_answer_that_is_cut_off_is_no_answer(
         ('{"a": 1} {"b": "', "is cut off: its last object does not end"),
         ("{'b': 'it's'}", "is cut off: its last object does not end"),
         ("{" * (MAX_DEPTH + 1), "is nested more than 64 deep"),
-        ("x" * (MAX_ANSWER + 1), "has 65,537 characters, the limit is 65,536"),
+        ("x" * (MAX_COMPLETION + 1), "has 65,537 characters, the limit is 65,536"),
         ("{}" * MAX_VALUES, "has 1,000 objects or more"),
     ],
 )
@@ -138,7 +140,7 @@ def test_what_is_no_answer_says_why(text: str, message: str) -> None:
     """An answer without an object that is whole and clean is an error with the text in it."""
     with pytest.raises(ExtractionError) as caught:
         _find(text)
-    assert str(caught.value) == f"the answer {message}"
+    assert str(caught.value) == f"the completion {message}"
     assert caught.value.answer == text
 
 
@@ -173,9 +175,9 @@ def test_blanks_are_passed_once(blanks: str) -> None:
 def test_an_answer_that_the_service_parsed_is_bounded_too() -> None:
     """What comes as ``json_result`` is as long as text may be, and no longer."""
     fits, too_long = ["x" * 100] * 600, ["x" * 100] * 700
-    assert find_answer(GPT(json_result=fits)) == fits
+    assert parse_completion(GPT(json_result=fits)) == fits
     with pytest.raises(ExtractionError, match="has 72,800 characters, the limit is 65,536"):
-        find_answer(GPT(json_result=too_long))
+        parse_completion(GPT(json_result=too_long))
 
 
 def test_depth_is_bounded_in_each_style() -> None:
@@ -224,7 +226,7 @@ def test_an_error_has_what_was_paid_for() -> None:
         assert twin.faults == ("$.name: expected text, got an object",)
         assert (twin.answer, twin.record, twin.request_id) == (text, record, "q")
         assert str(twin) == (
-            "the answer does not fit Party: $.name: expected text, got an object; "
+            "the completion does not fit Party: $.name: expected text, got an object; "
             f"it begins {text[:120]!r}"
         )
     assert text not in repr(error)
@@ -233,7 +235,7 @@ def test_an_error_has_what_was_paid_for() -> None:
 @pytest.mark.parametrize("record", [Record(), record_of(), record_of("")])
 def test_a_record_without_an_answer_is_an_error(record: Record) -> None:
     """Where the model said nothing, the error says so, and has the record."""
-    with pytest.raises(ExtractionError, match=r"^the answer is empty$") as caught:
+    with pytest.raises(ExtractionError, match=r"^the completion is empty$") as caught:
         extract(record, Party)
     assert (caught.value.answer, caught.value.faults) == ("", ())
     assert caught.value.record is record

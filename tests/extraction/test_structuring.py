@@ -274,7 +274,7 @@ def test_each_fault_has_its_address() -> None:
         "$.rates['EUR @ $']: expected a number such as 1234.5, got null",
     )
     told = "; ".join(caught.value.faults[:3])
-    assert str(caught.value) == f"the answer does not fit Some: {told}; and more"
+    assert str(caught.value) == f"the completion does not fit Some: {told}; and more"
 
 
 @attrs.frozen

@@ -170,7 +170,7 @@ async def test_instructions_that_are_too_long_fail_their_image_alone() -> None:
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda s: s.extract(URL, int), "int is no attrs class"),
+        (lambda s: s.extract(URL, int), "int is not an attrs class"),
         (lambda s: s.extract_all([URL], Invoice, instructions="x" * 4000), "the limit is 1,000"),
         (lambda s: s.extract(URL, Invoice, max_reasks=-1), "max_reasks is -1"),
         (lambda s: s.read(URL, prompt=" "), "prompt is blank"),

@@ -136,7 +136,7 @@ async def test_what_is_no_image_fails_alone_and_is_not_sent(service: InProcessSe
 async def test_a_batch_of_broken_images_sends_no_request(service: InProcessService) -> None:
     """When nothing of a batch can be sent, nothing is."""
     async with service.session() as session:
-        with pytest.raises(ImageError, match="no image"):
+        with pytest.raises(ImageError, match="not an image"):
             await session.read(b"plain text")
     assert service.sizes == []
 
@@ -152,7 +152,7 @@ async def test_one_image_is_not_taken_for_many(service: InProcessService, images
 @pytest.mark.parametrize(
     "options, words",
     [
-        ({"max_concurrency": 0}, "max_concurrency is 0, expected a whole number, the least is 1"),
+        ({"max_concurrency": 0}, "max_concurrency is 0, expected a whole number of at least 1"),
         ({"max_concurrency": True}, "max_concurrency is True"),
         ({"timeout": 0}, "timeout is 0"),
         ({"timeout": float("nan")}, "timeout is nan"),

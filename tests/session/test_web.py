@@ -194,7 +194,7 @@ def test_a_path_for_a_url_opens_no_file(backend: Served, service: Served, tmp_pa
     for url in (f"{path}", f"file://{path}", f"file://localhost{path}", f"http:{path}", f" {path}"):
         answer = read_url(backend, url)
         assert answer.status_code == 422
-        assert "is no http(s) URL" in answer.json()["detail"]
+        assert "is not an http(s) URL" in answer.json()["detail"]
     assert not opened
     assert not service.statuses
     path.read_bytes()
@@ -213,7 +213,7 @@ def test_what_is_no_image_is_the_clients_error(backend: Served) -> None:
     """An upload that is no image is refused, and the answer says so."""
     answer = upload(backend, b"plain text")
     assert answer.status_code == 422
-    assert answer.json() == {"detail": "<10 bytes> is no image"}
+    assert answer.json() == {"detail": "<10 bytes> is not an image"}
 
 
 def test_parallel_uploads_share_requests(

@@ -1,4 +1,4 @@
-"""Typed answers: a class of the user's in, a prompt out; the model's answer in, an instance out."""
+"""Typed extraction: a user's class in, a prompt out; a completion in, an instance out."""
 
 from ximilar_ocr_async._extraction.extraction import Extraction
 from ximilar_ocr_async._extraction.structuring import unstructure

@@ -1,4 +1,4 @@
-"""The question for an instance of a class: a prompt out, and what an answer comes to."""
+"""The question that extracts a class: an image in, a prompt out; a record in, an outcome out."""
 
 import re
 from typing import Generic
@@ -15,15 +15,22 @@ from ximilar_ocr_async.models import Record
 from ximilar_ocr_async.outcomes import Ended, Failure, Outcome, Success, T, make_outcome
 
 ROOM = 100
-"""[bytes] that a prompt must leave to what was wrong with the answer."""
+"""Bytes that a prompt must leave free for what was wrong with the completion."""
 
 _KEY = re.compile(r"\['.*'\]", re.DOTALL)
-"""A key of a dict in an address, which the model chose."""
+"""A dictionary key in an address. The model chose it."""
 
 
 @frozen
 class _Reasked:
-    """An image that is asked about again: what was spent on it, and why it was not enough."""
+    """An image that the model is asked about again.
+
+    Attributes:
+        times: How often it was asked about again.
+        attempts: Requests that contained it so far.
+        maybe_billed: Whether any of them may have been billed without a result.
+        error: What was wrong with the last completion.
+    """
 
     times: int = 0
     attempts: int = 0
@@ -33,12 +40,15 @@ class _Reasked:
 
 @define
 class Extraction(Generic[T]):
-    """Asks for an instance of a class.
+    """Asks for an instance of a class. Lives as long as its call.
 
-    Args:
+    Attributes:
         cls: An attrs class, a dataclass or a TypedDict.
-        instructions: What else the model should know; an image's own prompt takes its place.
-        max_reasks: How often an image is asked about again whose answer does not fit.
+        instructions: What else the model should know. An image's own prompt takes precedence.
+        max_reasks: How often the model is asked again about an image if its completion does not
+            fit.
+        _prompt: The prompt for images without a prompt of their own.
+        _reasked: The images that are being asked about again, by index.
 
     Raises:
         OptionError: *cls* cannot be described.
@@ -48,7 +58,6 @@ class Extraction(Generic[T]):
     instructions: str = ""
     max_reasks: int = 0
     _prompt: str = field(init=False)
-    # By index; an image is in it while it is asked about again.
     _reasked: dict[int, _Reasked] = field(init=False, factory=dict)
 
     def __attrs_post_init__(self) -> None:
@@ -62,8 +71,8 @@ class Extraction(Generic[T]):
     def interpret(self, ended: Ended, result: Record | OCRError) -> Outcome[T] | str:
         """Return the outcome with an instance of the class, or the prompt to ask again with.
 
-        An image that failed while it was asked about again ends with what was wrong at first,
-        because that error has the record that was paid for.
+        If asking again fails, the outcome has the error of the earlier completion, because that
+        error holds the record that was billed.
         """
         outcome = make_outcome(ended, result)
         before = self._reasked.pop(outcome.index, _Reasked())
@@ -83,23 +92,30 @@ class Extraction(Generic[T]):
         try:
             value = extract(outcome.record, self.cls)
         except ExtractionError as error:
-            # A traceback holds its frames, and these would hold the call.
-            misfit = error.with_traceback(None)
+            # The traceback would keep its frames alive, and with them the call.
+            fault = error.with_traceback(None)
         except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - the class is the user's
-            told = f"{self.cls.__name__} cannot be made: {type(error).__name__}"
-            answer = outcome.record.gpt.result if outcome.record.gpt else None
-            misfit = ExtractionError(told, answer=answer or "", record=outcome.record)
+            fault = self._class_failed(outcome.record, error)
         else:
             return _with_value(outcome, value)
-        again = None
+        return self._ask_again(outcome, fault, times)
+
+    def _class_failed(self, record: Record, error: BaseException) -> ExtractionError:
+        message = f"{self.cls.__name__} cannot be made: {type(error).__name__}"
+        completion = record.gpt.result if record.gpt else None
+        return ExtractionError(message, answer=completion or "", record=record)
+
+    def _ask_again(self, outcome: Success, error: ExtractionError, times: int) -> Failure | str:
+        """Return the prompt to ask again with, or a failure if asking again is not possible."""
+        prompt = None
         if times < self.max_reasks:
-            again = _ask_again(self.prompt_for(outcome.image), misfit)
-        if again is None:
-            return _with_error(outcome, misfit)
+            prompt = _with_faults(self.prompt_for(outcome.image), error)
+        if prompt is None:
+            return _with_error(outcome, error)
         self._reasked[outcome.index] = _Reasked(
-            times + 1, outcome.attempts, outcome.maybe_billed, misfit
+            times + 1, outcome.attempts, outcome.maybe_billed, error
         )
-        return again
+        return prompt
 
 
 def _with_value(outcome: Success, value: T) -> Success[T]:
@@ -123,21 +139,21 @@ def _with_error(outcome: Success, error: ExtractionError) -> Failure:
     )
 
 
-def _ask_again(prompt: str, error: ExtractionError) -> str | None:
-    """Return the prompt that also says what was wrong; None if there is no room to say it."""
-    told = "; ".join(map(_neutral, error.faults)) or "it was not one whole JSON object"
+def _with_faults(prompt: str, error: ExtractionError) -> str | None:
+    """Return *prompt* with what was wrong added to it; None if there is no room for that."""
     room = MAX_PROMPT_TOKENS * BYTES_PER_TOKEN - len(prompt.encode(errors="surrogatepass"))
     if room < ROOM:
         return None
-    words = f"\nAn earlier answer was wrong: {told}".encode(errors="surrogatepass")
-    return prompt + words[:room].decode(errors="ignore")
+    faults = "; ".join(map(_neutral, error.faults)) or "it was not one whole JSON object"
+    addition = f"\nAn earlier answer was wrong: {faults}".encode(errors="surrogatepass")
+    return prompt + addition[:room].decode(errors="ignore")
 
 
 def _neutral(fault: str) -> str:
     """Return a fault without what the model wrote.
 
-    That may come from the image, and a prompt is where orders stand.
+    The model may have copied it from the image, and in a prompt it could act as an instruction.
     """
-    place, _, reason = _KEY.sub("[...]", fault).partition(": ")
+    address, _, reason = _KEY.sub("[...]", fault).partition(": ")
     is_ours = reason.startswith("expected ")
-    return f"{place}: {reason.partition(', got ')[0] if is_ours else reason.partition(':')[0]}"
+    return f"{address}: {reason.partition(', got ')[0] if is_ours else reason.partition(':')[0]}"

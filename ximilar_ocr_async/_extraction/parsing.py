@@ -1,10 +1,10 @@
-r"""A record in, the language model's answer as an instance of the user's class out.
+r"""A record in, the language model's completion as an instance of the user's class out.
 
-The answer is free text around JSON, or around a dict as Python writes it, and parts of it may come
-from the image: so it is data to the last sign. It is bounded in size and depth before it is parsed,
-parsing takes linear time, and nothing in it is ever evaluated: ``ast.literal_eval`` would warn of
-``'\d'`` and can be made to exhaust the stack. Source of the two forms:
-https://docs.ximilar.com/text/ocr, whose sample has Python's, read in 2026-08.
+The completion is free text around JSON or around a Python dict. Parts of it may come from the
+image, so it is untrusted data: its size and depth are limited before it is parsed, parsing takes
+linear time, and nothing in it is evaluated. ``ast.literal_eval`` would warn about ``'\d'`` and can
+exhaust the stack. Source of the two forms: https://docs.ximilar.com/text/ocr, whose sample is in
+Python's form, read in 2026-08.
 """
 
 import json
@@ -17,67 +17,70 @@ from ximilar_ocr_async.models import GPT, Record
 
 T = TypeVar("T")
 
-MAX_ANSWER = 64 * 1024
-"""[characters] Source: judgement; 16,384 tokens, gpt-4o's longest answer, take about as many."""
+MAX_COMPLETION = 64 * 1024
+"""The longest completion [characters]. Source: judgement; gpt-4o writes at most 16,384 tokens, and
+they have about as many characters."""
 
 MAX_VALUES = 1000
-"""Objects beside one another. Source: judgement; in an answer there are one or two."""
+"""The most objects that may stand side by side. Source: judgement; a completion has one or two."""
 
 MAX_DEPTH = 64
-"""Objects and arrays in one another. Source: judgement; no prompt of 1,000 tokens asks for more."""
+"""The deepest nesting of objects and arrays. Source: judgement; a prompt of 1,000 tokens cannot ask
+for more."""
 
-_SHOWN_ANSWER = 120
-"""[characters] of the answer in a message."""
+_SNIPPET = 120
+"""How much of the completion an error message shows [characters]."""
 
-# Possessive, so that a string that never ends is given up after one pass.
+# Possessive quantifiers, so that an unterminated string fails after one pass.
 _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"' + "|" + r"'[^'\\]*+(?:\\.[^'\\]*+)*+'"
 
 _START = re.compile(r"\{|\[(?=\s*\{)")
-"""Of an object, or of an array of them; other brackets may be prose."""
+"""The start of an object or of an array of objects. Other brackets may be prose."""
 
 _PART = re.compile(rf"[{{}}\[\]]|{_STRING}|[\"']", re.DOTALL)
-"""What tells where an object ends; a quote that matches alone begins a string that does not end."""
+"""The tokens that matter for finding the end of an object. A quote that matches alone begins an
+unterminated string."""
 
 _FOREIGN = re.compile(rf"{_STRING}|,(?=\s*[}}\]])|\b(?:True|False|None)\b", re.DOTALL)
-"""What may be written otherwise than in JSON: strings, Python's words, a comma before the end."""
+"""The tokens that may differ from JSON: strings, Python's constants and trailing commas."""
 
-_WORDS = {"True": "true", "False": "false", "None": "null", ",": ""}
+_CONSTANTS = {"True": "true", "False": "false", "None": "null", ",": ""}
 
 _HEX = "[0-9a-fA-F]"
 _ESCAPE = re.compile(rf'\\x({_HEX}{{2}})|\\U(00(?:0{_HEX}|10){_HEX}{{4}})|\\(.)|"', re.DOTALL)
-"""Python's two own ways to write a sign by its code, any other escape, and a bare double quote."""
+"""The two character escapes that only Python has, any other escape, and a bare double quote."""
 
 
 def extract(record: Record, cls: type[T]) -> T:
-    """Return the answer in *record* as an instance of *cls*.
+    """Return the completion in *record* as an instance of *cls*.
 
     Raises:
-        ExtractionError: It does not fit. The error has the answer, its faults, and the record.
+        ExtractionError: The completion does not fit. The error holds it, its faults and the record.
     """
     gpt = record.gpt or GPT()
     try:
-        return structure(find_answer(gpt), cls)
+        return structure(parse_completion(gpt), cls)
     except ExtractionError as error:
-        answer = gpt.result or ""
-        begins = f"; it begins {answer[:_SHOWN_ANSWER]!r}" if answer else ""
+        completion = gpt.result or ""
+        beginning = f"; it begins {completion[:_SNIPPET]!r}" if completion else ""
         raise ExtractionError(
-            f"{error}{begins}",
+            f"{error}{beginning}",
             faults=error.faults,
-            answer=answer,
+            answer=completion,
             record=record,
             request_id=record.status.request_id,
         ) from None
 
 
-def find_answer(gpt: GPT) -> Any:
-    """Return what the model answered: ``json_result``, else the last object in ``result``.
+def parse_completion(gpt: GPT) -> Any:
+    """Return the JSON in a completion: ``json_result``, else the last object in ``result``.
 
-    The last, because what the model quotes from the image comes before its answer. For the same
-    reason nothing stands in for a last object that is cut off or garbled: an earlier one, or one
-    inside it, may be whole without being the answer.
+    The last object counts, because a model that quotes the image does so before it answers. If the
+    last object is cut off or garbled, no other takes its place: an earlier object, or one inside
+    it, may be whole but is not what was asked for.
 
     Raises:
-        ExtractionError: There is no answer, or it is cut off, garbled, too long or too deep.
+        ExtractionError: The completion has no object, is cut off, garbled, too long or too deep.
     """
     text = gpt.result or ""
     _check_length(text, text)
@@ -85,39 +88,40 @@ def find_answer(gpt: GPT) -> Any:
         _check_length(json.dumps(gpt.json_result, ensure_ascii=False), text)
         return gpt.json_result
     try:
-        # Models write line breaks into strings as they are, which strict JSON forbids.
+        # Models put raw line breaks into strings, which strict JSON forbids.
         return json.loads(_FOREIGN.sub(_to_json, _last_value(text)), strict=False)
     except ValueError:
-        raise _no_answer("is neither JSON nor a Python dict", text) from None
+        raise _unusable("is neither JSON nor a Python dict", text) from None
 
 
-def _no_answer(reason: str, text: str) -> ExtractionError:
-    return ExtractionError(f"the answer {reason}", answer=text)
+def _unusable(reason: str, completion: str) -> ExtractionError:
+    return ExtractionError(f"the completion {reason}", answer=completion)
 
 
-def _check_length(written: str, text: str) -> None:
-    if len(written) > MAX_ANSWER:
-        raise _no_answer(f"has {len(written):,} characters, the limit is {MAX_ANSWER:,}", text)
+def _check_length(text: str, completion: str) -> None:
+    if len(text) > MAX_COMPLETION:
+        reason = f"has {len(text):,} characters, the limit is {MAX_COMPLETION:,}"
+        raise _unusable(reason, completion)
 
 
 def _last_value(text: str) -> str:
-    """Return the last object, or array of objects, that does not stand in another one."""
+    """Return the last object, or array of objects, that is not inside another one."""
     found, end = "", 0
     for _ in range(MAX_VALUES):
         start = _START.search(text, end)
         if start is None:
             break
-        end = _end(text, start.start())
+        end = _end_of_value(text, start.start())
         found = text[start.start() : end]
     else:
-        raise _no_answer(f"has {MAX_VALUES:,} objects or more", text)
+        raise _unusable(f"has {MAX_VALUES:,} objects or more", text)
     if not found:
-        raise _no_answer("has no JSON object" if text.strip() else "is empty", text)
+        raise _unusable("has no JSON object" if text.strip() else "is empty", text)
     return found
 
 
-def _end(text: str, start: int) -> int:
-    """Return where the object or array ends that begins at *start*."""
+def _end_of_value(text: str, start: int) -> int:
+    """Return the end of the object or array that begins at *start*."""
     depth = 0
     for part in _PART.finditer(text, start):
         match part[0]:
@@ -130,21 +134,21 @@ def _end(text: str, start: int) -> int:
         if not depth:
             return part.end()
         if depth > MAX_DEPTH:
-            raise _no_answer(f"is nested more than {MAX_DEPTH} deep", text)
-    raise _no_answer("is cut off: its last object does not end", text)
+            raise _unusable(f"is nested more than {MAX_DEPTH} deep", text)
+    raise _unusable("is cut off: its last object does not end", text)
 
 
 def _to_json(part: re.Match[str]) -> str:
-    """Rewrite a string, a word or a comma; a string that is JSON stays as it is."""
+    """Rewrite a string, a constant or a comma as JSON. A string that is JSON stays as it is."""
     token = part[0]
-    return _WORDS[token] if token in _WORDS else f'"{_ESCAPE.sub(_escape, token[1:-1])}"'
+    return _CONSTANTS[token] if token in _CONSTANTS else f'"{_ESCAPE.sub(_escape, token[1:-1])}"'
 
 
 def _escape(part: re.Match[str]) -> str:
-    code, sign = part[1] or part[2], part[3]
+    code, character = part[1] or part[2], part[3]
     if code:
         return json.dumps(chr(int(code, 16)))[1:-1]
-    if sign == "'":
-        return sign
-    # A bare double quote needs a backslash; and so does one that escapes nothing, as in Python.
-    return part[0] if sign and sign in '"\\/bfnrtu' else f"\\{part[0]}"
+    if character == "'":
+        return character
+    # A bare double quote needs a backslash. So does a backslash that escapes nothing, as in Python.
+    return part[0] if character and character in '"\\/bfnrtu' else f"\\{part[0]}"

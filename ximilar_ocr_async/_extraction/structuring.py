@@ -1,7 +1,7 @@
-"""JSON types in, an instance of the user's class out, or the address of each fault; and back.
+"""JSON types in, an instance of the user's class or the address of each fault out; and back.
 
-Here cattrs knows the user's classes, and in `wire` the service's. It is lenient where a value can
-mean one thing only, and guesses nowhere.
+This module teaches cattrs the user's classes; `_protocol.converter` teaches it the service's. It is
+lenient where a value can only mean one thing, and it never guesses.
 """
 
 import json
@@ -26,7 +26,7 @@ from cattrs.errors import (
 from ximilar_ocr_async._extraction.schema import (
     Field,
     fields_of,
-    is_shaped,
+    has_fields,
     label,
     unwrap,
 )
@@ -35,32 +35,35 @@ from ximilar_ocr_async.errors import ExtractionError
 T = TypeVar("T")
 
 MAX_FAULTS = 10
-"""Looked for in one array or object, and told in all. Source: judgement; who wants more has the
-answer, and a list of 100,000 faults would take 100 MB."""
+"""The most faults that are collected in one array or object, and that an error holds. Source:
+judgement; the error also holds the completion, and 100,000 faults would take 100 MB."""
 
-_SHOWN_FAULTS = 3
-"""In a message; an error's ``faults`` has them all."""
+_FAULTS_IN_MESSAGE = 3
+"""The most faults in an error message. ``ExtractionError.faults`` holds more."""
 
-_SHOWN_FAULT, _SHOWN_VALUE = 200, 40
-"""[characters] of an address or a reason, and of what the model wrote."""
+_MAX_PART_LENGTH = 200
+"""The longest address or reason in a fault [characters]."""
 
-
-class _Misfit(ValueError):
-    """A value does not fit; the message says what was expected, and what was there."""
-
-
-def _misfit(expected: str, value: Any) -> _Misfit:
-    return _Misfit(f"expected {expected}, got {_told(value)}")
+_MAX_VALUE_LENGTH = 40
+"""The longest value in a fault [characters]."""
 
 
-def _told(value: Any) -> str:
+class _Mismatch(ValueError):
+    """A value does not fit its type. The message names what was expected and what was found."""
+
+
+def _mismatch(expected: str, value: Any) -> _Mismatch:
+    return _Mismatch(f"expected {expected}, got {_summary(value)}")
+
+
+def _summary(value: Any) -> str:
     match value:
         case str():
-            return _shown(value, _SHOWN_VALUE)
+            return _quoted(value)
         case None | bool() | float():
             return json.dumps(value)
         case int():
-            return str(value) if abs(value) < 10**_SHOWN_VALUE else "a huge number"
+            return str(value) if abs(value) < 10**_MAX_VALUE_LENGTH else "a huge number"
         case Mapping():
             return "an object"
         case list():
@@ -69,16 +72,17 @@ def _told(value: Any) -> str:
             return "nothing"
 
 
-def _shown(text: str, most: int) -> str:
-    return repr(text) if len(text) <= most else f"{text[:most]!r}..."
+def _quoted(text: str) -> str:
+    beginning = repr(text[:_MAX_VALUE_LENGTH])
+    return beginning if len(text) <= _MAX_VALUE_LENGTH else f"{beginning}..."
 
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]{1,3})?", re.ASCII | re.IGNORECASE)
-"""No separators of thousands: 1,234 is one number in English and another in German."""
+"""Thousands separators are not allowed: 1,234 is a different number in English and in German."""
 
 
 def _digits(value: Any) -> str:
-    """Return a number as it is written, be it in quotes or not."""
+    """Return a number as it is written, in quotes or not."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise TypeError
     digits = value.strip() if isinstance(value, str) else repr(value)
@@ -103,14 +107,15 @@ def _read_float(value: Any) -> float:
 
 
 def _read_decimal(value: Any) -> Decimal:
-    return Decimal(_digits(value))  # of a float too: in binary it is not quite what was written
+    # A float goes through its digits, too, because its binary value differs from what was written.
+    return Decimal(_digits(value))
 
 
 def _read_bool(value: Any) -> bool:
-    return value if isinstance(value, bool) else {"true": True, "false": False}[_word(value)]
+    return value if isinstance(value, bool) else {"true": True, "false": False}[_lowered(value)]
 
 
-def _word(value: Any) -> str:
+def _lowered(value: Any) -> str:
     return str.strip(value).lower()
 
 
@@ -136,18 +141,18 @@ _READERS: Mapping[type, tuple[Callable[[Any], Any], str]] = {
     datetime: (_read_datetime, "a date and time such as 2026-08-31T14:30:00"),
     time: (_read_time, "a time such as 14:30:00"),
 }
-"""For each type that is one value in JSON: how it is read, and what is expected."""
+"""The types that are a single value in JSON, each with its reader and what the reader expects."""
 
 
 def _structure_scalar(value: Any, kind: Any) -> Any:
-    # cattrs finds a hook by a class's bases, so an enum of texts comes by as a text.
+    # cattrs finds hooks by base class, so an enum that is also a str arrives here.
     if issubclass(kind, Enum):
         return _structure_member(value, kind)
     read, expected = _READERS[kind]
     try:
         return read(value)
     except (ArithmeticError, LookupError, TypeError, ValueError):
-        raise _misfit(expected, value) from None
+        raise _mismatch(expected, value) from None
 
 
 def _structure_member(value: Any, kind: type[Enum]) -> Enum:
@@ -161,13 +166,13 @@ def _structure_literal(value: Any, kind: Any) -> Any:
     return _choose(value, [(choice, choice) for choice in choices], choices)
 
 
-def _choose(value: Any, choices: Sequence[tuple[Any, Any]], told: Iterable[Any]) -> Any:
+def _choose(value: Any, choices: Sequence[tuple[Any, Any]], expected: Iterable[Any]) -> Any:
     forms = (value, value.strip()) if isinstance(value, str) else (value,)
     for form in forms:
         for key, choice in choices:
-            if type(key) is type(form) and key == form:  # for Python, 1 is also True and 1.0
+            if type(key) is type(form) and key == form:  # in Python, 1 == True == 1.0
                 return choice
-    raise _misfit(f"one of {json.dumps([*told], ensure_ascii=False)[1:-1]}", value)
+    raise _mismatch(f"one of {json.dumps([*expected], ensure_ascii=False)[1:-1]}", value)
 
 
 def _array_hook(kind: Any) -> Callable[[Any, Any], Any]:
@@ -177,9 +182,9 @@ def _array_hook(kind: Any) -> Callable[[Any, Any], Any]:
 
     def hook(value: Any, _: Any) -> Any:
         if not isinstance(value, list):
-            raise _misfit("an array", value)
+            raise _mismatch("an array", value)
         if is_row and len(value) != len(args):
-            raise _Misfit(f"expected {len(args)} items, got {len(value)}")
+            raise _Mismatch(f"expected {len(args)} items, got {len(value)}")
         parts = zip(range(len(value)), value, args if is_row else repeat(args[0]), strict=False)
         return make(_structure_parts(parts, kind).values())
 
@@ -191,31 +196,31 @@ def _map_hook(kind: Any) -> Callable[[Any, Any], Any]:
 
     def hook(value: Any, _: Any) -> Any:
         if not isinstance(value, Mapping):
-            raise _misfit("an object", value)
+            raise _mismatch("an object", value)
         return _structure_parts(((str(key), item, hint) for key, item in value.items()), kind)
 
     return hook
 
 
 def _class_hook(kind: Any) -> Callable[[Any, Any], Any]:
-    # Not cattrs's own, which keep the unknown keys of a TypedDict, and overlook its NotRequired
-    # where annotations are strings.
+    # The hooks of cattrs keep the unknown keys of a TypedDict, and miss its NotRequired if
+    # annotations are strings.
     fields = fields_of(kind)
 
     def hook(value: Any, _: Any) -> Any:
         if not isinstance(value, Mapping):
-            raise _misfit("an object", value)
-        given = [field for field in fields if not _is_left_out(field, value)]
+            raise _mismatch("an object", value)
+        given = [field for field in fields if not _uses_default(field, value)]
         parts = _structure_parts(((f.name, _item(f, value), f.hint) for f in given), kind)
         return kind(**{field.parameter: parts[field.name] for field in given})
 
     return hook
 
 
-def _is_left_out(field: Field, value: Mapping[str, Any]) -> bool:
-    """Whether *field* is left to its default: null says so too, where it cannot mean None."""
-    is_said = value.get(field.name) is not None or (field.name in value and field.takes_null)
-    return field.has_default and not is_said
+def _uses_default(field: Field, value: Mapping[str, Any]) -> bool:
+    """Whether *field* gets its default: it is missing, or null although its type excludes None."""
+    is_given = value.get(field.name) is not None or (field.name in value and field.takes_null)
+    return field.has_default and not is_given
 
 
 def _item(field: Field, value: Mapping[str, Any]) -> Any:
@@ -223,8 +228,8 @@ def _item(field: Field, value: Mapping[str, Any]) -> Any:
 
 
 def _structure_parts(parts: Iterable[tuple[Any, Any, Any]], kind: Any) -> dict[Any, Any]:
-    """Structure the parts of *kind*, each (key, value, type), and collect what does not fit."""
-    is_class = is_shaped(kind)
+    """Structure the parts of *kind*, each (key, value, type). Raise all their errors together."""
+    is_class = has_fields(kind)
     done, errors = {}, []
     for key, value, hint in parts:
         try:
@@ -255,36 +260,39 @@ for _class in (*_READERS, Enum):
 _converter.register_structure_hook_func(_is_made_from(Literal), _structure_literal)
 _converter.register_structure_hook_factory(_is_made_from(list, tuple, Sequence), _array_hook)
 _converter.register_structure_hook_factory(_is_made_from(dict, Mapping), _map_hook)
-_converter.register_structure_hook_factory(is_shaped, _class_hook)
+_converter.register_structure_hook_factory(has_fields, _class_hook)
 _converter.register_structure_hook_factory(lambda kind: unwrap(kind)[0] is not kind, _wrapped_hook)
 
 
 def structure(value: Any, cls: type[T]) -> T:
-    """Make an instance of *cls*, which `describe` takes, from JSON types.
+    """Make an instance of *cls* from JSON types. `describe` must accept the class.
 
-    Unknown keys are ignored. What is missing or null becomes the field's default, else None where
-    the field takes that. Numbers may stand in quotes, and be where text is expected; dates are ISO
-    8601, enums are told by value or name. NaN, infinity and separators of thousands fit nowhere.
+    Unknown keys are ignored. A missing or null value becomes the field's default, or None if the
+    field has no default but allows None. Numbers may be in quotes, and may stand for text. Dates
+    are ISO 8601. Enums are given by value or name. NaN, infinity and thousands separators are never
+    accepted.
 
     Raises:
-        ExtractionError: *value* does not fit; ``faults`` says where.
+        ExtractionError: *value* does not fit *cls*. ``faults`` says where.
     """
     try:
         return _converter.structure(value, cls)
     except Exception as error:  # noqa: BLE001 - as above
         faults = _faults(error)
-    more = "; and more" if len(faults) > _SHOWN_FAULTS else ""
-    told = "; ".join(faults[:_SHOWN_FAULTS])
-    raise ExtractionError(f"the answer does not fit {cls.__name__}: {told}{more}", faults=faults)
+    more = "; and more" if len(faults) > _FAULTS_IN_MESSAGE else ""
+    listed = "; ".join(faults[:_FAULTS_IN_MESSAGE])
+    message = f"the completion does not fit {cls.__name__}: {listed}{more}"
+    raise ExtractionError(message, faults=faults)
 
 
 def unstructure(value: Any) -> Any:
-    """Return JSON types from which `structure` makes *value* again, which it has made.
+    """Return an instance that `structure` made as JSON types, from which it can make it again.
 
-    Decimals keep their digits, in quotes; dates are ISO 8601, enums as the model is told of them.
-    What a class's own converter has made of a field, and JSON lacks, stays as it is.
+    Decimals become strings, to keep their digits. Dates become ISO 8601. Enums become the labels
+    that the prompt lists. A value of a type that only a class's own converter can have made stays
+    as it is.
     """
-    if is_shaped(type(value)):
+    if has_fields(type(value)):
         value = {field.name: getattr(value, field.name) for field in fields_of(type(value))}
     match value:
         case Enum():
@@ -294,7 +302,7 @@ def unstructure(value: Any) -> Any:
         case list() | tuple():
             return [unstructure(item) for item in value]
         case Decimal():
-            return f"{value:f}"  # its exponent may be longer than `structure` takes
+            return f"{value:f}"  # an exponent could be longer than `structure` accepts
         case date() | time():
             return value.isoformat()
     return value
@@ -303,24 +311,24 @@ def unstructure(value: Any) -> Any:
 def _faults(error: Exception) -> tuple[str, ...]:
     reasons: list[str] = []
 
-    # Reasons go another way than addresses, because neither can be told from the other once
-    # cattrs has put them into one text: both may hold what the model wrote.
+    # Reasons are collected apart from addresses. cattrs would join the two in one string that
+    # cannot be split again, because both may contain what the model wrote.
     def keep_reason(error: BaseException, _: Any) -> str:
         reasons.append(_reason(error))
         return ""
 
-    places = transform_error(error, format_exception=keep_reason)
-    told = zip(places[:MAX_FAULTS], reasons, strict=False)
-    return tuple(f"{_cut(place.removeprefix(' @ '))}: {_cut(reason)}" for place, reason in told)
+    addresses = transform_error(error, format_exception=keep_reason)
+    pairs = zip(addresses[:MAX_FAULTS], reasons, strict=False)
+    return tuple(f"{_cut(address.removeprefix(' @ '))}: {_cut(why)}" for address, why in pairs)
 
 
 def _reason(error: BaseException) -> str:
-    if isinstance(error, _Misfit):
+    if isinstance(error, _Mismatch):
         return str(error)
-    # Of a validator of the user's; those of attrs put their message first of several arguments.
+    # The error of a user's validator. Those of attrs have their message as the first argument.
     return ": ".join([type(error).__name__, *map(str, error.args[:1])])
 
 
 def _cut(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= _SHOWN_FAULT else f"{line[:_SHOWN_FAULT]}..."
+    return line if len(line) <= _MAX_PART_LENGTH else f"{line[:_MAX_PART_LENGTH]}..."
