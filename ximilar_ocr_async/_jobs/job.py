@@ -258,6 +258,7 @@ class JobOutcomes:
                 # Which image is which is clearer in the service's own answer.
                 self._hints.append(delivery.id)
             else:
+                self._polling.hear(delivery.id, anyio.current_time())
                 self._keep(delivery.id, outcomes)
 
     async def _ask(self, ids: Collection[str]) -> None:

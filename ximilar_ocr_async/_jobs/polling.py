@@ -1,33 +1,46 @@
 """Which asynchronous requests to ask after, and when: answers in, ids and times out.
 
-Pure: the time is passed in. Requests are done in about the order of their submission, so the oldest
-is asked after first, then the next, until one is not done; then polling pauses. A request that is
-not done doubles the pause and four that are done halve it, so that within the bounds of the pause
-about one question in five is in vain, however fast the service is and however many deliveries are
-lost. A request that is not done when it is asked after again is late: from then on it has a
-back-off of its own and holds up no other.
+Pure: the time is told to it. Requests are done in about the order they were submitted in, so a
+round asks after the oldest and goes on for as long as they are done. One that was asked after twice
+in vain lags behind: it is asked after ever more seldom, beside the others, and holds up none. Where
+the service tells of what is done, rounds wait until it falls silent, and only what was overtaken by
+what it told of is asked after.
 """
 
 import random
-from collections.abc import Callable, Collection, Iterable
-from itertools import islice
-from math import inf
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice, takewhile
 
 from attrs import define, field
 
-SHORTEST, LONGEST = 0.5, 60.0
-"""[s] Bounds of a pause; the first pause is twice the shortest. Source: judgement; the vendor says
-once a minute for slow services, its users poll every 1 to 3 s."""
+FIRST, LONGEST = 1.0, 60.0
+"""[s] The first pause and the longest. Source: judgement; the vendor says once a minute for slow
+services, its users poll every 1 to 3 s."""
 
-GROWTH = 2.0
+GROWTH = 1.5
 """Factor from one pause to the next."""
 
 JITTER = 0.25
 """Share of a pause that is added by chance, so that programs started together drift apart."""
 
-RUN = 4
-"""Requests found done that halve the pause; as many in a row widen the rounds by one. Source: with
-fewer, small jobs that lose deliveries miss the bar of 1.2 times the fewest requests possible."""
+SILENCE = 4.0
+"""Silence that is long, in times between two deliveries. Source: judgement; where one in three is
+lost, so many in a row are one in a hundred."""
+
+NEAR = 3
+"""Requests that may be done before one that is older. Source: so many are submitted at once."""
+
+
+@define
+class _Wait:
+    """When a request that is not done may be asked after again [s], and how long [s] after that.
+
+    Its place is among all, from the oldest.
+    """
+
+    place: int
+    due: float = float("-inf")
+    pause: float = FIRST
 
 
 @define(eq=False)
@@ -35,66 +48,102 @@ class Polling:
     """The requests that are not done, from the oldest.
 
     Args:
-        ids: The ids of the requests, in the order of their submission.
-        draw: Draws a number from 0 to 1.
-
-    Attributes:
-        pending: The requests that are not done, by id, each with the last pause [s] of its own
-            back-off; 0 until it was asked after in vain.
-        _late: When [s] each late request may be asked after; the last one asked after is at the
-            end.
-        _due: When [s] the next round may begin.
-        _pause: The last pause [s] between rounds.
-        _run: How many requests were found done in a row.
+        ids: Of the requests.
+        draw: Chance, 0 to 1.
     """
 
     ids: Iterable[str]
     draw: Callable[[], float] = random.random
-    pending: dict[str, float] = field(init=False)
-    _late: dict[str, float] = field(init=False, factory=dict)
-    _due: float = field(init=False, default=-inf)
-    _pause: float = field(init=False, default=SHORTEST)
-    _run: int = field(init=False, default=0)
+    pending: dict[str, _Wait] = field(init=False)
+    # Those of them that lag behind.
+    _late: dict[str, _Wait] = field(init=False, factory=dict)
+    # When the next round may begin [s], and the pause after it: longer each time that it finds
+    # nothing.
+    _due: float = field(init=False, default=float("-inf"))
+    _pause: float = field(init=False, default=FIRST)
+    # Requests to ask after at once: one more each time that all but those that lag were done.
+    _width: int = field(init=False, default=1)
+    # When [s] the service last told of something, and the place of the newest it told of.
+    _heard: float = field(init=False, default=float("inf"))
+    _newest: int = field(init=False, default=-1)
+    # Whether what is being asked after was overtaken.
+    _is_overtaken: bool = field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
-        self.pending = dict.fromkeys(self.ids, 0.0)
+        self.pending = {request_id: _Wait(place) for place, request_id in enumerate(self.ids)}
 
     def delay(self, now: float) -> float:
         """Return how long [s] until there is something to ask."""
-        are_all_late = len(self._late) == len(self.pending)
-        soonest = min(self._late.values(), default=inf) if are_all_late else self._due
-        return max(0.0, self._due - now, soonest - now)
+        waits = self.pending.values()
+        # Mostly one of the first few, and there may be many.
+        is_due = any(wait.due <= now for wait in waits)
+        soonest = now if is_due else min((w.due for w in waits), default=float("inf"))
+        overtaken = min((self.pending[i].due for i in self._overtaken()), default=float("inf"))
+        return max(0.0, min(overtaken, max(self._due, soonest)) - now)
 
-    def begin(self, now: float, slots: int) -> list[str]:
+    def _overtaken(self) -> Iterator[str]:
+        return takewhile(lambda i: self.pending[i].place < self._newest - NEAR, self.pending)
+
+    def begin(self, now: float, most: int) -> list[str]:
         """Return the ids to ask after together *now* [s].
 
-        These are the oldest that are not late, at most as many as there are *slots*, and one that
-        is late, so that each of those has its turn.
+        Unless some were overtaken, they are the oldest, *most* at most, of those that do not lag
+        behind; and two that do, the oldest and the one that was due first, so that each of them has
+        its turn.
         """
-        early = (request_id for request_id in self.pending if request_id not in self._late)
-        late = (request_id for request_id, due in self._late.items() if due <= now)
-        return [*islice(early, min(slots, 1 + self._run // RUN)), *islice(late, 1)]
+        overtaken = list(islice((i for i in self._overtaken() if self._is_due(i, now)), most))
+        self._is_overtaken = bool(overtaken)
+        if overtaken:
+            return overtaken
+        late = {i: wait.due for i, wait in self._late.items() if wait.due <= now}
+        turns = [next(iter(late)), min(late, key=late.__getitem__)] if late else []
+        others = (i for i in self.pending if self._is_due(i, now) and i not in self._late)
+        return [*dict.fromkeys(turns), *islice(others, min(self._width, most))]
 
-    def end(self, asked: Collection[str], now: float) -> None:
+    def _is_due(self, request_id: str, now: float) -> bool:
+        return self.pending[request_id].due <= now
+
+    def end(self, asked: Iterable[str], now: float) -> None:
         """Count that those *asked* after were answered; those still pending are not done."""
+        asked = list(asked)
         missed = [request_id for request_id in asked if request_id in self.pending]
-        found = len(asked) - len(missed)
-        # A late request that is not done says nothing about the others.
-        is_halted = not self._late.keys() >= set(missed)
-        pause = self._pause * GROWTH ** (is_halted - found / RUN)
-        self._pause = min(LONGEST, max(SHORTEST, pause))
-        self._run = 0 if is_halted else self._run + found
-        stretch = 1 + JITTER * self.draw()
-        if is_halted or not found:
-            self._due = now + self._pause * stretch
+        found_any, all_lag = len(missed) < len(asked), self._late.keys() >= set(missed)
         for request_id in missed:
-            last = self.pending[request_id]
-            self.pending[request_id] = pause = min(LONGEST, last * GROWTH) or self._pause
-            if last:
-                self._late.pop(request_id, None)
-                self._late[request_id] = now + pause * stretch
+            self._miss(request_id, now)
+        if self._is_overtaken:
+            # Where nothing overtaken is done, the service keeps no order.
+            self._newest = self._newest if found_any else -1
+            return
+        if found_any:
+            self._pause = max(FIRST, self._pause / GROWTH)
+            if all_lag:
+                self._width += 1
+                return
+        self._rest(now)
+        if not found_any and self._width == 1:
+            self._pause = min(LONGEST, self._pause * GROWTH)
+        self._width = 1
+
+    def _miss(self, request_id: str, now: float) -> None:
+        wait = self.pending[request_id]
+        if wait.pause > FIRST:
+            self._late[request_id] = wait
+        wait.due = now + wait.pause
+        wait.pause = min(LONGEST, wait.pause * GROWTH)
+
+    def _rest(self, now: float) -> None:
+        self._due = now + self._pause * (1 + JITTER * self.draw())
+
+    def hear(self, request_id: str, now: float) -> None:
+        """Count that the service has told that a request is done."""
+        if wait := self.pending.get(request_id):
+            self._newest = max(self._newest, wait.place)
+        self._pause = max(self._pause, min(LONGEST, SILENCE * (now - self._heard)))
+        self._heard = now
+        self._rest(now)
+        self.drop(request_id)
 
     def drop(self, request_id: str) -> None:
-        """Ask no more after a request: an answer or a delivery says that it is done."""
+        """Ask no more after a request."""
         self.pending.pop(request_id, None)
         self._late.pop(request_id, None)
