@@ -1,10 +1,10 @@
 """Which asynchronous requests to ask after, and when: answers in, ids and times out.
 
-Pure: the time is told to it. Requests are done in about the order they were submitted in, so a
-round asks after the oldest and goes on for as long as they are done. One that was asked after twice
-in vain lags behind: it is asked after ever more seldom, beside the others, and holds up none. Where
-the service tells of what is done, rounds wait until it falls silent, and only what was overtaken by
-what it told of is asked after.
+Pure: the caller passes the time in. Requests are done in about the order of their submission. So a
+round asks after the oldest, and goes on for as long as it finds them done. A request that was asked
+after twice in vain is late: it has a back-off of its own beside the rounds, and holds up no other.
+While deliveries come, rounds wait until they fall silent; until then only requests are asked after
+that a delivery has overtaken.
 """
 
 import random
@@ -14,28 +14,31 @@ from itertools import islice, takewhile
 from attrs import define, field
 
 FIRST, LONGEST = 1.0, 60.0
-"""[s] The first pause and the longest. Source: judgement; the vendor says once a minute for slow
-services, its users poll every 1 to 3 s."""
+"""[s] The first pause and the longest. Source: judgement; the vendor recommends once a minute for
+slow services, its users poll every 1 to 3 s."""
 
 GROWTH = 1.5
 """Factor from one pause to the next."""
 
 JITTER = 0.25
-"""Share of a pause that is added by chance, so that programs started together drift apart."""
+"""Share of a pause that is added at random, so that programs started together drift apart."""
 
 SILENCE = 4.0
-"""Silence that is long, in times between two deliveries. Source: judgement; where one in three is
-lost, so many in a row are one in a hundred."""
+"""How long a silence is, in times between two deliveries. Source: judgement; if one delivery in three
+is lost, four in a row are one in a hundred."""
 
 NEAR = 3
-"""Requests that may be done before one that is older. Source: so many are submitted at once."""
+"""Requests that may be done before an older one. Source: so many are submitted at once."""
 
 
 @define
 class _Wait:
-    """When a request that is not done may be asked after again [s], and how long [s] after that.
+    """When a request may be asked after again.
 
-    Its place is among all, from the oldest.
+    Attributes:
+        place: Its place among all requests, from the oldest.
+        due: When [s] it may be asked after.
+        pause: [s] from then to the next time.
     """
 
     place: int
@@ -47,26 +50,27 @@ class _Wait:
 class Polling:
     """The requests that are not done, from the oldest.
 
-    Args:
-        ids: Of the requests.
-        draw: Chance, 0 to 1.
+    Attributes:
+        ids: The ids of all requests, in the order of their submission.
+        draw: Returns a random number from 0 to 1.
+        pending: Those that are not done, by id.
     """
 
     ids: Iterable[str]
     draw: Callable[[], float] = random.random
     pending: dict[str, _Wait] = field(init=False)
-    # Those of them that lag behind.
+    # Those of them that are late.
     _late: dict[str, _Wait] = field(init=False, factory=dict)
-    # When the next round may begin [s], and the pause after it: longer each time that it finds
-    # nothing.
+    # When [s] the next round may begin, and the pause [s] after it, which grows with each round
+    # that finds nothing.
     _due: float = field(init=False, default=float("-inf"))
     _pause: float = field(init=False, default=FIRST)
-    # Requests to ask after at once: one more each time that all but those that lag were done.
+    # Requests to ask after together; one more after each round that found all but late ones done.
     _width: int = field(init=False, default=1)
-    # When [s] the service last told of something, and the place of the newest it told of.
+    # When [s] the last delivery came, and the place of the newest request that was delivered.
     _heard: float = field(init=False, default=float("inf"))
     _newest: int = field(init=False, default=-1)
-    # Whether what is being asked after was overtaken.
+    # Whether the requests that are being asked after were overtaken.
     _is_overtaken: bool = field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
@@ -75,7 +79,7 @@ class Polling:
     def delay(self, now: float) -> float:
         """Return how long [s] until there is something to ask."""
         waits = self.pending.values()
-        # Mostly one of the first few, and there may be many.
+        # Usually one of the first few is due, and there may be many.
         is_due = any(wait.due <= now for wait in waits)
         soonest = now if is_due else min((w.due for w in waits), default=float("inf"))
         overtaken = min((self.pending[i].due for i in self._overtaken()), default=float("inf"))
@@ -87,9 +91,9 @@ class Polling:
     def begin(self, now: float, most: int) -> list[str]:
         """Return the ids to ask after together *now* [s].
 
-        Unless some were overtaken, they are the oldest, *most* at most, of those that do not lag
-        behind; and two that do, the oldest and the one that was due first, so that each of them has
-        its turn.
+        If some were overtaken, it is those. Otherwise it is the oldest that are not late, *most* at
+        most, and two late ones: the oldest, and the one that was due first, so that each has its
+        turn.
         """
         overtaken = list(islice((i for i in self._overtaken() if self._is_due(i, now)), most))
         self._is_overtaken = bool(overtaken)
@@ -111,7 +115,7 @@ class Polling:
         for request_id in missed:
             self._miss(request_id, now)
         if self._is_overtaken:
-            # Where nothing overtaken is done, the service keeps no order.
+            # If nothing overtaken is done, the service keeps no order.
             self._newest = self._newest if found_any else -1
             return
         if found_any:
@@ -135,7 +139,7 @@ class Polling:
         self._due = now + self._pause * (1 + JITTER * self.draw())
 
     def hear(self, request_id: str, now: float) -> None:
-        """Count that the service has told that a request is done."""
+        """Count a delivery, which says that a request is done."""
         if wait := self.pending.get(request_id):
             self._newest = max(self._newest, wait.place)
         self._pause = max(self._pause, min(LONGEST, SILENCE * (now - self._heard)))
