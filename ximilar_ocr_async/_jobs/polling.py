@@ -24,7 +24,7 @@ JITTER = 0.25
 """Share of a pause that is added at random, so that programs started together drift apart."""
 
 SILENCE = 4.0
-"""How long a silence is, in times between two deliveries. Source: judgement; if one delivery in three
+"""Length of a silence, in times between two deliveries. Source: judgement; if one delivery in three
 is lost, four in a row are one in a hundred."""
 
 NEAR = 3
