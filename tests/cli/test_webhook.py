@@ -142,7 +142,7 @@ def test_a_delivery_that_breaks_off_is_nothing() -> None:
     [
         (["--port", "99999"], "port is 99999, allowed are 0 to 65535"),
         (["--header", "s3cret"], '--header has no colon, expected "Name: value"'),
-        (["--header", "s p: x"], "'s p' is no name of a header"),
+        (["--header", "s p: x"], "'s p' is not a valid header name"),
         (["--verify", "nobody"], "Choose from: "),
         (["--verify", "refetch"], "XIMILAR_API_TOKEN"),
         (["--port", "0", "--output", "missing/out"], "missing/out"),

@@ -265,7 +265,7 @@ async def test_an_encoding_that_was_not_asked_for_is_an_error(
 ) -> None:
     """Only gzip once can be unpacked within bounds; nothing of all else is read."""
     response, wire = answer(library, [gzip.compress(gzip.compress(b"payload"))], encoding)
-    with pytest.raises(ReplyError, match="asked for was gzip") as caught:
+    with pytest.raises(ReplyError, match="only gzip is accepted") as caught:
         await read_body(response, MB)
     assert len(str(caught.value)) < 100
     assert wire.handed_out == 0
@@ -279,7 +279,7 @@ async def test_a_gzip_that_broke_off_is_a_reply_lost(
     """Cut at any byte but its first, a gzip is known not to be whole, be all of it unpacked."""
     body = gzip.compress(payload)
     begun = body[: 1 + int(cut * (len(body) - 2))]
-    with pytest.raises(ReplyLost, match="broke off within its gzip"):
+    with pytest.raises(ReplyLost, match="ended in the middle of its gzip data"):
         await read(library, pieces_of(begun, cuts), "gzip")
 
 
@@ -297,7 +297,7 @@ async def test_what_follows_a_gzip_is_an_error(
 ) -> None:
     """Bytes after the end, be they another gzip, are not dropped in silence."""
     body = gzip.compress(payload) + more
-    with pytest.raises(ReplyError, match="goes on after the end"):
+    with pytest.raises(ReplyError, match="continues after the end"):
         await read(library, pieces_of(body, cuts), "gzip")
 
 
@@ -326,5 +326,5 @@ async def test_a_damaged_gzip_never_gives_other_bytes(
 )
 async def test_what_is_no_gzip_is_an_error(library: ModuleType, body: bytes) -> None:
     """A body that does not hold what its header names makes no sense."""
-    with pytest.raises(ReplyError, match="the answer is no gzip"):
+    with pytest.raises(ReplyError, match="the response is not valid gzip"):
         await read(library, [body[:1], body[1:] + bytes(10)], "gzip")

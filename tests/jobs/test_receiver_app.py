@@ -30,7 +30,7 @@ def test_the_app_answers_as_a_server_does() -> None:
 
         assert post(news()) == (204, "")
         assert post(news()) == (204, "")
-        assert post(news(), {}) == (401, "the delivery does not bring the webhook's headers")
+        assert post(news(), {}) == (401, "the delivery lacks the webhook's headers")
         assert post(b"?") == (400, "the delivery is not JSON")
         status, told = post(b" " * 1001)
         assert (status, "the limit is 1,000" in told) == (413, True)

@@ -63,7 +63,9 @@ def test_an_answer_that_is_no_json_is_shown_in_part(body: bytes, shown: str) -> 
     """An answer that is no JSON fails every record, and its beginning stands in the message."""
     for error in decode(200, body, ["a", "b"]):
         assert isinstance(error, ReplyError)
-        assert str(error).startswith(f"the answer has no records: the answer is not JSON: {shown}")
+        assert str(error).startswith(
+            f"the response has no records: the answer is not JSON: {shown}"
+        )
         assert len(str(error)) < 200
     [unavailable] = decode(502, body, ["a"])
     assert isinstance(unavailable, ServiceUnavailable)
@@ -73,17 +75,17 @@ def test_an_answer_that_is_no_json_is_shown_in_part(body: bytes, shown: str) -> 
 @pytest.mark.parametrize(
     "document, message",
     [
-        ({}, "it says nothing"),
+        ({}, "no reason given"),
         ({"status": {"code": 200, "text": "OK"}}, "OK"),
-        ({"records": {"_id": "r"}, "status": 200}, "it says nothing"),
-        ({"status": {"code": "x"}}, "it says nothing"),
+        ({"records": {"_id": "r"}, "status": 200}, "no reason given"),
+        ({"status": {"code": "x"}}, "no reason given"),
     ],
 )
 def test_a_good_status_without_records_is_no_success(document: Any, message: str) -> None:
     """An answer that claims success and has no records is an error of the reply."""
     [error] = decode(200, json.dumps(document).encode(), ["r"])
     assert isinstance(error, ReplyError)
-    assert str(error) == f"the answer has no records: {message}"
+    assert str(error) == f"the response has no records: {message}"
 
 
 def test_a_status_that_makes_no_sense_costs_no_record() -> None:

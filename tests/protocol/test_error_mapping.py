@@ -151,7 +151,7 @@ def test_a_record_tells_of_its_url_unless_it_tells_of_credits(
 def test_a_failure_without_words_says_its_code(body: bytes) -> None:
     """A failing answer that says nothing is told by its code."""
     [error] = decode(503, body, ["r"])
-    assert str(error) == "the service answered 503"
+    assert str(error) == "the service responded with 503"
 
 
 @pytest.mark.parametrize(

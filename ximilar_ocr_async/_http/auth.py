@@ -1,4 +1,4 @@
-"""The account's token: found, cleaned, and kept out of sight."""
+"""The account's token: text or the environment in, signed requests out. It is never shown."""
 
 import os
 import re
@@ -7,7 +7,7 @@ from typing import NoReturn, Protocol, TypeVar
 from ximilar_ocr_async.errors import OptionError
 
 ENVIRONMENT = ("XIMILAR_API_TOKEN", "XIMILAR_API_KEY")
-"""Variables that may hold the token, the first before the second."""
+"""The environment variables that may hold the token, in order of precedence."""
 
 _PREFIX = re.compile(r"^(Token|Bearer)\s+", re.IGNORECASE)
 _VISIBLE_ASCII = re.compile(r"[!-~]+")
@@ -26,26 +26,26 @@ _R = TypeVar("_R", bound=_Request)
 
 
 class Token:
-    """The token, which signs requests and otherwise shows itself to nobody."""
+    """An API token. It signs requests, and no repr, error or traceback shows it."""
 
     __slots__ = ("_value",)
 
     def __init__(self, value: str) -> None:
         kind = type(value).__name__
         self._value = _PREFIX.sub("", value.strip()) if isinstance(value, str) else ""
-        # The raw text must not stand in the locals of a traceback; nor in the message, because a
-        # stray character is all that is wrong with it.
+        # Neither the locals of a traceback nor the message may contain the raw text, because it may
+        # be the token with a single stray character.
         del value
         if not _VISIBLE_ASCII.fullmatch(self._value):
             self._value = ""
-            raise OptionError(f"token is a {kind} that has more than visible ASCII, or is empty")
+            raise OptionError(f"token is a {kind} that is empty or not all visible ASCII")
 
     @classmethod
     def find(cls, given: "str | Token | None") -> "Token":
-        """Take the token given, else the one in the environment.
+        """Return the *given* token, or else the one in the environment.
 
         Raises:
-            OptionError: There is none, or it cannot be one.
+            OptionError: There is no token, or it is malformed.
         """
         if isinstance(given, Token):
             return given
@@ -61,7 +61,7 @@ class Token:
         raise OptionError(f"no token: pass one or set {names}; get one at https://app.ximilar.com")
 
     def sign(self, request: _R) -> _R:
-        """Put the token on *request*: the auth callable of an HTTP client."""
+        """Add the token to *request*. This is the ``auth`` callable of an HTTP client."""
         request.headers["Authorization"] = f"Token {self._value}"
         return request
 
@@ -69,4 +69,4 @@ class Token:
         return "Token(***)"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a token is not pickled")
+        raise TypeError("a token cannot be pickled")

@@ -1,10 +1,10 @@
-"""The client of a session that was given none: one connection for each request in flight.
+"""The default HTTP client: a request in, a response out, over one connection for each request.
 
-It has as much of the face of ``httpx.AsyncClient`` as is used here, takes httpx's requests and
-gives httpx's responses. Under it is no pool: httpcore's looks at all of its connections for each
-request, and at 256 of them takes 20 ms of CPU for it (httpx 0.28.1). The caller sees to it that
-there are no more requests in flight than connections are wanted; the one that was used last is
-used next, so that few are kept open.
+It offers the part of ``httpx.AsyncClient`` that the package uses, with httpx's requests and
+responses. It has no pool, because httpcore's looks at all of its connections for each request. With
+256 connections that takes 20 ms of CPU (httpx 0.28.1). The caller limits the number of requests in
+flight, and thereby the number of connections. The last connection used is the next one used, so
+that few are kept open.
 """
 
 import ssl
@@ -27,40 +27,42 @@ PORTS = {"http": 80, "https": 443}
 
 @define(eq=False)
 class Client:
-    """Sends each request over a connection that no other uses."""
+    """Sends each request over a connection of its own. Lives as long as its session.
 
-    # The one that was used last comes last.
+    Attributes:
+        _idle: The connections without a request. The one that was used last comes last.
+        _tls: The TLS context, once it is needed.
+        _making_tls: Held while the TLS context is made.
+    """
+
     _idle: deque[Connection] = field(init=False, factory=deque)
     _tls: ssl.SSLContext | None = field(init=False, default=None)
     _making_tls: anyio.Lock = field(init=False, factory=anyio.Lock)
 
     def build_request(self, method: str, url: str, **parts: Any) -> httpx.Request:
-        """Return a request; its ``trace`` is a `Trace`, its ``timeout`` has [s] for each step."""
+        """Return a request. Its extensions need a `Trace` and a ``timeout`` for each step [s]."""
         return httpx.Request(method, _parse(url), **parts)
 
     async def send(
         self, request: httpx.Request, *, auth: Callable[[httpx.Request], httpx.Request], **_: Any
     ) -> httpx.Response:
-        """Send *request*, as `auth` returns it; no redirect is followed, and no proxy asked.
+        """Send *request* as `auth` returns it, without following redirects or using a proxy.
 
-        The connection is free again when the response is closed.
+        The connection is in use until the response is closed.
         """
         request = auth(request)
         trace: Trace = request.extensions["trace"]
         timeouts: dict[str, float] = request.extensions["timeout"]
         connection = await self._connect(request.url, trace, timeouts["connect"])
         try:
-            asked = Head(
-                method=request.method, target=request.url.raw_path, headers=request.headers.raw
-            )
-            body: Any = request.stream
-            await connection.send(asked, body, trace, timeouts["write"])
+            stream: Any = request.stream
+            await connection.send(_head(request), stream, trace, timeouts["write"])
             head = await connection.receive_head(trace, timeouts["read"])
         except BaseException:
             await connection.close()
             raise
-        answer = _ResponseBody(self, connection, trace, timeouts["read"])
-        return httpx.Response(head.status_code, headers=head.headers.raw_items(), stream=answer)
+        body = _ResponseBody(self, connection, trace, timeouts["read"])
+        return httpx.Response(head.status_code, headers=head.headers.raw_items(), stream=body)
 
     async def _connect(self, url: httpx.URL, trace: Trace, seconds: float) -> Connection:
         await self._close_expired()
@@ -74,36 +76,40 @@ class Client:
         return await Connection.open(url.host, port, tls, trace, seconds)
 
     async def _make_tls(self) -> ssl.SSLContext:
-        # Reading the certificates takes some 20 ms.
+        # In a thread, because reading the certificates takes about 20 ms.
         async with self._making_tls:
             self._tls = self._tls or await anyio.to_thread.run_sync(_tls_context)
         return cast("ssl.SSLContext", self._tls)
 
     async def _close_expired(self) -> None:
-        """Close those that nobody used for long: the service will have closed them, too."""
+        """Close connections that were idle for long. The service will have closed them, too."""
         expired = anyio.current_time() - KEEPALIVE_EXPIRY
         while self._idle and self._idle[0].used < expired:
             await self._idle.popleft().close()
 
     async def release(self, connection: Connection) -> None:
-        """Keep a connection for the next request, if there can be one."""
+        """Keep *connection* for another request if it can carry one. Otherwise close it."""
         if connection.reset():
             self._idle.append(connection)
         else:
             await connection.close()
 
     async def aclose(self) -> None:
-        """Close all that are idle."""
+        """Close all idle connections."""
         while self._idle:
             await self._idle.pop().close()
 
 
-# Nearly all requests go to one address; taking it apart takes a third of making one.
+# Nearly all requests go to the same URL. Parsing it takes a third of the time to make a request.
 _parse = lru_cache(maxsize=8)(httpx.URL)
 
 
+def _head(request: httpx.Request) -> Head:
+    return Head(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
+
+
 def _tls_context() -> ssl.SSLContext:
-    # No proxy and no certificates from the environment: whoever sets it would get the token.
+    # The environment gets no say in proxies and certificates. Whoever sets it could get the token.
     context = httpx.create_ssl_context(trust_env=False)
     context.set_alpn_protocols(["http/1.1"])
     return context
@@ -111,9 +117,9 @@ def _tls_context() -> ssl.SSLContext:
 
 @define(eq=False)
 class _ResponseBody(httpx.AsyncByteStream):
-    """The body of an answer, after which its connection is free."""
+    """The body of a response. Closing it releases the connection."""
 
-    _connections: Client
+    _client: Client
     _connection: Connection
     _trace: Trace
     _timeout: float
@@ -127,5 +133,5 @@ class _ResponseBody(httpx.AsyncByteStream):
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
-        # Called once: httpx sees to that.
-        await self._connections.release(self._connection)
+        # httpx calls this only once.
+        await self._client.release(self._connection)

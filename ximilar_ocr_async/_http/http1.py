@@ -1,8 +1,8 @@
-"""One HTTP/1.1 connection: requests out and answers in, one after the other.
+"""One HTTP/1.1 connection: requests in, responses out, one at a time.
 
-The one owner of h11. What goes wrong is raised as the libraries below raise it: `Trace` is told how
-far the request came, and says what that means. What takes a trace belongs inside its scope, which
-ends what takes longer than it may.
+This module is the one owner of h11. It raises the errors of the libraries below it. `Trace` records
+how far each request got, and tells what an error means. Every method that takes a trace must run in
+that trace's scope, which cancels steps that take too long.
 """
 
 import selectors
@@ -22,36 +22,37 @@ from attrs import define, field
 from ximilar_ocr_async._http.trace import Trace
 
 PIECE = 64 * 1024
-"""[bytes] that are read at once."""
+"""How much is read at once [bytes]."""
 
 MAX_HEAD = 100 * 1024
-"""[bytes] that the status line and the headers of an answer may have. Source: as httpcore 1.0."""
+"""The largest status line and headers of a response together [bytes]. Source: httpcore 1.0."""
 
 GONE = (anyio.BrokenResourceError, anyio.EndOfStream)
-"""How writing shows that nobody reads any more; the latter under TLS."""
+"""The errors of writing to a connection that the other side has closed. The second is for TLS."""
 
 _BYTES_ACKED_SIZE = 8
 _BYTES_ACKED = slice(120, 120 + _BYTES_ACKED_SIZE)
-"""Where Linux tells it [tcpi_bytes_acked in linux/tcp.h, since 4.1]."""
+"""The position of tcpi_bytes_acked in Linux's TCP_INFO [linux/tcp.h, since 4.1]."""
 
 Head = h11.Request
-"""Of a request: its method, target and headers."""
+"""The method, target and headers of a request."""
 
-# Of those that ask about one socket at little cost, the one without a limit to its number.
+# Both are cheap for a single socket. poll() has no limit on the number of the file descriptor.
 _Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
 @define(eq=False)
 class Connection:
-    """A line to one host, used for one request at a time.
+    """A connection to one host, used for one request at a time.
 
     Attributes:
-        used: [s] When it was last free.
+        used: When the last request ended [s of the event loop's clock].
+        _acked: The bytes that the other side had acknowledged before the request; None if unknown.
+        _is_answering: Whether any part of the response has arrived.
     """
 
     _stream: ByteStream
     used: float = 0.0
-    # [bytes] that the other side had acknowledged before the request, and whether it has answered.
     _acked: int | None = field(init=False, default=None)
     _is_answering: bool = field(init=False, default=False)
     _h11: h11.Connection = field(
@@ -68,7 +69,7 @@ class Connection:
     async def open(
         cls, host: str, port: int, tls: ssl.SSLContext | None, trace: Trace, seconds: float
     ) -> Self:
-        """Connect within *seconds* for each, TCP and TLS."""
+        """Connect. TCP and TLS may take *seconds* each."""
         trace.begin_connecting()
         trace.allow(seconds)
         stream: ByteStream = await anyio.connect_tcp(host, port)
@@ -82,7 +83,7 @@ class Connection:
     async def send(
         self, head: Head, body: AsyncIterable[bytes], trace: Trace, seconds: float
     ) -> None:
-        """Send a request, within *seconds* for each piece of its *body*; there is at least one."""
+        """Send a request, whose *body* has at least one piece. Each piece may take *seconds*."""
         out = self._h11.send(head) or b""
         self._acked, self._is_answering = _acknowledged(self._socket), False
         trace.begin_sending()
@@ -92,25 +93,25 @@ class Connection:
                 out += self._h11.send(h11.Data(data=piece)) or b""
                 trace.allow(seconds)
                 await self._stream.send(out)
-                # Files may be read for the next.
+                # Reading files for the next piece may take any time.
                 trace.allow(inf)
                 out = b""
         except GONE:
-            return  # the service may have said why before it hung up
+            return  # the service may have sent a response before it closed the connection
         self._h11.send(h11.EndOfMessage())
         trace.end_sending()
 
     async def receive_head(self, trace: Trace, seconds: float) -> h11.Response:
-        """Return the head of the answer, within *seconds* without a byte."""
+        """Return the head of the response. The service may send nothing for *seconds*."""
         while True:
             event = await self._receive(trace, seconds)
-            # Others before it say that there is more to come [RFC 9110, 15.2].
+            # Informational responses come before the final one [RFC 9110, 15.2].
             if isinstance(event, h11.Response):
                 trace.answer(event.status_code)
                 return event
 
     async def receive(self, trace: Trace, seconds: float) -> bytes:
-        """Return the next piece of the answer's body; nothing at its end."""
+        """Return the next piece of the response's body, or no bytes at its end."""
         event = await self._receive(trace, seconds)
         return bytes(event.data) if isinstance(event, h11.Data) else b""
 
@@ -124,22 +125,22 @@ class Connection:
             self._is_answering = self._is_answering or bool(data)
             if not data and self._h11.their_state is h11.SEND_RESPONSE:
                 trace.is_untaken = not self._is_answering and self._is_untaken
-                raise h11.RemoteProtocolError("it hung up without an answer")
+                raise h11.RemoteProtocolError("the connection was closed without a response")
             self._h11.receive_data(data)
         return event
 
     @property
     def _is_untaken(self) -> bool:
-        """Whether the other side, which hung up, has taken nothing of the request.
+        """Whether the other side closed the connection without receiving any of the request.
 
-        A goodbye acknowledges all that came before it; a reset does not, and proves nothing.
+        A FIN acknowledges all bytes that came before it. A reset does not, and proves nothing.
         """
         return self._acked is not None and _acknowledged(self._socket) == self._acked
 
     def reset(self) -> bool:
-        """Make ready for another request; return whether there can be one."""
+        """Prepare for another request. Return whether the connection can carry one."""
         is_done = self._h11.our_state is self._h11.their_state is h11.DONE
-        # What came after the answer would be taken for the next one's.
+        # Bytes after the response would be taken for the next response.
         if not is_done or self._h11.trailing_data[0]:
             return False
         self._h11.start_next_cycle()
@@ -148,21 +149,21 @@ class Connection:
 
     @property
     def is_dead(self) -> bool:
-        """Whether it was closed from the other side, or something came that nobody asked for."""
-        # One that broke was closed by the event loop.
+        """Whether the other side closed the connection, or sent something unasked."""
+        # The event loop closes the socket of a broken connection.
         return self._socket.fileno() < 0 or bool(self._readable.select(0))
 
     async def close(self) -> None:
-        """Close the line at once, cancelled or not."""
+        """Close the connection at once, even in a cancelled task."""
         self._readable.close()
         await _close(self._stream)
 
 
 def _acknowledged(raw: socket.socket) -> int | None:
-    """Return how much [bytes] of what was sent the other side has; None where nobody knows."""
+    """Return how many bytes the other side has acknowledged; None if the system cannot tell."""
     try:
         info = raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.stop)
-    except (AttributeError, OSError):  # no Linux, or closed
+    except (AttributeError, OSError):  # not Linux, or closed
         return None
     acked = info[_BYTES_ACKED]
     return int.from_bytes(acked, sys.byteorder) if len(acked) == _BYTES_ACKED_SIZE else None
@@ -174,12 +175,12 @@ async def _secure(stream: ByteStream, host: str, tls: ssl.SSLContext) -> ByteStr
             stream, hostname=host, ssl_context=tls, standard_compatible=False
         )
     except BaseException:
-        # A handshake that was cut off leaves it open.
+        # An interrupted handshake leaves the stream open.
         await _close(stream)
         raise
 
 
 async def _close(stream: ByteStream) -> None:
-    # Nobody is told goodbye, in TLS neither, so nothing is waited for.
+    # No closing handshake takes place, not even in TLS, so there is nothing to wait for.
     with anyio.CancelScope(shield=True):
         await stream.aclose()

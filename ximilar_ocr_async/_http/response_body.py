@@ -1,6 +1,7 @@
-"""The body of an answer, bounded: pieces off the line in, decoded bytes out.
+"""The body of a response: encoded pieces in, decoded bytes of limited size out.
 
-httpx would decode whatever encodings a server names, each piece whole: 1 kB can become 400 MB.
+httpx would apply every encoding that a server names, to each piece as a whole, so that 1 kB can
+become 400 MB.
 """
 
 import zlib
@@ -13,13 +14,13 @@ import anyio.lowlevel
 from ximilar_ocr_async.errors import ReplyError, ReplyLost
 
 STEP = 1024 * 1024
-"""[bytes] decompressed before other tasks get their turn."""
+"""How much is decompressed before other tasks may run [bytes]."""
 
 _GZIP = 16 + zlib.MAX_WBITS
 
 
 class Response(Protocol):
-    """What is used of an ``httpx.Response`` whose body was not read yet."""
+    """The part of an ``httpx.Response`` that is used. Its body has not been read yet."""
 
     @property
     def headers(self) -> Mapping[str, str]: ...
@@ -35,11 +36,12 @@ async def read_body(response: Response, limit: int) -> bytes:
     """Return the decoded body of *response*.
 
     Raises:
-        ReplyError: It is over *limit* [bytes], or encoded in a way that was not asked for.
-        ReplyLost: It broke off.
+        ReplyError: The body is larger than *limit* [bytes], is invalid, or has an encoding that was
+            not asked for.
+        ReplyLost: The body ended too early.
     """
     if response.is_stream_consumed:
-        # Made in this process, and decoded already.
+        # The response was made in this process, and its body is already decoded.
         _check(response.content, limit)
         return response.content
     decoder = _Decoder(response.headers.get("Content-Encoding", ""))
@@ -57,22 +59,22 @@ async def read_body(response: Response, limit: int) -> bytes:
 
 def _check(body: bytes | bytearray, limit: int) -> None:
     if len(body) > limit:
-        raise ReplyError(f"the answer is over max_response_bytes, which is {limit:,}")
+        raise ReplyError(f"the response is over max_response_bytes, which is {limit:,}")
 
 
 class _Decoder:
-    """Undoes the one content encoding that we ask for, or none."""
+    """Decodes gzip, the only content encoding that we ask for, or passes plain bytes on."""
 
     def __init__(self, encoding: str) -> None:
         name = encoding.strip().lower()
         if name not in {"", "identity", "gzip", "x-gzip"}:
-            raise ReplyError(f"the answer is encoded as {name[:40]!r}, asked for was gzip")
+            raise ReplyError(f"the response is encoded as {name[:40]!r}, only gzip is accepted")
         self._gzip = zlib.decompressobj(_GZIP) if "gzip" in name else None
         self._began = False
 
     @property
     def is_busy(self) -> bool:
-        """Whether a piece may take a while."""
+        """Whether decoding a piece may take long."""
         return self._gzip is not None
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
@@ -86,13 +88,13 @@ class _Decoder:
             try:
                 decoded = self._gzip.decompress(piece, STEP)
             except zlib.error as error:
-                raise ReplyError(f"the answer is no gzip: {error}") from None
+                raise ReplyError(f"the response is not valid gzip: {error}") from None
             piece = self._gzip.unconsumed_tail
             yield decoded
         if self._gzip.unused_data:
-            raise ReplyError("the answer goes on after the end of its gzip")
+            raise ReplyError("the response continues after the end of its gzip data")
 
     def check_end(self) -> None:
-        """Raise `ReplyLost` if there must be more to come."""
+        """Raise `ReplyLost` if the encoded data is incomplete."""
         if self._gzip is not None and self._began and not self._gzip.eof:
-            raise ReplyLost("the answer broke off within its gzip")
+            raise ReplyLost("the response ended in the middle of its gzip data")

@@ -1,21 +1,21 @@
-"""A Retry-After header in, seconds to wait out [RFC 9110, 10.2.3]."""
+"""A Retry-After header in, the seconds to wait out [RFC 9110, 10.2.3]."""
 
 import re
 from datetime import UTC, datetime
 
-# Not float(): it takes "inf", "1_0" and the digits of other scripts.
+# float() would accept "inf", "1_0" and the digits of other scripts.
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})?", re.ASCII)
 
 
 def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
-    """Read a Retry-After header: seconds or a date [RFC 9110, 10.2.3].
+    """Return how long a Retry-After header, with seconds or a date, asks to wait.
 
     Args:
-        value: The header, if there was one.
-        now: The present, with its time zone, to hold a date against.
+        value: The header, if there is one.
+        now: The current time, with a time zone. A date is compared with it.
 
     Returns:
-        [s] to wait, not negative; None when there is no header or it makes no sense.
+        How long to wait [s], at least 0. None if there is no header or it is invalid.
     """
     if value is None:
         return None
@@ -27,12 +27,12 @@ def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
 
 
 def parse_date(text: str | None) -> datetime | None:
-    """Read a date in any of HTTP's three forms [RFC 9110, 5.6.7]; None if it is none."""
-    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - for what is rarely there
+    """Parse a date in any of HTTP's three formats [RFC 9110, 5.6.7]; None if it is invalid."""
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - rarely needed
 
     try:
         date = parsedate_to_datetime(text or "")
-        # The oldest form names no zone, and means UTC.
+        # The oldest format has no time zone and means UTC.
         date = date if date.tzinfo else date.replace(tzinfo=UTC)
         return date.astimezone(UTC)
     except (ValueError, OverflowError):

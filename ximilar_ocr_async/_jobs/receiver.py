@@ -1,4 +1,4 @@
-"""Deliveries to a webhook in, outcomes out; what waits for a job is woken by them."""
+"""Deliveries to a webhook in, outcomes out. A delivery wakes whatever waits for its job."""
 
 import hmac
 import json
@@ -17,19 +17,20 @@ from ximilar_ocr_async.errors import OptionError, ReplyError, WebhookError
 from ximilar_ocr_async.outcomes import Outcome
 
 KEPT_BYTES = 32 * 1024 * 1024
-"""[bytes of JSON] of deliveries that no job took yet; beyond it, the oldest are left to polling."""
+"""The most bytes of deliveries that are kept until a job takes them. Beyond that, the oldest are
+dropped, and polling fetches their results."""
 
 KEPT_IDS = 100_000
-"""Ids of deliveries that are remembered, so that a second one is told from the first."""
+"""The most ids of deliveries that are remembered to recognize a repeated delivery."""
 
 
 @frozen
 class Delivery:
-    """What a webhook was told: that an asynchronous request is done.
+    """A report to a webhook that an asynchronous request is done.
 
-    Args:
-        id: Of the request.
-        body: What came, as JSON; None where that is not to be believed.
+    Attributes:
+        id: The id of the asynchronous request.
+        body: The delivery as JSON. None if the delivery is only a hint that must be verified.
     """
 
     id: str
@@ -37,14 +38,14 @@ class Delivery:
 
     @property
     def outcomes(self) -> tuple[Outcome, ...] | None:
-        """(n) of its images, of which all that is known is URL and name.
+        """(n) outcomes, whose images only have a URL and an id.
 
-        None where they are to be fetched, by ``session.job(id)``.
+        None if they have to be fetched with ``session.job(id)``.
         """
         return self.decode(range(MAX_RECORDS))
 
     def decode(self, places: Sequence[int]) -> tuple[Outcome, ...] | None:
-        """Return the outcomes of images in these *places*, if they do not tell theirs."""
+        """Return the outcomes; *places* are those of images whose records do not name theirs."""
         if self.body is None:
             return None
         try:
@@ -54,33 +55,37 @@ class Delivery:
 
 
 Handle: TypeAlias = Callable[[Delivery], Awaitable[None]]
+"""The user's function that is awaited with each delivery."""
 
 
 @define(eq=False)
 class WebhookReceiver:
-    """Takes deliveries. Give it to `OCRSession.submit` in its webhook's place, and mount its `app`.
+    """Receives deliveries. Pass it to `OCRSession.submit` as the webhook, and mount its `app`.
 
-    It belongs to one event loop at a time; jobs of any sessions there may wait for it.
+    A receiver belongs to one event loop at a time. Jobs of all sessions there may wait for it.
 
-    Args:
-        webhook: Its headers are what proves a delivery.
-        verify: ``secret`` believes what comes with the headers; ``refetch`` believes only that
-            something is done, and has it fetched from the service.
-        max_bytes: [bytes] of a delivery.
+    Attributes:
+        webhook: The webhook, whose headers prove a delivery.
+        verify: With ``secret`` a delivery with the right headers is trusted. With ``refetch`` it is
+            only a hint that the request is done, and the results are fetched from the service.
+        max_bytes: The largest delivery that is accepted [bytes].
+        _seen: The ids of the last deliveries, the oldest first.
+        _handled: The ids of the deliveries that the user's function is handling.
+        _kept: The deliveries that no job took yet and their sizes [bytes], the oldest first.
+        _size: The size of all kept deliveries [bytes].
+        _jobs: The jobs for which deliveries are kept.
+        _waiting: The events of the tasks that wait for a delivery. They are removed when waiting
+            ends, so that nothing of an event loop stays behind.
     """
 
     webhook: Webhook
     verify: Literal["secret", "refetch"] = "secret"
     max_bytes: int = MAX_RESPONSE_BYTES
-    # Ids of the last that came, the oldest first.
     _seen: dict[str, None] = field(init=False, factory=dict, repr=False)
-    # Of those that are being handled.
     _handled: set[str] = field(init=False, factory=set, repr=False)
-    # Those that no job took yet, the oldest first, each with its size [bytes]; and all their size.
     _kept: dict[str, tuple[Delivery, int]] = field(init=False, factory=dict, repr=False)
     _size: int = field(init=False, default=0, repr=False)
     _jobs: WeakSet[object] = field(init=False, factory=WeakSet, repr=False)
-    # Of those that wait; nothing of an event loop is left behind.
     _waiting: set[anyio.Event] = field(init=False, factory=set, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -88,28 +93,28 @@ class WebhookReceiver:
             raise OptionError(f"verify is {self.verify!r}, allowed are secret, refetch")
         check_at_least("max_bytes", self.max_bytes, 1)
 
-    # ---- the webhook's end
+    # ---- what the webhook uses
 
     def check(self, headers: Mapping[str, str]) -> None:
-        """Raise `WebhookError` unless *headers* bring the webhook's own."""
+        """Raise `WebhookError` unless *headers* contain the webhook's own headers."""
         given = {name.lower(): value for name, value in headers.items()}
-        is_same = [
+        matches = [
             hmac.compare_digest(_bytes(given.get(name.lower(), "")), _bytes(value))
             for name, value in self.webhook.headers.items()
         ]
-        if not all(is_same):
-            raise WebhookError("the delivery does not bring the webhook's headers", status=401)
+        if not all(matches):
+            raise WebhookError("the delivery lacks the webhook's headers", status=401)
 
     def receive(self, headers: Mapping[str, str], body: bytes) -> Delivery | None:
-        """Take a delivery; return nothing if it was there before.
+        """Accept a delivery. Return None if it is a repetition.
 
         Raises:
-            WebhookError: It is none; ``status`` is what to answer.
+            WebhookError: The delivery is refused. Respond with its ``status``.
         """
         self.check(headers)
         if len(body) > self.max_bytes:
-            told = f"the delivery is {len(body):,} bytes, the limit is {self.max_bytes:,}"
-            raise WebhookError(told, status=413)
+            message = f"the delivery is {len(body):,} bytes, the limit is {self.max_bytes:,}"
+            raise WebhookError(message, status=413)
         delivery, is_done = self._parse(body)
         if delivery.id in self._handled:
             raise WebhookError("this delivery is being handled", status=503)
@@ -123,23 +128,24 @@ class WebhookReceiver:
         return delivery
 
     def _parse(self, body: bytes) -> tuple[Delivery, bool]:
-        """Return the delivery in *body*, and whether it is the last of its request."""
+        """Return the delivery in *body*, and whether it is the last one for its request."""
         document = _load(body)
         request_id = document.get("id") if isinstance(document, Mapping) else None
         if not isinstance(request_id, str) or not request_id:
             raise WebhookError("the delivery names no asynchronous request", status=400)
         is_done = jobs.state_of(document) == jobs.DONE
-        is_believed = is_done and self.verify == "secret"
-        return Delivery(request_id, body if is_believed else None), is_done
+        is_trusted = is_done and self.verify == "secret"
+        return Delivery(request_id, body if is_trusted else None), is_done
 
     def app(self, handle: Handle | None = None) -> Any:
-        """Make an ASGI application, of Starlette, that takes deliveries by POST at any path.
+        """Make a Starlette application that accepts deliveries by POST at any path.
 
         Args:
-            handle: Awaited with each delivery before it is answered; needs no job. Its own
-                `WebhookError` says what to answer, so that the delivery comes again.
+            handle: Awaited with each delivery before the response is sent. It works without a job,
+                too. If it raises `WebhookError`, the response has that error's status, so that
+                the service can deliver again.
         """
-        # Imported late: an extra, which may not be installed.
+        # Imported late, because Starlette is an extra that may not be installed.
         from starlette.applications import Starlette  # noqa: PLC0415
         from starlette.requests import ClientDisconnect, Request  # noqa: PLC0415
         from starlette.responses import PlainTextResponse, Response  # noqa: PLC0415
@@ -147,7 +153,7 @@ class WebhookReceiver:
 
         async def deliver(request: Request) -> Response:
             try:
-                # Before anything of the body is looked at.
+                # Checked before any of the body is read.
                 self.check(request.headers)
                 body = await _read(request.stream(), self.max_bytes)
                 delivery = self.receive(request.headers, body)
@@ -156,7 +162,7 @@ class WebhookReceiver:
             except WebhookError as error:
                 return PlainTextResponse(str(error), error.status or 400)
             except ClientDisconnect:
-                return Response(status_code=400)  # nobody hears it
+                return Response(status_code=400)  # nobody receives it
             return Response(status_code=204)
 
         return Starlette(routes=[Route("/{path:path}", deliver, methods=["POST"])])
@@ -166,25 +172,25 @@ class WebhookReceiver:
         try:
             await handle(delivery)
         except BaseException:
-            # It was not heard of, so that it is new when it comes again.
+            # Forgotten, so that the next delivery is not taken for a repetition.
             self._seen.pop(delivery.id, None)
             raise
         finally:
             self._handled.discard(delivery.id)
 
-    # ---- the jobs' end
+    # ---- what jobs use
 
     def listen(self, job: object) -> None:
-        """Keep what comes from now on for *job* to take, as long as there is such a job."""
+        """Keep deliveries from now on for *job* to take. This ends when the job is collected."""
         self._jobs.add(job)
 
     def take(self, ids: Container[str]) -> list[Delivery]:
-        """Return what came of the requests with these *ids*, once."""
+        """Remove and return the deliveries for the requests with these *ids*."""
         found = [request_id for request_id in self._kept if request_id in ids]
         return [self._drop(request_id) for request_id in found]
 
     async def wait(self, ids: Container[str]) -> None:
-        """Wait until something may be taken of the requests with these *ids*."""
+        """Wait until there may be a delivery for one of the requests with these *ids*."""
         if any(request_id in ids for request_id in self._kept):
             return
         arrival = anyio.Event()
@@ -204,7 +210,7 @@ class WebhookReceiver:
         self._kept[delivery.id] = (delivery, size)
         self._size += size
         while self._size > KEPT_BYTES:
-            # Polling will find it.
+            # Polling will fetch its results.
             self._drop(next(iter(self._kept)))
         for arrival in self._waiting:
             arrival.set()
@@ -227,7 +233,7 @@ def _bytes(text: str) -> bytes:
 
 
 async def _read(pieces: AsyncGenerator[bytes], limit: int) -> bytes:
-    """Return a body, or of one that is over *limit* [bytes] a little more than that."""
+    """Return a body. Stop soon after *limit* [bytes], and return what was read by then."""
     body = bytearray()
     async with aclosing(pieces):
         async for piece in pieces:

@@ -1,7 +1,7 @@
-"""The service's classes: made of JSON types, and made JSON types again.
+"""JSON types in, instances of the service's classes out; and back.
 
-Here cattrs knows the service's classes, in `structuring` the user's. Unknown keys are kept, and
-null means absent.
+This module teaches cattrs the service's classes; `_extraction.structuring` teaches it the user's.
+Unknown keys are kept. A null value counts as absent.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,10 +27,10 @@ _NAMES: Mapping[type, Mapping[str, str]] = {
         "gpt": "_gpt",
     },
 }
-"""Where an attribute's key on the wire differs from its name."""
+"""The attributes whose key on the wire differs from their name."""
 
 _DROPPED = frozenset({"_base64"})
-"""An image that the service sends back is not worth its memory."""
+"""Keys that are not kept. An image that the service sends back is not worth its memory."""
 
 converter = Converter()
 
@@ -43,7 +43,7 @@ def _keys(cls: type) -> dict[str, str]:
 def _overrides(cls: type) -> dict[str, Any]:
     renames = {name: override(rename=key) for name, key in _keys(cls).items()}
     if cls is Record:
-        # Where its own status says less, the answer's is known: it is made before.
+        # The caller has built the status already, because it falls back on the response's status.
         renames["status"] = override(rename="_status", struct_hook=lambda value, _: value)
     return {**renames, "extra": override(omit=True)}
 
@@ -88,28 +88,28 @@ def _structure_time(value: Any, _: Any) -> datetime | None:
     try:
         return datetime.fromisoformat(value)
     except (TypeError, ValueError):
-        return None  # one odd row must not hide a list
+        return None  # one bad time must not make a whole list fail
 
 
 def _structure_ocr(value: Any, cls: Any) -> OCR:
-    # Something in it is unusual: the long way keeps it, or says where it stands.
+    # The slow path keeps whatever is unusual, or reports its address.
     return structure_usual_ocr(value) or _ocr_hook(value, cls)
 
 
 converter.register_structure_hook(str, _structure_str)
 converter.register_structure_hook(float, _structure_finite)
-# None stands for an absent key, and is left out before; so what is there is of the other type.
+# None stands for an absent key. Absent keys never get here, so the value must be a string.
 converter.register_structure_hook(str | None, _structure_str)
 converter.register_structure_hook(datetime, _structure_time)
 converter.register_unstructure_hook(datetime, datetime.isoformat)
-# Each after those that it is made of, because a hook is compiled with theirs in it.
+# Parts come before the classes that contain them, because compiling a hook inlines their hooks.
 for _class in (Text, Status, GPT):
     converter.register_structure_hook(_class, _structure_hook(_class))
 _ocr_hook = _structure_hook(OCR)
 converter.register_structure_hook(OCR, _structure_ocr)
 converter.register_structure_hook(Record, _structure_hook(Record))
 
-# Made when they are first needed, which in most programs is never.
+# Compiled when they are first needed, which is never in most programs.
 _RARE = frozenset({Account, JobInfo})
 _ALL = frozenset({Text, OCR, GPT, Status, Record}) | _RARE
 converter.register_structure_hook_factory(lambda kind: kind in _RARE, _structure_hook)

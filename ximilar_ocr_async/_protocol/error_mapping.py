@@ -1,6 +1,7 @@
-"""A failing answer in, its error out, in all shapes that the service's frameworks give it.
+"""A failing response in, its error out.
 
-Source: the vendor's clients and those of others found in public, read in 2026-08.
+The service's frameworks report errors in several shapes. Source: the vendor's clients and other
+public clients, read in 2026-08.
 """
 
 import re
@@ -23,30 +24,37 @@ from ximilar_ocr_async.errors import (
 from ximilar_ocr_async.models import Status
 
 SNIPPET = 120
-"""[characters] of an answer that makes no sense, for the error's message."""
+"""How much of an invalid response an error message shows [characters]."""
 
 
 def whole_failure(
     http_status: int, status: Status, document: Any, retry_after: float | None, *, missing: str
 ) -> OCRError:
-    """Return the error of a request that failed as a whole, *missing* what was asked for."""
+    """Return the error of a request that failed as a whole.
+
+    Args:
+        http_status: The HTTP status of the response.
+        status: The status that the response states.
+        document: The JSON in the response.
+        retry_after: How long the service asks to wait [s], if it does.
+        missing: What was expected in the response, for the message.
+    """
     text = status.text or _detail(document)
-    if Status(code=http_status).ok and status.ok and not _is_of_account(text):
-        message = f"the answer has no {missing}: {text or 'it says nothing'}"
+    if Status(code=http_status).ok and status.ok and not _concerns_account(text):
+        message = f"the response has no {missing}: {text or 'no reason given'}"
         return ReplyError(message, request_id=status.request_id)
     return service_error(status.code, text, request_id=status.request_id, retry_after=retry_after)
 
 
 def _detail(document: Any) -> str:
-    """Find the words of an error in the shapes that the service's frameworks give it."""
+    """Return the text of an error, in whatever shape the service's frameworks report it."""
     match document:
         case {"detail": str(text)} | [str(text), *_]:
             return text
         case Mapping():
             lists = ((k, v[0]) for k, v in document.items() if isinstance(v, list) and v)
-            return next(
-                (f"{k}: {word}"[:SNIPPET] for k, word in lists if isinstance(word, str)), ""
-            )
+            texts = (f"{k}: {first}"[:SNIPPET] for k, first in lists if isinstance(first, str))
+            return next(texts, "")
         case _:
             return ""
 
@@ -54,9 +62,9 @@ def _detail(document: Any) -> str:
 def service_error(
     code: int, text: str, *, request_id: str | None = None, retry_after: float | None = None
 ) -> OCRError:
-    """Turn a failing status of a whole request into its error."""
+    """Return the error for the failing status of a whole request."""
     return _error_class(code, text)(
-        f"{code}: {text}" if text else f"the service answered {code}",
+        f"{code}: {text}" if text else f"the service responded with {code}",
         status=code,
         request_id=request_id,
         retry_after=retry_after,
@@ -69,41 +77,41 @@ _NO_CREDITS = re.compile(
     re.IGNORECASE,
 )
 _NOT_ALLOWED = re.compile(r"\bauthorization\b|\binvalid token\b|\bnot allowed to\b", re.IGNORECASE)
-"""Words that tell more than the code beside them: "no credits" comes as 401, 402, 403, 429 or 200.
-Source: clients of the service found in public, read in 2026-08."""
+"""Phrases that are more specific than their status: "no credits" comes with 401, 402, 403, 429 or
+200. Source: public clients of the service, read in 2026-08."""
 
 
 def name_plan(error: OCRError, endpoint: str) -> OCRError:
-    """Return *error*, or one that names the plan, where the account's own is without *endpoint*."""
-    needed, told = PLANS.get(endpoint), str(error)
+    """Return *error*, as a `PlanError` if the account's plan seems not to include *endpoint*."""
+    plan, message = PLANS.get(endpoint), str(error)
     is_refused = isinstance(error, AuthError) and error.status == 403  # noqa: PLR2004 - HTTP's own
-    if needed is None or not is_refused or _NO_CREDITS.search(told):
+    if plan is None or not is_refused or _NO_CREDITS.search(message):
         return error
-    told = f"{told}; {endpoint} needs {needed} plan"
-    return PlanError(told, status=error.status, request_id=error.request_id)
+    message = f"{message}; {endpoint} needs {plan} plan"
+    return PlanError(message, status=error.status, request_id=error.request_id)
 
 
 _NOT_TAKEN = frozenset({408, 425, 503, 521, 522, 523})
-"""Statuses of a failing service by which it surely took nothing."""
+"""Statuses that prove that a failing service did not accept the request."""
 
 
 def as_ambiguous(error: OCRError) -> OCRError:
-    """Return *error*, or the one that says so where the service may have taken a submission."""
+    """Return *error*, as a `ReplyLost` if the service may have accepted the submission."""
     if isinstance(error, ServiceUnavailable) and error.status not in _NOT_TAKEN:
         return ReplyLost(str(error), request_id=error.request_id)
     return error
 
 
-def _is_of_account(text: str) -> bool:
+def _concerns_account(text: str) -> bool:
     return bool(_NO_CREDITS.search(text) or _NOT_ALLOWED.search(text))
 
 
 def _error_class(code: int, text: str) -> type[OCRError]:
     if code in {504, 524}:
-        return ReplyLost  # a gateway gave up on a service that may have gone on
+        return ReplyLost  # a gateway gave up, but the service may have continued
     if code in {408, 425} or code >= 500:  # noqa: PLR2004 - HTTP's class of server errors
         return ServiceUnavailable
-    if code in {401, 402, 403} or _is_of_account(text):
+    if code in {401, 402, 403} or _concerns_account(text):
         return AuthError
     if code // 100 == 3:  # noqa: PLR2004 - HTTP's class of redirects
         return AddressError
@@ -111,10 +119,10 @@ def _error_class(code: int, text: str) -> type[OCRError]:
 
 
 def record_error(status: Status) -> ServiceError:
-    """Return the error of one record that failed."""
+    """Return the error for the failing status of a single record."""
     transient = status.code == 429 or status.code >= 500  # noqa: PLR2004 - HTTP's own numbers
     cls: type[ServiceError] = ServiceUnavailable if transient else RequestRejected
-    # A record's own 401 or 403 tells of its URL, not of the account, unless its words do.
+    # A record's own 401 or 403 is about its URL, unless its text says it is about the account.
     if _NO_CREDITS.search(status.text):
         cls = AuthError
     text = f"{status.code}: {status.text or 'no reason given'}"

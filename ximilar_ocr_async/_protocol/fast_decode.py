@@ -1,8 +1,9 @@
-"""Answers as they usually are, made records in one step: the owner of msgspec.
+"""A usual response in, its records out, in one step: the owner of msgspec.
 
-The classes here say all that is usual. Whatever is not - an unknown key, null, a number for a
-string, a record that failed or was not asked for - is left to `converter` and `wire`, which keep it
-or say where it stands. So nothing comes out otherwise than there, but ten times as fast.
+The classes here accept exactly what is usual. Anything else is left to `decode` and `converter`,
+which keep it or report its address: an unknown key, null, a number in place of a string, a record
+that failed or was not asked for. The result is the same on both paths, but this one is ten times as
+fast.
 """
 
 from collections.abc import Sequence
@@ -42,7 +43,7 @@ class _Status(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     request_id: str | None = None
 
     def make(self, default: Status) -> Status:
-        """Return this status, with what it leaves out from the *default*."""
+        """Return this status, with missing parts taken from *default*."""
         code = default.code if self.code is None else self.code
         request_id = default.request_id if self.request_id is None else self.request_id
         return Status(code, self.text, request_id)
@@ -61,38 +62,38 @@ class _Record(msgspec.Struct, forbid_unknown_fields=True, rename="_{}".format):
 
 
 class _Response(msgspec.Struct):
-    """What there is beside the records is passed over, whatever it is."""
+    """A whole response. Keys other than these are ignored."""
 
     records: list[_Record]
     status: _Status | None = None
 
 
 loads = msgspec.json.Decoder().decode
-"""Parse JSON; raise `ValueError` or `RecursionError` if it is none, or a number is too long."""
+"""Parse JSON. Raise `ValueError` or `RecursionError` if it is invalid or a number is too long."""
 
 _decode = msgspec.json.Decoder(_Response).decode
 _cells = attrgetter("text", "polygon", "prob")
 
 
 def decode_usual(http_status: int, body: bytes, ids: Sequence[str]) -> list[Record] | None:
-    """Return the records with these *ids*, all of them read; None if anything is unusual."""
+    """Return the records with these *ids* if all of them were read; None if anything is unusual."""
     try:
-        answer = _decode(body)
+        response = _decode(body)
     except (ValueError, RecursionError):
         return None
     http = Status(http_status)
-    default = answer.status.make(http) if answer.status else http
-    # Made once, for nearly always they are all alike.
-    statuses = {row.status for row in answer.records}
+    default = response.status.make(http) if response.status else http
+    # One instance for all equal statuses, because nearly always all of them are equal.
+    statuses = {row.status for row in response.records}
     made = {status: status.make(default) if status else default for status in statuses}
     is_read = all(status.ok for status in (http, default, *made.values()))
-    if not is_read or [row.id for row in answer.records] != list(ids):
+    if not is_read or [row.id for row in response.records] != list(ids):
         return None
-    return [row.make(made[row.status]) for row in answer.records]
+    return [row.make(made[row.status]) for row in response.records]
 
 
 def structure_usual_ocr(value: Any) -> OCR | None:
-    """Return what was read, from JSON types; None if anything in it is unusual."""
+    """Return the text of a record from JSON types; None if anything in it is unusual."""
     try:
         return msgspec.convert(value, _OCR).make()
     except ValueError:

@@ -1,6 +1,7 @@
-"""A request body that is made while it is sent: parts in, pieces of bytes out, as often as wanted.
+"""A request body that is made while it is sent: parts in, pieces of bytes out.
 
-So a batch of large files takes the memory of one piece, and its size is known before it is read.
+A batch of large files takes the memory of one piece only. The size of the body is known before any
+file is read, and the body can be iterated over again.
 """
 
 import base64
@@ -18,19 +19,20 @@ except ModuleNotFoundError:  # an extra, which may not be installed
     b64encode = base64.b64encode  # type: ignore[assignment]
 
 RAW = 192 * 1024
-"""[bytes] of an image that are read at once; a multiple of 3, for base64 to pad at the end only."""
+"""How much of an image is read at once [bytes]. A multiple of 3, so base64 only pads the end."""
 
 PIECE = RAW * 4 // 3
-"""[bytes] of a piece, at least, but for the last; less than twice as much."""
+"""The smallest piece but for the last [bytes]. No piece is twice as large."""
 
 
 @frozen
 class Base64Image:
-    """An image on its way: read, and encoded as base64, when its turn comes.
+    """An image in a request body. It is read and encoded as base64 when it is iterated over.
 
     Attributes:
-        id: Of its record.
-        stamp: Of its file when it was looked at.
+        id: The id of its record.
+        image: The image.
+        fingerprint: Identifies the version of the image that was examined.
     """
 
     id: str
@@ -50,10 +52,12 @@ Part: TypeAlias = bytes | Base64Image
 
 @define
 class RequestBody:
-    """A body; iterating over it blocks on the disk where it *touches_disk*.
+    """The body of one request. Iterating over it blocks on the disk if it *touches_disk*.
 
     Attributes:
-        faulty: Id of the record whose image could not be read to its end; iterating raised why.
+        parts: What the body consists of, in order.
+        faulty: The id of the record whose image could not be read to the end. Iterating raised the
+            reason.
     """
 
     parts: Sequence[Part] = ()
@@ -64,13 +68,13 @@ class RequestBody:
 
     @property
     def touches_disk(self) -> bool:
-        """Whether any of it is in files."""
+        """Whether iterating reads any files."""
         pictures = (part for part in self.parts if isinstance(part, Base64Image))
         return any(not isinstance(picture.image.source, bytes) for picture in pictures)
 
     def __iter__(self) -> Iterator[bytes]:
         pieces: list[bytes] = []
-        for piece in self._each():
+        for piece in self._small_pieces():
             pieces.append(piece)
             if sum(map(len, pieces)) >= PIECE:
                 yield b"".join(pieces)
@@ -78,7 +82,7 @@ class RequestBody:
         if pieces:
             yield b"".join(pieces)
 
-    def _each(self) -> Iterator[bytes]:
+    def _small_pieces(self) -> Iterator[bytes]:
         for part in self.parts:
             if isinstance(part, bytes):
                 yield part

@@ -1,4 +1,4 @@
-"""Where the service reports that an asynchronous request is done."""
+"""The webhook that the service calls when an asynchronous request is done."""
 
 import re
 from collections.abc import Mapping
@@ -8,21 +8,21 @@ from attrs import Attribute, field, frozen
 from ximilar_ocr_async.errors import OptionError
 from ximilar_ocr_async.images import is_url
 
-SECRET_HEADER = "X-Webhook-Secret"  # noqa: S105 - its name, which is no secret
-"""The header that is made where no other is given."""
+SECRET_HEADER = "X-Webhook-Secret"  # noqa: S105 - the name is not secret
+"""The header that a webhook gets if it is given none."""
 
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
 _VALUE = re.compile(r"[!-~]([ -~]*[!-~])?", re.ASCII)
-"""What may be in a header [RFC 9110, 5.1 and 5.5, without what is obsolete]."""
+"""The allowed names and values of headers, without obsolete ones [RFC 9110, 5.1 and 5.5]."""
 
 
 def _with_secret(headers: Mapping[str, str] | None) -> Mapping[str, str]:
     if not headers:
-        import secrets  # noqa: PLC0415 - loads what most programs need nothing of
+        import secrets  # noqa: PLC0415 - loads modules that most programs never need
 
         return {SECRET_HEADER: secrets.token_urlsafe(32)}
-    # A line break that came along from a file would not be sent, and must not be an error: that
-    # would show the secret in the locals of its traceback.
+    # A secret read from a file may end with a line break. Raising an error for that would show the
+    # secret in the locals of its traceback.
     return {n: v.strip() if isinstance(v, str) else v for n, v in headers.items()}
 
 
@@ -37,25 +37,26 @@ def _check_headers(
     seen: set[str] = set()
     for name, value in headers.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise OptionError(f"{name!r} is no name of a header")
-        # Not shown: it is a secret.
+            raise OptionError(f"{name!r} is not a valid header name")
+        # The message does not show the value, because it is a secret.
         if not isinstance(value, str) or not _VALUE.fullmatch(value):
-            raise OptionError(f"header {name} has more than visible ASCII, or is empty")
+            raise OptionError(f"header {name} is empty or not all visible ASCII")
         if name.lower() in seen:
-            raise OptionError(f"header {name} is there twice")
+            raise OptionError(f"header {name} is given twice")
         seen.add(name.lower())
 
 
 @frozen
 class Webhook:
-    """Where the service is to tell that an asynchronous request is done.
+    """Where the service reports that an asynchronous request is done.
 
-    Deliveries are not signed: what proves them is that they bring the *headers*, all of which are
-    secrets therefore.
+    The service does not sign its deliveries. Only the *headers* prove that a delivery is genuine,
+    so all of them are secrets.
 
-    Args:
-        url: Where it posts to.
-        headers: Sent along; without any, one with a secret of 256 bits is made.
+    Attributes:
+        url: The URL that the service posts deliveries to.
+        headers: The headers of each delivery. If none are given, a header with a random secret of
+            256 bits is made.
     """
 
     url: str = field(validator=_check_url)
