@@ -121,9 +121,7 @@ class WebhookReceiver:
         if delivery.id in self._seen:
             return None
         if is_done:
-            self._seen[delivery.id] = None
-        if len(self._seen) > KEPT_IDS:
-            del self._seen[next(iter(self._seen))]
+            self._remember(delivery.id)
         self._keep(delivery, len(body))
         return delivery
 
@@ -136,6 +134,11 @@ class WebhookReceiver:
         is_done = jobs.state_of(document) == jobs.DONE
         is_trusted = is_done and self.verify == "secret"
         return Delivery(request_id, body if is_trusted else None), is_done
+
+    def _remember(self, request_id: str) -> None:
+        self._seen[request_id] = None
+        if len(self._seen) > KEPT_IDS:
+            del self._seen[next(iter(self._seen))]
 
     def app(self, handle: Handle | None = None) -> Any:
         """Make a Starlette application that accepts deliveries by POST at any path.
