@@ -64,12 +64,12 @@ def test_an_answer_that_is_no_json_is_shown_in_part(body: bytes, shown: str) -> 
     for error in decode(200, body, ["a", "b"]):
         assert isinstance(error, ReplyError)
         assert str(error).startswith(
-            f"the response has no records: the answer is not JSON: {shown}"
+            f"the response has no records: the response is not JSON: {shown}"
         )
         assert len(str(error)) < 200
     [unavailable] = decode(502, body, ["a"])
     assert isinstance(unavailable, ServiceUnavailable)
-    assert str(unavailable).startswith(f"502: the answer is not JSON: {shown}")
+    assert str(unavailable).startswith(f"502: the response is not JSON: {shown}")
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def _parse(http_status: int, body: bytes) -> tuple[Any, Status]:
     try:
         document = _load(body)
     except (ValueError, RecursionError):
-        return None, evolve(http, text=f"the answer is not JSON: {_snippet(body)}")
+        return None, evolve(http, text=f"the response is not JSON: {_snippet(body)}")
     return document, _document_status(document, http)
 
 
@@ -139,7 +139,7 @@ def _decode_rows(rows: list[Any], ids: Sequence[str], default: Status) -> list[R
         decode_row(found[i], f"$.records[{i}]", default)
         if i in found
         else ReplyError(
-            f"the answer has {len(rows)} records for {len(ids)}, and not this one",
+            f"the response has {len(rows)} records for {len(ids)}, and not this one",
             request_id=default.request_id,
         )
         for i in ids

@@ -54,7 +54,7 @@ def decode_submitted(http_status: int, body: bytes, *, retry_after: float | None
     document = decode_document(http_status, body, retry_after=retry_after)
     request_id = document.get("id")
     if not isinstance(request_id, str | int) or request_id == "":
-        raise ReplyError("the answer to a submission does not name the asynchronous request")
+        raise ReplyError("the response to a submission does not name the asynchronous request")
     return str(request_id)
 
 
@@ -154,7 +154,7 @@ def decode_page(document: Mapping[str, Any]) -> tuple[list[JobInfo], str | None]
     """
     rows, link = document.get("results"), document.get("next")
     if not isinstance(rows, list) or not isinstance(link, str | None):
-        raise ReplyError("the answer is no page of asynchronous requests")
+        raise ReplyError("the response is not a page of asynchronous requests")
     jobs = [decode_model(row if isinstance(row, Mapping) else {}, JobInfo) for row in rows]
     return jobs, _next_path(link) if link else None
 
