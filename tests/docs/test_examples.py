@@ -16,7 +16,7 @@ from ximilar_ocr_async.testing.service.service import Service
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 TRUTH = json.loads((EXAMPLES / "truth.json").read_text(encoding="utf-8"))
 
-# Means of the character error rate that are no worse than what the README states, with room for
+# Means of the character error rate that are no worse than what the manual states, with room for
 # another version of an engine. Korean has the most room: Tesseract takes its rows for columns.
 HIGHEST_MEAN = {"en": 0.02, "zh": 0.02, "ja": 0.02, "ko": 0.35, "ru": 0.10}
 
@@ -83,7 +83,7 @@ def test_pictures_are_read_with_few_errors(
     mean, worst = fmean(rates.values()), max(rates, key=lambda name: rates[name])
     with capsys.disabled():
         told = f"{lang}: character error rate {mean:.3f}, worst {rates[worst]:.3f} ({worst})"
-        print(f"\n{told}", end="")  # noqa: T201 - the report that the README quotes
+        print(f"\n{told}", end="")  # noqa: T201 - the report that the manual quotes
     assert mean <= HIGHEST_MEAN[lang]
 
 

@@ -11,6 +11,7 @@ import pytest
 
 import ximilar_ocr_async
 from tests.docs.pages import PACKAGE, code_words, page
+from tests.faults import CASES
 from ximilar_ocr_async import Failure, Job, OCRError, OCRSession, RetryPolicy, Stats, Success
 from ximilar_ocr_async.testing.service.faults import (
     OF_JOBS,
@@ -56,9 +57,7 @@ def test_every_option_of_a_session_is_listed_with_its_default() -> None:
     parameters = inspect.signature(OCRSession).parameters
     rows = page("options").table("Options of a session")
     told = {code_words(row[0])[0]: default_told(row[1], row[2]) for row in rows}
-    defaults = {one.name: one.default for one in parameters.values()}
-    defaults.pop("per_record_lang", None)  # is not documented, because it goes
-    assert told == defaults
+    assert told == {one.name: one.default for one in parameters.values()}
 
 
 def test_every_field_of_the_retry_policy_is_listed_with_its_default() -> None:
@@ -71,10 +70,10 @@ def test_every_field_of_the_retry_policy_is_listed_with_its_default() -> None:
 
 @pytest.mark.parametrize("name", CALLS)
 def test_every_option_of_a_call_is_listed_with_it(name: str) -> None:
-    """The table of calls' options names the call in the row of each keyword that it takes."""
+    """The table of calls' options names the call in the rows of the keywords that it takes."""
     rows = page("options").table("Options of calls")
     told = {code_words(row[0])[0] for row in rows if name in code_words(row[2])}
-    assert options_of(CALLS[name]) <= told
+    assert options_of(CALLS[name]) == told
 
 
 def test_every_error_is_explained() -> None:
@@ -104,6 +103,12 @@ def test_loggers_are_named() -> None:
     rooms = [path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0][0] == "_"]
     sources = [path.read_text(encoding="utf-8") for path in rooms]
     assert told == {n for source in sources for n in re.findall(r'getLogger\("(.*?)"\)', source)}
+
+
+def test_cases_of_the_fault_matrix_are_counted() -> None:
+    """The page of measured figures says how many cases there are."""
+    [told] = re.findall(r"(\d+)\s+cases on real sockets", page("performance").section("Failures"))
+    assert int(told) == len(CASES)
 
 
 def test_the_fault_plan_loads_as_printed(tmp_path: Path) -> None:
