@@ -172,17 +172,14 @@ class Stream(Generic[T]):
         interpreted = self._question.interpret(item, result)
         if isinstance(interpreted, str):
             self._scheduler.submit([self._call.make_item(item.index, item.image, interpreted)])
+            return
+        if not self._options.ordered:
+            self._ready.append(interpreted)
         else:
-            self._keep(interpreted)
-
-    def _keep(self, outcome: Outcome[T]) -> None:
-        if self._options.ordered:
-            self._early[outcome.index] = outcome
+            self._early[item.index] = interpreted
             while self._turn in self._early:
                 self._ready.append(self._early.pop(self._turn))
                 self._turn += 1
-        else:
-            self._ready.append(outcome)
         self._changed.set()
 
     # ---- the source's end, in a task of the session
