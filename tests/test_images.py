@@ -195,7 +195,7 @@ def test_text_that_is_no_url_is_refused(text: str) -> None:
     """Text never opens a file: unless it is an http(s) URL, the error points to Path."""
     with pytest.raises(ImageError) as caught:
         check_source(Image(text))
-    assert str(caught.value) == f"{text!r} is not an http(s) URL; for a file pass pathlib.Path(...)"
+    assert str(caught.value) == f"{text!r} is not an http(s) URL; for a file pass a pathlib.Path"
 
 
 @given(

@@ -14,14 +14,7 @@ THREADS = 4
 
 @frozen
 class EventLoopGuard:
-    """Holds a session to the event loop and process that the guard was made in.
-
-    A session's tasks and connections do not work in any other.
-
-    Attributes:
-        loop: A token that identifies the event loop.
-        process: The id of the process.
-    """
+    """Holds a session to the event loop and process it was made in. It works in no other."""
 
     loop: object = field(factory=anyio.lowlevel.current_token)
     process: int = field(factory=os.getpid)

@@ -13,8 +13,7 @@ MAX_RECORDS = 10
 """The most records in one request. Source: docs."""
 
 CREDITS = {"read": 5, "read_gpt": 15}
-"""The price of a record [credits], by endpoint. Source: https://www.ximilar.com/pricing, read
-2026-08-28."""
+"""Credits for one record, by endpoint. Source: https://www.ximilar.com/pricing, 2026-08-28."""
 
 PLANS = {"read_gpt": "a Business or Professional"}
 """The plans that include an endpoint, for endpoints that not every plan has. Source: docs."""
@@ -46,32 +45,26 @@ MAX_IMAGE_BYTES = 256 * 1024 * 1024
 """The largest file [bytes]. Source: judgement; larger files are hardly images."""
 
 MAX_BATCH_BYTES = 32 * 1024 * 1024
-"""The most bytes of encoded images in one request. Source: judgement; the service's limit is not
-known."""
+"""The most encoded images in one request [bytes]. Source: judgement; the real limit is unknown."""
 
 MAX_RESPONSE_BYTES = 32 * 1024 * 1024
-"""The largest decompressed response [bytes]. Source: judgement; 10 records of 100 texts take
-0.25 MB."""
+"""The largest decompressed response [bytes]. Source: judgement; 1,000 texts take 0.25 MB."""
 
 JOB_KEPT = 14 * 24 * 3600.0
-"""How long the service keeps an asynchronous request [s]. Source:
-https://docs.ximilar.com/platform/vlm, read in 2026-08."""
+"""How long results are kept [s]. Source: https://docs.ximilar.com/platform/vlm, read in 2026-08."""
 
 MAX_PROMPT_TOKENS = 1000
 """The most tokens in a prompt. Source: docs, "1000 tokens per record (image)"."""
 
 BYTES_PER_TOKEN = 4
-"""The average size of a token in a prompt [bytes of UTF-8]. Source: judgement; the service's
-tokenizer is not known. A token of OpenAI's models is about 4 letters of English, or 1.3 characters
-of Chinese."""
+"""The average size of a token [bytes of UTF-8]. Source: judgement; the tokenizer is not known. A
+token of OpenAI's models is about 4 letters of English, or 1.3 characters of Chinese."""
 
 CONNECT_TIMEOUT = 10.0
-"""How long a connection may take to open [s]. Source: judgement; it takes one TCP and one TLS
-handshake."""
+"""How long the TCP and the TLS handshake may take, each [s]. Source: judgement."""
 
 READ_TIMEOUT = 90.0
 """How long the service may send nothing [s]. Source: vendor's client, ``timeout=90``."""
 
 KEEPALIVE_EXPIRY = 2.0
-"""How long an idle connection is kept [s]. The service drops idle connections, so we close them
-first. Source: cardstream 0.5.2."""
+"""How long idle connections are kept [s]. The service drops them, too. Source: cardstream 0.5.2."""

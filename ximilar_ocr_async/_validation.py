@@ -1,4 +1,4 @@
-"""Checks of arguments: a value in; if it is bad, an error that names value and limit out."""
+"""Checks of arguments: a value in; for a bad one, an error that names the value and the limit."""
 
 import ipaddress
 from math import inf, isfinite
@@ -66,7 +66,7 @@ def check_base_url(url: str) -> None:
     if parts.scheme not in {"http", "https"} or not host:
         raise OptionError(f"base_url is {url!r}, expected https://HOST")
     if parts.scheme == "http" and not _is_loopback(host):
-        raise OptionError(f"base_url is {url!r}, plain http is only allowed to this machine")
+        raise OptionError(f"base_url is {url!r}, plain http is allowed only to this machine")
 
 
 def _is_loopback(host: str) -> bool:

@@ -17,7 +17,7 @@
     ├── ReplyError                   the service: the response is invalid; maybe billed
     ├── WebhookError                 the sender: this is not a valid delivery
     ├── ExtractionError              the model: the completion does not fit the class; billed
-    └── ServiceError                 the service reported an error
+    └── ServiceError                 the service: it reported an error
         ├── AuthError                the account: its token or plan does not allow the request
         │   └── PlanError            the account: its plan does not include the endpoint
         ├── RateLimited              the program: it sends too many requests
@@ -37,7 +37,7 @@ class OCRError(Exception):
 
     Attributes:
         status: The HTTP status or the service's own code, if the failure has one.
-        request_id: The service's id of the request, if it gave one. Quote it to the support.
+        request_id: The service's id of the request, if it gave one. Quote it to support.
         retry_after: How long the service asks to wait before another attempt [s], if it does.
     """
 

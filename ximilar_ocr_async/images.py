@@ -100,9 +100,7 @@ def check_source(image: Image) -> None:
     """Raise `ImageError` if a source of this kind cannot be sent, without opening it."""
     match image.source:
         case str() as url if not is_url(url):
-            raise ImageError(
-                f"{url[:80]!r} is not an http(s) URL; for a file pass pathlib.Path(...)"
-            )
+            raise ImageError(f"{url[:80]!r} is not an http(s) URL; for a file pass a pathlib.Path")
         case str() | bytes() | os.PathLike():
             return
         case other:
@@ -143,8 +141,7 @@ def examine(image: Image) -> FileFingerprint:
     """Check that an image given as a file or as bytes can be sent. Blocks on the disk.
 
     Raises:
-        ImageError: The image cannot be read, is empty, or has a format that the service does not
-            accept. Or it is a URL, which only the service can fetch.
+        ImageError: The image is unreadable, empty, of a format that is not accepted, or a URL.
     """
     match image.source:
         case str():
@@ -174,8 +171,7 @@ def read_pieces(
     """
     if isinstance(image.source, bytes):
         view = memoryview(image.source)
-        for start in range(0, len(view), piece_size):
-            yield view[start : start + piece_size]
+        yield from (view[at : at + piece_size] for at in range(0, len(view), piece_size))
         return
     with _opened(cast("os.PathLike[str]", image.source)) as file:
         left = fingerprint.size
@@ -226,10 +222,7 @@ def _image_errors(path: "os.PathLike[str]") -> Iterator[None]:
 
 
 def sniff(head: bytes) -> str | None:
-    """Return the format of an image, judged by its first bytes; None if it is not an image.
-
-    The format need not be one of `IMAGE_FORMATS`.
-    """
+    """Return the format that the first bytes indicate, accepted or not; None for other data."""
     for signature, name in _SIGNATURES:
         if head.startswith(signature):
             return name
@@ -244,10 +237,7 @@ def sniff(head: bytes) -> str | None:
 
 
 def _sniff_ftyp(head: bytes) -> str | None:
-    """Distinguish HEIC, which the service accepts, from its relatives by their brands.
-
-    Source: ISO/IEC 14496-12, 4.3.
-    """
+    """Distinguish HEIC from its relatives by their brands [ISO/IEC 14496-12, 4.3]."""
     box = head[: int.from_bytes(head[:4], "big")]
     brands = {box[8:12], *(box[i : i + 4] for i in range(16, len(box), 4))}
     if brands & _AVIF_BRANDS:

@@ -17,8 +17,7 @@ Point: TypeAlias = tuple[float, float]
 class _NoKeys(dict[str, Any]):
     """The empty mapping that all instances without unknown keys share as their ``extra``.
 
-    An image can have a hundred texts. Creating a dictionary for each of them would take a fifth of
-    the client's time.
+    A dictionary for each of an image's hundred texts would take a fifth of the client's time.
     """
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
@@ -27,7 +26,7 @@ class _NoKeys(dict[str, Any]):
     __setitem__ = __ior__ = setdefault = update = _refuse
 
     def __reduce__(self) -> str:
-        # A pickle by name resolves to the same object, in other processes, too.
+        # Pickled by name, so that it is the same object in every process.
         return "NO_KEYS"
 
 
@@ -144,11 +143,9 @@ class Account:
     """The account that the token belongs to. Source: https://docs.ximilar.com/quickstart, 2026-08.
 
     Attributes:
-        credits_counter: The service's count of credits. Its documentation does not say whether
-            that is the credits used or the credits left.
+        credits_counter: The credits used or left. The documentation does not say which of the two.
         credits_limit: The number of credits that the counter is compared with.
-        extra: All other details, such as the name and the e-mail address. They are left out of
-            the repr.
+        extra: All other details, such as name and e-mail address. The repr omits them.
     """
 
     credits_counter: int | None = None

@@ -27,11 +27,9 @@ class Success(Generic[T]):
         index: The position of the image in the input, from 0.
         image: The image that was given.
         record: What the service returned.
-        value: What the call asked for: the instance of the user's class from `extract_all` and its
-            siblings, otherwise the record.
+        value: The instance of the user's class from `extract_all` and the like, else the record.
         attempts: How many requests contained the image.
-        maybe_billed: Whether the response to an earlier attempt was lost, so that the image may
-            have been billed more than once.
+        maybe_billed: Whether an earlier response was lost, so that it may be billed more than once.
     """
 
     index: int
@@ -56,8 +54,7 @@ class Failure:
         image: The image that was given.
         error: Why the image was not read.
         attempts: How many requests contained the image. 0 if it was never sent.
-        maybe_billed: Whether the response to an attempt was lost, so that the image may have been
-            billed.
+        maybe_billed: Whether a response was lost, so that the image may have been billed.
     """
 
     index: int

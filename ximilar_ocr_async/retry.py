@@ -11,8 +11,7 @@ MAX_RETRY_AFTER = 120.0
 """The longest Retry-After that is honoured [s]. Source: openai-python, which has the same limit."""
 
 RESERVE = 500.0
-"""Resends in the budget at the start, which is also the most it can hold. Source: botocore 1.44,
-``retries/quota.py``."""
+"""Resends in the budget at the start and at most. Source: botocore 1.44, ``retries/quota.py``."""
 
 DEPOSIT = 0.25
 """Resends that each first send adds to the budget, so that resends are a fifth of all sends.
@@ -28,14 +27,12 @@ class RetryPolicy:
     Source: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
 
     Attributes:
-        attempts: How many requests may contain one record, including the first. Attempts during an
-            outage do not count. Neither does the first attempt of a record that is sent alone
-            because its batch was refused.
+        attempts: How many requests may contain one record. Attempts during an outage do not count,
+            nor does the first attempt to send it alone after its batch was refused.
         base: The longest pause before a record's second attempt and before the first probe of an
             outage [s].
         cap: The longest pause of all [s].
-        resend_maybe_billed: How often a record that may have been billed is sent again. With 0 it
-            never is.
+        resend_maybe_billed: How often to resend a record that may have been billed. 0 means never.
     """
 
     attempts: int = 7
@@ -90,7 +87,7 @@ class RetryBudget:
         return self._balance >= 1
 
     def withdraw(self) -> bool:
-        """Use up a resend; return whether there was one."""
+        """Use up a resend. Return whether there was one."""
         if not self.has_resend:
             return False
         self._balance -= 1

@@ -23,14 +23,7 @@ _KEY = re.compile(r"\['.*'\]", re.DOTALL)
 
 @frozen
 class _Reasked:
-    """An image that the model is asked about again.
-
-    Attributes:
-        times: How often it was asked about again.
-        attempts: Requests that contained it so far.
-        maybe_billed: Whether any of them may have been billed without a result.
-        error: What was wrong with the last completion.
-    """
+    """What is known of an image that the model is asked about again."""
 
     times: int = 0
     attempts: int = 0
@@ -45,9 +38,7 @@ class Extraction(Generic[T]):
     Attributes:
         cls: An attrs class, a dataclass or a TypedDict.
         instructions: What else the model should know. An image's own prompt takes precedence.
-        max_reasks: How often the model is asked again about an image if its completion does not
-            fit.
-        _prompt: The prompt for images without a prompt of their own.
+        max_reasks: How often to ask again about an image whose completion does not fit.
         _reasked: The images that are being asked about again, by index.
 
     Raises:

@@ -18,15 +18,13 @@ from ximilar_ocr_async.models import GPT, Record
 T = TypeVar("T")
 
 MAX_COMPLETION = 64 * 1024
-"""The longest completion [characters]. Source: judgement; gpt-4o writes at most 16,384 tokens, and
-they have about as many characters."""
+"""The longest completion [characters]. Source: judgement; gpt-4o writes at most 16,384 tokens."""
 
 MAX_VALUES = 1000
 """The most objects that may stand side by side. Source: judgement; a completion has one or two."""
 
 MAX_DEPTH = 64
-"""The deepest nesting of objects and arrays. Source: judgement; a prompt of 1,000 tokens cannot ask
-for more."""
+"""The deepest nesting. Source: judgement; a prompt of 1,000 tokens cannot ask for more."""
 
 _SNIPPET = 120
 """How much of the completion an error message shows [characters]."""
@@ -38,8 +36,7 @@ _START = re.compile(r"\{|\[(?=\s*\{)")
 """The start of an object or of an array of objects. Other brackets may be prose."""
 
 _PART = re.compile(rf"[{{}}\[\]]|{_STRING}|[\"']", re.DOTALL)
-"""The tokens that matter for finding the end of an object. A quote that matches alone begins an
-unterminated string."""
+"""The tokens that decide where an object ends. A lone quote begins an unterminated string."""
 
 _FOREIGN = re.compile(rf"{_STRING}|,(?=\s*[}}\]])|\b(?:True|False|None)\b", re.DOTALL)
 """The tokens that may differ from JSON: strings, Python's constants and trailing commas."""

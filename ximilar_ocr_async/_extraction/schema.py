@@ -53,9 +53,8 @@ _SCALARS: Mapping[type, str] = {
 _PLAIN = frozenset({str, int, bool, NoneType})
 """The types of the values that a Literal may list: those that JSON keeps distinct."""
 
-
 _Unwrapped: TypeAlias = tuple[Any, list[str], bool | None]
-"""A type, the descriptions that were wrapped around it, and whether its field is required."""
+"""A type, the descriptions around it, and whether it is marked as required; None if unmarked."""
 
 
 @attrs.frozen
@@ -150,12 +149,7 @@ def _fields_of_typed_dict(cls: Any, hints: Mapping[str, _Unwrapped]) -> Iterator
 
 
 def unwrap(hint: Any) -> _Unwrapped:
-    """Strip Annotated, Required, NotRequired and type aliases from *hint*.
-
-    Returns:
-        The bare type, the descriptions in its annotations, and whether it is marked as required
-        (None if it is not marked).
-    """
+    """Take the type in *hint* out of Annotated, Required, NotRequired and type aliases."""
     notes: list[str] = []
     is_required = None
     while True:
@@ -211,11 +205,6 @@ def _add_type(cls: type, path: str, types: dict[type, str]) -> None:
 
     Each class is defined once. Otherwise a class that is used often would cost its tokens each
     time, and classes that use one another twice would make the prompt exponentially long.
-
-    Args:
-        cls: The class to define.
-        path: Where the class is used, for error messages.
-        types: The definitions so far. That of a class whose fields are being described is empty.
     """
     if cls in types:
         if not types[cls]:
@@ -223,7 +212,7 @@ def _add_type(cls: type, path: str, types: dict[type, str]) -> None:
         return
     if cls.__name__ in {other.__name__ for other in types}:
         raise OptionError(f"{path}: there is another class called {cls.__name__}")
-    types[cls] = ""
+    types[cls] = ""  # until its fields are described
     lines = [_line(field, f"{cls.__name__}.{field.name}", types) for field in fields_of(cls)]
     del types[cls]  # so that it comes after those it uses
     types[cls] = "\n".join([f"type {cls.__name__} = {{{_comment(_doc(cls))}", *lines, "}"])

@@ -23,13 +23,7 @@ from cattrs.errors import (
     IterableValidationNote,
 )
 
-from ximilar_ocr_async._extraction.schema import (
-    Field,
-    fields_of,
-    has_fields,
-    label,
-    unwrap,
-)
+from ximilar_ocr_async._extraction.schema import Field, fields_of, has_fields, label, unwrap
 from ximilar_ocr_async.errors import ExtractionError
 
 T = TypeVar("T")
@@ -41,11 +35,8 @@ judgement; the error also holds the completion, and 100,000 faults would take 10
 _FAULTS_IN_MESSAGE = 3
 """The most faults in an error message. ``ExtractionError.faults`` holds more."""
 
-_MAX_PART_LENGTH = 200
-"""The longest address or reason in a fault [characters]."""
-
-_MAX_VALUE_LENGTH = 40
-"""The longest value in a fault [characters]."""
+_MAX_PART_LENGTH, _MAX_VALUE_LENGTH = 200, 40
+"""The longest address or reason in a fault, and the longest value in a reason [characters]."""
 
 
 class _Mismatch(ValueError):
@@ -107,8 +98,7 @@ def _read_float(value: Any) -> float:
 
 
 def _read_decimal(value: Any) -> Decimal:
-    # A float goes through its digits, too, because its binary value differs from what was written.
-    return Decimal(_digits(value))
+    return Decimal(_digits(value))  # a float's binary value would differ from what was written
 
 
 def _read_bool(value: Any) -> bool:
@@ -269,8 +259,7 @@ def structure(value: Any, cls: type[T]) -> T:
 
     Unknown keys are ignored. A missing or null value becomes the field's default, or None if the
     field has no default but allows None. Numbers may be in quotes, and may stand for text. Dates
-    are ISO 8601. Enums are given by value or name. NaN, infinity and thousands separators are never
-    accepted.
+    are ISO 8601, enums are values or names. NaN, infinity and thousands separators are refused.
 
     Raises:
         ExtractionError: *value* does not fit *cls*. ``faults`` says where.
@@ -289,8 +278,7 @@ def unstructure(value: Any) -> Any:
     """Return an instance that `structure` made as JSON types, from which it can make it again.
 
     Decimals become strings, to keep their digits. Dates become ISO 8601. Enums become the labels
-    that the prompt lists. A value of a type that only a class's own converter can have made stays
-    as it is.
+    that the prompt lists. Types that only a class's own converter can make stay as they are.
     """
     if has_fields(type(value)):
         value = {field.name: getattr(value, field.name) for field in fields_of(type(value))}

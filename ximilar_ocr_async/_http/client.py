@@ -31,8 +31,6 @@ class Client:
 
     Attributes:
         _idle: The connections without a request. The one that was used last comes last.
-        _tls: The TLS context, once it is needed.
-        _making_tls: Held while the TLS context is made.
     """
 
     _idle: deque[Connection] = field(init=False, factory=deque)

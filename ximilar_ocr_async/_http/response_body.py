@@ -1,7 +1,6 @@
 """The body of a response: encoded pieces in, decoded bytes of limited size out.
 
-httpx would apply every encoding that a server names, to each piece as a whole, so that 1 kB can
-become 400 MB.
+httpx would decode each piece whole, in any encoding that a server names: 1 kB can become 400 MB.
 """
 
 import zlib
@@ -36,8 +35,7 @@ async def read_body(response: Response, limit: int) -> bytes:
     """Return the decoded body of *response*.
 
     Raises:
-        ReplyError: The body is larger than *limit* [bytes], is invalid, or has an encoding that was
-            not asked for.
+        ReplyError: The body is over *limit* [bytes], is invalid, or has an unexpected encoding.
         ReplyLost: The body ended too early.
     """
     if response.is_stream_consumed:

@@ -17,8 +17,7 @@ from ximilar_ocr_async.errors import OptionError, ReplyError, WebhookError
 from ximilar_ocr_async.outcomes import Outcome
 
 KEPT_BYTES = 32 * 1024 * 1024
-"""The most bytes of deliveries that are kept until a job takes them. Beyond that, the oldest are
-dropped, and polling fetches their results."""
+"""The most bytes of deliveries kept for jobs. Beyond it the oldest go, and polling fetches them."""
 
 KEPT_IDS = 100_000
 """The most ids of deliveries that are remembered to recognize a repeated delivery."""
@@ -55,7 +54,6 @@ class Delivery:
 
 
 Handle: TypeAlias = Callable[[Delivery], Awaitable[None]]
-"""The user's function that is awaited with each delivery."""
 
 
 @define(eq=False)
@@ -73,9 +71,7 @@ class WebhookReceiver:
         _handled: The ids of the deliveries that the user's function is handling.
         _kept: The deliveries that no job took yet and their sizes [bytes], the oldest first.
         _size: The size of all kept deliveries [bytes].
-        _jobs: The jobs for which deliveries are kept.
-        _waiting: The events of the tasks that wait for a delivery. They are removed when waiting
-            ends, so that nothing of an event loop stays behind.
+        _waiting: The events of waiting tasks. Each is removed, because it belongs to an event loop.
     """
 
     webhook: Webhook
@@ -144,9 +140,8 @@ class WebhookReceiver:
         """Make a Starlette application that accepts deliveries by POST at any path.
 
         Args:
-            handle: Awaited with each delivery before the response is sent. It works without a job,
-                too. If it raises `WebhookError`, the response has that error's status, so that
-                the service can deliver again.
+            handle: Awaited with each delivery, even without a job, before the response is sent. If
+                it raises `WebhookError`, the response has its status, to have it delivered again.
         """
         # Imported late, because Starlette is an extra that may not be installed.
         from starlette.applications import Starlette  # noqa: PLC0415

@@ -30,15 +30,7 @@ SNIPPET = 120
 def whole_failure(
     http_status: int, status: Status, document: Any, retry_after: float | None, *, missing: str
 ) -> OCRError:
-    """Return the error of a request that failed as a whole.
-
-    Args:
-        http_status: The HTTP status of the response.
-        status: The status that the response states.
-        document: The JSON in the response.
-        retry_after: How long the service asks to wait [s], if it does.
-        missing: What was expected in the response, for the message.
-    """
+    """Return the error of a request that failed as a whole; *missing* is what it asked for."""
     text = status.text or _detail(document)
     if Status(code=http_status).ok and status.ok and not _concerns_account(text):
         message = f"the response has no {missing}: {text or 'no reason given'}"

@@ -1,9 +1,8 @@
 """A usual response in, its records out, in one step: the owner of msgspec.
 
-The classes here accept exactly what is usual. Anything else is left to `decode` and `converter`,
-which keep it or report its address: an unknown key, null, a number in place of a string, a record
-that failed or was not asked for. The result is the same on both paths, but this one is ten times as
-fast.
+The classes here accept only what is usual. Anything else is left to `decode` and `converter`, which
+keep it or report its address: an unknown key, null, a number for a string, a record that failed or
+was not asked for. Both paths give the same result, but this one is ten times as fast.
 """
 
 from collections.abc import Sequence

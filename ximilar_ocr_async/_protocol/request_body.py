@@ -56,8 +56,7 @@ class RequestBody:
 
     Attributes:
         parts: What the body consists of, in order.
-        faulty: The id of the record whose image could not be read to the end. Iterating raised the
-            reason.
+        faulty: The id of the record whose image could not be read. Iterating raised the reason.
     """
 
     parts: Sequence[Part] = ()
