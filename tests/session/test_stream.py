@@ -369,7 +369,7 @@ async def test_a_consumer_elsewhere_ends_with_the_block(service: InProcessServic
 async def test_what_is_left_early_keeps_no_image_alive() -> None:
     """Neither a batch in its pause nor the stream holds images once their call is gone."""
 
-    class Base64Image(bytes):
+    class Picture(bytes):
         __slots__ = ()
         alive = 0
 
@@ -378,18 +378,21 @@ async def test_what_is_left_early_keeps_no_image_alive() -> None:
             return super().__new__(cls, b"\x89PNG\r\n\x1a\n")
 
         def __del__(self) -> None:
-            Base64Image.alive -= 1
+            Picture.alive -= 1
 
     service = InProcessService(texts="read")
     service.reply = in_turn(failing(500, headers={"Retry-After": "100"}))
     async with service.session() as session:
         with anyio.move_on_after(5):
-            await session.read(Base64Image())
+            await session.read(Picture())
         await anyio.sleep(0.1)
         gc.collect()
-        assert Base64Image.alive == 0
-        assert (await session.read(Base64Image())).text == "read"
-        assert Base64Image.alive == 0
+        assert Picture.alive == 0
+        assert (await session.read(Picture())).text == "read"
+        # On Python 3.13, trio holds on to a task that ended for one more turn of its loop.
+        await anyio.sleep(0.1)
+        gc.collect()
+        assert Picture.alive == 0
 
 
 async def test_repr_is_short_whatever_it_holds(service: InProcessService) -> None:
