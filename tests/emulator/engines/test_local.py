@@ -119,8 +119,8 @@ async def test_local_at_the_same_time() -> None:
         readings[word] = await engine.read(encode(drawn(word)), "en")
 
     async with anyio.create_task_group() as tasks:
-        for word in ("Apple", "Banana", "Cherry", "Damson"):
+        for word in ("Apple", "Banana"):
             tasks.start_soon(read, word)
     assert {word: words(reading.texts) for word, reading in readings.items()} == {
-        word: [word] for word in ("Apple", "Banana", "Cherry", "Damson")
+        word: [word] for word in ("Apple", "Banana")
     }
