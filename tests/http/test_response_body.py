@@ -17,7 +17,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ximilar_ocr_async._http.response_body import STEP, read_body
+from ximilar_ocr_async._http.response_body import SLACK, SLICE, STEP, read_body
 from ximilar_ocr_async.errors import ReplyError, ReplyLost
 
 pytestmark = pytest.mark.anyio
@@ -28,6 +28,9 @@ PAYLOADS = st.binary(max_size=300) | st.builds(bytes, st.integers(0, 3 * STEP))
 """Bodies short and of any bytes, or long and of zeros."""
 CUTS = st.lists(st.floats(0, 1), max_size=8)
 """Where a body is cut into pieces, as shares of its length."""
+
+PADDINGS = st.text("\0\r\n", max_size=5).map(str.encode)
+"""What may stand behind each member of a gzip."""
 
 LIBRARIES = st.sampled_from([httpx, httpx2])
 both_libraries = pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
@@ -106,12 +109,14 @@ def bomb(size: int) -> bytes:
 @settings(max_examples=50)
 @given(
     library=LIBRARIES,
-    encoding=st.sampled_from([None, "", "identity", "Identity "]),
+    encoding=st.sampled_from(
+        [None, "", "identity", "Identity ", "none", "UTF-8", " , utf-8,", ["", "identity"]]
+    ),
     payload=PAYLOADS,
     cuts=CUTS,
 )
 async def test_a_plain_body_is_read_whole(
-    library: ModuleType, encoding: str | None, payload: bytes, cuts: list[float]
+    library: ModuleType, encoding: str | list[str] | None, payload: bytes, cuts: list[float]
 ) -> None:
     """However it is cut into pieces, a body that is not encoded is what it is."""
     assert await read(library, pieces_of(payload, cuts), encoding) == payload
@@ -120,7 +125,9 @@ async def test_a_plain_body_is_read_whole(
 @settings(max_examples=50)
 @given(
     library=LIBRARIES,
-    encoding=st.sampled_from(["gzip", "x-gzip", " GZip "]),
+    encoding=st.sampled_from(
+        ["gzip", "X-GZip", "\tGZip ", "identity, gzip", "gzip,,none", ["utf-8", "gzip"]]
+    ),
     payload=PAYLOADS,
     cuts=CUTS,
     level=st.integers(0, 9),
@@ -128,7 +135,12 @@ async def test_a_plain_body_is_read_whole(
 @example(library=httpx, encoding="gzip", payload=bytes(STEP), cuts=[], level=9)
 @example(library=httpx2, encoding="gzip", payload=bytes(2 * STEP), cuts=[0.5], level=0)
 async def test_a_gzip_body_is_read_whole(
-    library: ModuleType, encoding: str, payload: bytes, cuts: list[float], *, level: int
+    library: ModuleType,
+    encoding: str | list[str],
+    payload: bytes,
+    cuts: list[float],
+    *,
+    level: int,
 ) -> None:
     """However it is cut into pieces, a gzip gives what went into it."""
     body = gzip.compress(payload, level)
@@ -136,11 +148,27 @@ async def test_a_gzip_body_is_read_whole(
 
 
 @settings(max_examples=50)
+@given(
+    library=LIBRARIES,
+    members=st.lists(st.tuples(PAYLOADS, PADDINGS), min_size=1, max_size=4),
+    cuts=CUTS,
+)
+@example(library=httpx, members=[(b"tea", bytes(SLICE)), (b"", b""), (b"pot", b"\r\n")], cuts=[])
+async def test_a_gzip_of_several_members_is_read_whole(
+    library: ModuleType, members: list[tuple[bytes, bytes]], cuts: list[float]
+) -> None:
+    """Members that follow each other are one body; zeros and ends of lines behind them are none."""
+    body = b"".join(gzip.compress(payload) + padding for payload, padding in members)
+    whole = b"".join(payload for payload, _ in members)
+    assert await read(library, pieces_of(body, cuts), "gzip") == whole
+
+
+@settings(max_examples=50)
 @given(library=LIBRARIES, payload=st.binary(max_size=300))
 async def test_a_gzip_body_is_read_byte_by_byte(library: ModuleType, payload: bytes) -> None:
     """A line may be as slow as it likes."""
-    body = gzip.compress(payload)
-    assert await read(library, [body[i : i + 1] for i in range(len(body))], "gzip") == payload
+    body = gzip.compress(payload) + b"\0\n" + gzip.compress(payload) + b"\r\n"
+    assert await read(library, [body[i : i + 1] for i in range(len(body))], "gzip") == payload * 2
 
 
 @both_libraries
@@ -222,6 +250,19 @@ async def test_a_bomb_does_not_go_off(library: ModuleType, piece: int) -> None:
 
 
 @both_libraries
+@pytest.mark.parametrize("nothing", [gzip.compress(b""), bytes(20)], ids=["members", "zeros"])
+async def test_what_decodes_to_nothing_is_not_read_for_ever(
+    library: ModuleType, nothing: bytes
+) -> None:
+    """Empty members and padding without end are left a little over the limit."""
+    piece = nothing * 5000
+    response, wire = answer(library, [gzip.compress(b"payload"), *[piece] * 100], "gzip")
+    with pytest.raises(ReplyError, match="over max_response_bytes, which is 1,000"):
+        await read_body(response, 1000)
+    assert wire.handed_out == SLACK // len(piece) + 2
+
+
+@both_libraries
 async def test_unpacking_gives_others_their_turn(library: ModuleType) -> None:
     """A body that unpacks to much holds up other tasks for a megabyte at a time."""
     turns = 0
@@ -253,8 +294,10 @@ async def test_unpacking_gives_others_their_turn(library: ModuleType) -> None:
         "gzip, gzip",
         "gzip,gzip",
         ["gzip", "gzip"],
+        "gzip, x-gzip",
         "gzip, br",
-        "identity, gzip",
+        ["br", "identity"],
+        "gzip;q=1",
         "gzipped",
         "x" * 10_000,
     ],
@@ -287,18 +330,27 @@ async def test_a_gzip_that_broke_off_is_a_reply_lost(
 @given(
     library=LIBRARIES,
     payload=st.binary(max_size=300),
-    more=st.binary(min_size=1, max_size=50),
+    padding=PADDINGS,
+    more=st.binary(min_size=1, max_size=50).filter(lambda more: more[0] not in b"\0\r\n\x1f"),
     cuts=CUTS,
 )
-@example(library=httpx, payload=b"", more=gzip.compress(b"another"), cuts=[])
-@example(library=httpx, payload=b"payload", more=b"\0", cuts=[0.99])
-async def test_what_follows_a_gzip_is_an_error(
-    library: ModuleType, payload: bytes, more: bytes, cuts: list[float]
+async def test_what_follows_a_gzip_and_is_none_is_an_error(
+    library: ModuleType, payload: bytes, padding: bytes, more: bytes, cuts: list[float]
 ) -> None:
-    """Bytes after the end, be they another gzip, are not dropped in silence."""
-    body = gzip.compress(payload) + more
+    """Bytes after the end that are neither padding nor another gzip are not dropped in silence."""
+    body = gzip.compress(payload) + padding + more
     with pytest.raises(ReplyError, match="continues after the end"):
         await read(library, pieces_of(body, cuts), "gzip")
+
+
+@both_libraries
+async def test_what_follows_a_gzip_and_looks_like_one_is_an_error(library: ModuleType) -> None:
+    """A member that begins as one and makes no sense costs the answer, and so does half of one."""
+    body = gzip.compress(b"payload")
+    with pytest.raises(ReplyError, match="the response is not valid gzip"):
+        await read(library, [body, b"\x1f\x8bjunk"], "gzip")
+    with pytest.raises(ReplyLost, match="ended in the middle of its gzip data"):
+        await read(library, [body, body[:-1]], "gzip")
 
 
 @settings(max_examples=50)
