@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import random
 import tracemalloc
 import zlib
 from collections.abc import Sequence
@@ -17,7 +18,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ximilar_ocr_async._http.response_body import SLACK, SLICE, STEP, read_body
+from ximilar_ocr_async._http import response_body
+from ximilar_ocr_async._http.response_body import (
+    LOOK,
+    SLACK,
+    SLICE,
+    STEP,
+    STEP_OVERHEAD,
+    read_body,
+)
 from ximilar_ocr_async.errors import ReplyError, ReplyLost
 
 pytestmark = pytest.mark.anyio
@@ -37,18 +46,26 @@ both_libraries = pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx
 
 
 class Wire:
-    """What a connection hands out, piece by piece; counts what was asked of it."""
+    """What a connection hands out, piece by piece; counts what was asked of it.
+
+    Attributes:
+        handed_out: Number of pieces handed out.
+        closed: Whether the connection was closed.
+        is_ready: Whether all pieces have come already, so that none is waited for.
+    """
 
     def __init__(self, pieces: Sequence[bytes]) -> None:
         self.handed_out = 0
         self.closed = False
+        self.is_ready = False
         self._pieces = iter(pieces)
 
     def __aiter__(self) -> "Wire":
         return self
 
     async def __anext__(self) -> bytes:
-        await anyio.lowlevel.checkpoint()
+        if not self.is_ready:
+            await anyio.lowlevel.checkpoint()
         for piece in self._pieces:
             self.handed_out += 1
             return piece
@@ -262,9 +279,14 @@ async def test_what_decodes_to_nothing_is_not_read_for_ever(
     assert wire.handed_out == SLACK // len(piece) + 2
 
 
-@both_libraries
-async def test_unpacking_gives_others_their_turn(library: ModuleType) -> None:
-    """A body that unpacks to much holds up other tasks for a megabyte at a time."""
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each look at the clock find that others are due."""
+    monkeypatch.setattr(response_body, "TURN", -1)
+
+
+async def turns_during(pieces: Sequence[bytes], encoding: str | None = None) -> int:
+    """Return how many turns another task gets while a body is read that is there already."""
     turns = 0
 
     async def take_turns() -> None:
@@ -273,11 +295,38 @@ async def test_unpacking_gives_others_their_turn(library: ModuleType) -> None:
             turns += 1
             await anyio.lowlevel.checkpoint()
 
+    response, wire = answer(httpx, pieces, encoding)
+    wire.is_ready = True
     async with anyio.create_task_group() as group:
         group.start_soon(take_turns)
-        await read(library, [bomb(20 * MB)], "gzip", limit=20 * MB)
+        await anyio.lowlevel.checkpoint()
+        before = turns
+        await read_body(response, 20 * MB)
+        taken = turns - before
         group.cancel_scope.cancel()
-    assert turns >= 20 * MB // STEP
+    return taken
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_unpacking_gives_others_their_turn() -> None:
+    """A body that unpacks to much holds up other tasks for a step at a time."""
+    assert await turns_during([bomb(20 * MB)], "gzip") >= 20 * MB // STEP
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("encoding", [None, "gzip"])
+async def test_tiny_pieces_give_others_their_turn(encoding: str | None) -> None:
+    """A body of a byte in each chunk does not hold up other tasks until its end."""
+    body = random.Random(0).randbytes(10_000)
+    pieces = [bytes([byte]) for byte in (gzip.compress(body) if encoding else body)]
+    # On trio, a task may wait for one turn more.
+    assert await turns_during(pieces, encoding) >= 10_000 * STEP_OVERHEAD // LOOK // 2
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_a_usual_body_is_read_without_looking_at_the_clock() -> None:
+    """Two pieces of some kilobytes are not worth a look."""
+    assert await turns_during([bytes(8000)] * 2) == 0
 
 
 # ---- what was not asked for, and what is broken

@@ -6,14 +6,22 @@ httpx would decode each piece whole, in any encoding that a server names: 1 kB c
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import aclosing
+from time import perf_counter
 from typing import Any, Protocol
 
 import anyio.lowlevel
 
 from ximilar_ocr_async.errors import ReplyError, ReplyLost
 
-STEP = 1024 * 1024
-"""How much is decompressed before other tasks may run [bytes]."""
+TURN = 0.001
+"""How much work is done before other tasks get their turn [s]."""
+
+LOOK = 64 * 1024
+STEP_OVERHEAD = 4 * 1024
+"""After how many bytes of a body the clock is looked at, and what each step adds to them."""
+
+STEP = 256 * 1024
+"""How much is decompressed at once [bytes]."""
 
 SLICE = 16 * 1024
 """How much zlib gets at once [bytes]. For each member that ends, it copies all that follows."""
@@ -61,6 +69,7 @@ async def read_body(response: Response, limit: int) -> bytes:
         return response.content
     gunzip = _Gunzip() if _is_gzip(response.headers.get("Content-Encoding", "")) else None
     body, received = bytearray(), 0
+    done, turn = 0, perf_counter() + TURN
     async with aclosing(response.aiter_raw()) as pieces:
         async for piece in pieces:
             received += len(piece)
@@ -69,8 +78,13 @@ async def read_body(response: Response, limit: int) -> bytes:
             for decoded in (piece,) if gunzip is None else gunzip.feed(piece):
                 body += decoded
                 _check(len(body), limit)
-                if gunzip is not None:
-                    await anyio.lowlevel.checkpoint()
+                # A usual body is one or two pieces. But each chunk is a piece, and may be a byte.
+                done += len(decoded) + STEP_OVERHEAD
+                if done > LOOK:
+                    done = 0
+                    if perf_counter() > turn:
+                        await anyio.lowlevel.checkpoint()
+                        turn = perf_counter() + TURN
     if gunzip is not None:
         gunzip.check_end()
     return bytes(body)
