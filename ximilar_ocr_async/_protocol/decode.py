@@ -7,6 +7,7 @@ Source: https://docs.ximilar.com/text/ocr and the vendor's clients, read in 2026
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from attrs import evolve
@@ -112,8 +113,13 @@ def _load(body: bytes) -> Any:
     try:
         return loads(body)
     except ValueError:
-        # What is not quite JSON, such as NaN.
-        return json.loads(body, parse_constant=lambda _: None)
+        # What is not quite JSON, such as NaN, or is in UTF-16.
+        parse = partial(json.loads, parse_constant=lambda _: None)
+    try:
+        return parse(body)
+    except UnicodeDecodeError:
+        # A damaged character costs itself, and not the records that were paid for.
+        return parse(body.decode(json.detect_encoding(body), "replace"))
 
 
 def _document_status(document: Any, http: Status) -> Status:
