@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.protocol.replies import BATCHES, JSON, READ_REPLY, decode, decode_one, reply
+from ximilar_ocr_async._protocol.decode import Echo
 from ximilar_ocr_async.cli.json_lines import outcome_to_json
 from ximilar_ocr_async.errors import OCRError, ReplyError, ServiceUnavailable
 from ximilar_ocr_async.images import Image
@@ -42,6 +43,29 @@ def test_rows_without_ids_are_matched_by_place(texts: list[str], nameless: dict[
     rows = [nameless | {"_ocr": {"full_text": text}} for text in texts]
     ids = [f"sent-{place}" for place, _ in enumerate(texts)]
     assert decode(200, reply(*rows), ids) == [Record(ocr=OCR(full_text=text)) for text in texts]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"_id": "a", "_ocr": {"texts": []}},
+        {"_id": "a", "new": 1},
+        {"_id": "a", "_status": {"code": 500}},
+    ],
+    ids=["usual", "unusual", "failed"],
+)
+def test_rows_without_ids_are_refused_once_an_id_came_back(row: dict[str, Any]) -> None:
+    """They may be of another request, and are given to no image by their place."""
+    echo = Echo()
+    decode(200, reply({"_id": "nobody"}), ["a"], echo=echo)
+    assert not echo.is_heard
+    decode(200, reply(row), ["a"], echo=echo)
+    assert echo.is_heard
+    results = decode(200, reply({}, {}, status={"request_id": "q"}), ["b", "c"], echo=echo)
+    assert [str(result) for result in results] == [
+        "the response has 2 records without ids, unlike earlier ones"
+    ] * 2
+    assert all(isinstance(r, ReplyError) and r.request_id == "q" for r in results)
 
 
 # ---- answers whose text is not plain UTF-8

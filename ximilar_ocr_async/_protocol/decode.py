@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from attrs import evolve
+from attrs import define, evolve
 
 from ximilar_ocr_async._protocol.error_mapping import (
     SNIPPET,
@@ -24,6 +24,17 @@ from ximilar_ocr_async.models import Account, JobInfo, Record, Status
 M = TypeVar("M", Account, JobInfo, Record, Status)
 
 _log = logging.getLogger("ximilar_ocr_async")
+
+
+@define
+class Echo:
+    """Whether the service sends ids back. Lives as long as its session.
+
+    Attributes:
+        is_heard: Whether an id came back in any response so far.
+    """
+
+    is_heard: bool = False
 
 
 def decode_model(document: Mapping[str, Any], cls: type[M]) -> M:
@@ -52,7 +63,12 @@ def _status(value: Any, default: Status) -> Status:
 
 
 def decode(
-    http_status: int, body: bytes, ids: Sequence[str], *, retry_after: float | None = None
+    http_status: int,
+    body: bytes,
+    ids: Sequence[str],
+    *,
+    echo: Echo,
+    retry_after: float | None = None,
 ) -> list[Record | OCRError]:
     """Decode the response to a batch.
 
@@ -60,6 +76,7 @@ def decode(
         http_status: The status of the response.
         body: Its body, JSON or whatever came instead.
         ids: (n) ids of the records that were sent.
+        echo: What earlier responses told; it learns from this one.
         retry_after: [s] that the response asks to wait.
 
     Returns:
@@ -70,12 +87,13 @@ def decode(
     """
     usual = decode_usual(http_status, body, ids)
     if usual is not None:
+        echo.is_heard = True
         return list(usual)
     document, status = _parse(http_status, body)
     rows = document.get("records") if isinstance(document, Mapping) else None
     is_read = Status(code=http_status).ok and isinstance(rows, list)
     if rows is not None and is_read and (status.ok or _have_verdicts(rows)):
-        return _decode_rows(rows, ids, status)
+        return _decode_rows(rows, ids, echo, status)
     raise whole_failure(http_status, status, document, retry_after, missing="records")
 
 
@@ -137,8 +155,10 @@ def _have_verdicts(rows: Any) -> bool:
     return any(isinstance(row, Mapping) and "_status" in row for row in rows)
 
 
-def _decode_rows(rows: list[Any], ids: Sequence[str], default: Status) -> list[Record | OCRError]:
-    found = dict(_match(rows, ids))
+def _decode_rows(
+    rows: list[Any], ids: Sequence[str], echo: Echo, default: Status
+) -> list[Record | OCRError]:
+    found = dict(_match(rows, ids, echo, default))
     if len(rows) != len(found):
         _log.warning("ignored %d records that were not asked for", len(rows) - len(found))
     return [
@@ -152,17 +172,24 @@ def _decode_rows(rows: list[Any], ids: Sequence[str], default: Status) -> list[R
     ]
 
 
-def _match(rows: list[Any], ids: Sequence[str]) -> Iterator[tuple[str, Any]]:
+def _match(
+    rows: list[Any], ids: Sequence[str], echo: Echo, default: Status
+) -> Iterator[tuple[str, Any]]:
     """Pair rows with ids: by ``_id``, or by place if no row has one and the counts agree."""
     objects = [row for row in rows if isinstance(row, Mapping)]
     named = [(row["_id"], row) for row in objects if row.get("_id") is not None]
     if not named and len(rows) == len(ids):
+        if echo.is_heard:
+            # It may be the response to another request.
+            message = f"the response has {len(rows)} records without ids, unlike earlier ones"
+            raise ReplyError(message, request_id=default.request_id)
         yield from zip(ids, rows, strict=True)
         return
     wanted = set(ids)
     for name, row in named:
         if isinstance(name, str) and name in wanted:
             wanted.remove(name)
+            echo.is_heard = True
             yield name, row
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from attrs import field, frozen
 
 from ximilar_ocr_async._http import Response
-from ximilar_ocr_async._protocol.decode import decode
+from ximilar_ocr_async._protocol.decode import Echo, decode
 from ximilar_ocr_async._protocol.error_mapping import as_ambiguous, name_plan
 from ximilar_ocr_async._protocol.jobs import REQUESTS, decode_submitted, make_id
 from ximilar_ocr_async._protocol.webhook import Webhook
@@ -49,10 +49,11 @@ class ReadRequest:
         """Return *unique*: the caller's own name need not be unique."""
         return unique
 
-    def decode(self, response: Response, ids: list[str]) -> list[Record | OCRError]:
+    def decode(self, response: Response, ids: list[str], echo: Echo) -> list[Record | OCRError]:
         """Return (n) records or errors; raise `OCRError` if the request failed as a whole."""
         try:
-            return decode(response.status, response.body, ids, retry_after=response.retry_after)
+            status, body, retry_after = response.status, response.body, response.retry_after
+            return decode(status, body, ids, echo=echo, retry_after=retry_after)
         except OCRError as error:
             raise name_plan(error, self.endpoint) from None
 
@@ -110,7 +111,7 @@ class SubmitRequest:
         """Return a name that tells the image's place and the caller's name for it."""
         return make_id(index, image.id)
 
-    def decode(self, response: Response, ids: list[str]) -> list[str]:
+    def decode(self, response: Response, ids: list[str], echo: Echo) -> list[str]:  # noqa: ARG002
         """Return (n) times the id of the asynchronous request.
 
         Raises:
