@@ -52,8 +52,14 @@ class ReadRequest:
     def decode(self, response: Response, ids: list[str], echo: Echo) -> list[Record | OCRError]:
         """Return (n) records or errors; raise `OCRError` if the request failed as a whole."""
         try:
-            status, body, retry_after = response.status, response.body, response.retry_after
-            return decode(status, body, ids, echo=echo, retry_after=retry_after)
+            return decode(
+                response.status,
+                response.body,
+                ids,
+                echo=echo,
+                retry_after=response.retry_after,
+                maybe_billed=response.maybe_billed,
+            )
         except OCRError as error:
             raise name_plan(error, self.endpoint) from None
 
