@@ -324,6 +324,13 @@ async def test_tiny_pieces_give_others_their_turn(encoding: str | None) -> None:
 
 
 @pytest.mark.usefixtures("hurried")
+async def test_padding_gives_others_their_turn() -> None:
+    """Zeros behind a gzip that come as fast as they can hold up nothing."""
+    zeros = bytes(SLICE)
+    assert await turns_during([gzip.compress(b"tea"), *[zeros] * 200], "gzip") >= 5
+
+
+@pytest.mark.usefixtures("hurried")
 async def test_a_usual_body_is_read_without_looking_at_the_clock() -> None:
     """Two pieces of some kilobytes are not worth a look."""
     assert await turns_during([bytes(8000)] * 2) == 0
