@@ -24,7 +24,7 @@ from ximilar_ocr_async import (
     RequestTimeout,
     RetryPolicy,
 )
-from ximilar_ocr_async._http import transport
+from ximilar_ocr_async._http import sender
 
 pytestmark = pytest.mark.anyio
 ONCE = RetryPolicy(attempts=1)
@@ -120,7 +120,7 @@ async def test_a_service_that_falls_silent_is_given_up_early(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Without a byte less time is waited than a request may take in all."""
-    monkeypatch.setattr(transport, "READ_TIMEOUT", 0.1)
+    monkeypatch.setattr(sender, "READ_TIMEOUT", 0.1)
 
     async def fall_silent(connection: Connection) -> None:
         await connection.read_request()
@@ -129,7 +129,7 @@ async def test_a_service_that_falls_silent_is_given_up_early(
     async with faulty_server(fall_silent) as server:
         outcome = await failure_of(server.url)
     assert isinstance(outcome.error, RequestTimeout)
-    assert str(outcome.error) == "nothing happened for 0.1 s"
+    assert str(outcome.error) == "ReadTimeout: nothing was received for 0.1 s"
     assert outcome.maybe_billed
 
 

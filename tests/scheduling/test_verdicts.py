@@ -189,11 +189,8 @@ CRASH = {"shared": Verdict.RESEND, "again": Verdict.ISOLATE, "alone": Verdict.RE
         pytest.param(_inner({"code": 400}), POISON, id="200 with 400 in it"),
         pytest.param(_inner({"code": 500}), CRASH, id="200 with 500 in it"),
         pytest.param(service_error(429, ""), SENT_AGAIN, id="429"),
-        *(
-            pytest.param(service_error(c, ""), SENT_AGAIN, id=f"{c}")
-            for c in (503, 521, 522, 523)
-        ),
-        *(pytest.param(service_error(c, ""), LOST, id=f"{c}") for c in (504, 524)),
+        *(pytest.param(service_error(c, ""), SENT_AGAIN, id=f"{c}") for c in (503, 521, 522, 523)),
+        *(pytest.param(service_error(c, ""), LOST, id=f"{c}") for c in (504, 520, 524)),
         *(pytest.param(service_error(c, ""), CRASH, id=f"{c}") for c in (500, 502)),
         pytest.param(_failure(""), LOST, id="empty"),
         pytest.param(_failure('{"records": [{"_id": "a"'), LOST, id="truncated"),
