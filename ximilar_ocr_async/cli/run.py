@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeAlias
 
 import anyio
 from anyio import to_thread
-from attrs import frozen
+from attrs import evolve, frozen
 from cyclopts import Parameter
 
 from ximilar_ocr_async._constants import (
@@ -18,6 +18,7 @@ from ximilar_ocr_async._constants import (
 )
 from ximilar_ocr_async._session import Images, OCRSession, Stream
 from ximilar_ocr_async._validation import check_language
+from ximilar_ocr_async.cli.connection import Connection
 from ximilar_ocr_async.cli.console import SOME_FAILED, SUCCESS, discard_output
 from ximilar_ocr_async.cli.inputs import (
     STANDARD_INPUT,
@@ -90,7 +91,9 @@ class Command:
     is_local: bool = False
 
 
-def run(arguments: Sequence[str], options: Options, command: Command) -> int:
+def run(
+    arguments: Sequence[str], options: Options, connection: Connection, command: Command
+) -> int:
     """Run *command* on the images that *arguments* name; return the exit code.
 
     Raises:
@@ -100,10 +103,10 @@ def run(arguments: Sequence[str], options: Options, command: Command) -> int:
     # Check the language before anything is sent.
     check_language(options.lang)
     with ExitStack() as stack:
-        url = stack.enter_context(_local_service()) if command.is_local else None
-        session = OCRSession(
+        if command.is_local:
+            connection = evolve(connection, base_url=stack.enter_context(_local_service()))
+        session = connection.make_session(
             "local" if command.is_local else None,
-            base_url=url,
             max_concurrency=options.concurrency,
             max_records=options.max_records,
         )
