@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ximilar_ocr_async._protocol.decode import decode
+from ximilar_ocr_async._protocol.decode import Echo, decode
 from ximilar_ocr_async._protocol.error_mapping import service_error
 from ximilar_ocr_async._scheduling.decisions import (
     VERDICTS,
@@ -93,7 +93,7 @@ def _failure(text: str | bytes) -> OCRError:
     """Return what the answer *text* to two records means for the first, or for both."""
     body = text.encode() if isinstance(text, str) else text
     try:
-        first, _ = decode(200, body, ["a", "b"])
+        first, _ = decode(200, body, ["a", "b"], echo=Echo())
     except OCRError as error:
         return error
     assert isinstance(first, OCRError)
@@ -189,11 +189,8 @@ CRASH = {"shared": Verdict.RESEND, "again": Verdict.ISOLATE, "alone": Verdict.RE
         pytest.param(_inner({"code": 400}), POISON, id="200 with 400 in it"),
         pytest.param(_inner({"code": 500}), CRASH, id="200 with 500 in it"),
         pytest.param(service_error(429, ""), SENT_AGAIN, id="429"),
-        *(
-            pytest.param(service_error(c, ""), SENT_AGAIN, id=f"{c}")
-            for c in (503, 521, 522, 523)
-        ),
-        *(pytest.param(service_error(c, ""), LOST, id=f"{c}") for c in (504, 524)),
+        *(pytest.param(service_error(c, ""), SENT_AGAIN, id=f"{c}") for c in (503, 521, 522, 523)),
+        *(pytest.param(service_error(c, ""), LOST, id=f"{c}") for c in (504, 520, 524)),
         *(pytest.param(service_error(c, ""), CRASH, id=f"{c}") for c in (500, 502)),
         pytest.param(_failure(""), LOST, id="empty"),
         pytest.param(_failure('{"records": [{"_id": "a"'), LOST, id="truncated"),

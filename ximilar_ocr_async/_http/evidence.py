@@ -138,7 +138,7 @@ _NO_TLS = frozenset(
 """How OpenSSL calls it that the other side does not speak TLS, or an old one."""
 
 _ALERT = re.compile(
-    r"(SSLV3|TLSV1|TLSV13)_(ALERT_)?(?!INTERNAL_ERROR|USER_CANCELLED|DECODE|DECRYPT)\w+"
+    r"(SSLV3|TLSV1|TLSV13)_(ALERT_)?+(?!INTERNAL_ERROR|USER_CANCELLED|DECODE|DECRYPT)\w+"
 )
 """How OpenSSL calls alerts that never change, such as no such name, protocol version, no common
 application protocol, handshake failure or certificate required [RFC 8446, 6.2]."""

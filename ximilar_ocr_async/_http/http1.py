@@ -63,7 +63,7 @@ class Connection:
     async def send(self, head: bytes, body: bytes, seconds: float) -> None:
         """Send a whole request at once; raise `TimeoutError` if nothing leaves for *seconds*."""
         await self._stream.send(head + self._encode(body), seconds)
-        self._end_sending()
+        await self._end_sending(seconds)
 
     async def upload(
         self, head: bytes, body: AsyncIterable[bytes], size: float, seconds: float
@@ -84,9 +84,10 @@ class Connection:
                     await self._stream.send(head + self._encode(piece), seconds)
                     head, size = b"", size - len(piece)
                     if size <= 0:
-                        break
-                # Nothing can cancel in between: a request is whole when its last byte is out.
-                self._end_sending()
+                        # Nothing can cancel before: it is whole when its last byte is out.
+                        await self._end_sending(seconds)
+                if self.sent is None:
+                    await self._end_sending(seconds)
             except OSError as error:
                 # What had come by then is still there to be read: it may say why.
                 if not self._hear():
@@ -94,11 +95,12 @@ class Connection:
             except Exception as error:  # noqa: BLE001 - the body's own
                 errors.append(error)
             group.cancel_scope.cancel()
-        if errors:
+        if errors and self.sent is None:
             raise errors[0]
 
-    def _end_sending(self) -> None:
-        self._h11.send(h11.EndOfMessage())
+    async def _end_sending(self, seconds: float) -> None:
+        if last := self._h11.send(h11.EndOfMessage()):  # of a body in chunks
+            await self._stream.send(last, seconds)
         self.sent = anyio.current_time()
 
     def _encode(self, piece: bytes) -> bytes:

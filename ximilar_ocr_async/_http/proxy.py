@@ -75,7 +75,7 @@ class Proxy:
             if self.scheme.startswith("socks"):
                 await self._ask_socks(stream, host, port, seconds)
                 return stream
-            if tls is not None:
+            if self.scheme == "https" and tls is not None:
                 stream = await TLSStream.wrap(stream, tls, self.host, seconds)
             await self._ask_http(stream, f"[{host}]" if ":" in host else host, port, seconds)
         except BaseException:

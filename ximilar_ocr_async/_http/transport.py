@@ -126,8 +126,6 @@ class Transport(httpx.AsyncBaseTransport):
             raise httpx.ConnectTimeout(f"no connection within {seconds:g} s") from error
         except (OSError, ProtocolError) as error:
             raise httpx.ConnectError(str(error)) from error
-        except ValueError as error:  # no name that can be looked up
-            raise httpx.InvalidURL(str(error)) from error
 
     async def _connect(self, origin: Origin, tell: Tell, seconds: float) -> Stream:
         scheme, host, port = origin
