@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeAlias
 import anyio
 from anyio import to_thread
 from attrs import evolve, frozen
-from cyclopts import Parameter
+from cyclopts import CycloptsError, Parameter
 
 from ximilar_ocr_async._constants import (
     DEFAULT_LANGUAGE,
@@ -35,9 +35,10 @@ def _check_arguments(_: type, arguments: Any) -> None:
     # Cyclopts can let a lone hyphen through only together with everything that starts with one.
     for argument in arguments:
         if argument.startswith("-") and argument != STANDARD_INPUT:
-            raise ValueError(
-                f'unknown option "{argument}"; for a file of that name write "./{argument}"'
-            )
+            # A value may be secret, as that of --proxy. Of a ValueError all arguments are shown.
+            name = argument.partition("=")[0]
+            message = f'unknown option "{name}"; for a file of that name write "./{name}"'
+            raise CycloptsError(msg=message)
 
 
 Arguments: TypeAlias = Annotated[
