@@ -93,6 +93,7 @@ def check_proxy(url: str, name: str = "proxy") -> None:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
+        sizes = [len(unquote(word or "").encode()) for word in (parts.username, parts.password)]
         is_url = "://" in url and "@" not in "".join(parts[2:])
     except ValueError:
         is_url = False
@@ -103,16 +104,15 @@ def check_proxy(url: str, name: str = "proxy") -> None:
         raise OptionError(f"{name} has the scheme {parts.scheme!r}, {expected}")
     if not host:
         raise OptionError(f"{name} names no host, {expected}")
-    longest = max(len(unquote(word or "").encode()) for word in (parts.username, parts.password))
-    if parts.scheme.startswith("socks") and longest > MAX_SOCKS_WORD:
+    if parts.scheme.startswith("socks") and max(sizes) > MAX_SOCKS_WORD:
         limit = f"the limit is {MAX_SOCKS_WORD}"
-        raise OptionError(f"{name} has a user or password of {longest} bytes, {limit}")
+        raise OptionError(f"{name} has a user or password of {max(sizes)} bytes, {limit}")
 
 
 def check_client(client: object) -> None:
     """Raise `OptionError` if *client* is not an open one of httpx or httpx2, for async use."""
-    methods = [getattr(client, name, None) for name in ("build_request", "send", "aclose")]
-    if isinstance(client, type) or not all(map(callable, methods)):
+    is_async = all(hasattr(client, name) for name in ("build_request", "send", "aclose"))
+    if isinstance(client, type) or not is_async:
         article, kind = ("the class", client) if isinstance(client, type) else ("a", type(client))
         raise OptionError(
             f"http_client is {article} {kind.__module__}.{kind.__qualname__}, "
