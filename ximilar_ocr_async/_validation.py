@@ -69,10 +69,9 @@ def check_base_url(url: str, name: str = "base_url") -> None:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
     except ValueError:
-        # The message shows neither the URL nor the reason, because they may contain a password.
+        # Neither message shows the URL, because it may contain a password.
         raise OptionError(f"{name} is not a URL, expected https://HOST") from None
     if "@" in parts.netloc:
-        # As above.
         raise OptionError(f"{name} is not allowed to name a user; the token goes into a header")
     if parts.scheme not in {"http", "https"} or not host:
         raise OptionError(f"{name} is {url!r}, expected https://HOST")
