@@ -85,13 +85,9 @@ def submit(
     """
 
     async def start() -> int:
+        hook = _webhook(webhook, webhook_header)
         submission = Submission(
-            arguments=images,
-            lang=lang,
-            prompt=prompt,
-            webhook=_webhook(webhook, webhook_header),
-            type=type,
-            endpoint=endpoint,
+            arguments=images, lang=lang, prompt=prompt, webhook=hook, type=type, endpoint=endpoint
         )
         return await _submit(connection.make_session(max_records=max_records), submission)
 
