@@ -164,7 +164,8 @@ def _reason(error: Exception) -> str:
     for cause in _chain(error):
         is_named = isinstance(cause, ssl.SSLError | socket.gaierror)
         if isinstance(cause, OSError) and cause.errno and not is_named:
-            words = os.strerror(cause.errno)
+            # The first: below it may stand how the system says that it has not ended yet.
+            return f"{kind}: {os.strerror(cause.errno)}"
         words = words or str(cause)
     return f"{kind}: {words}" if words else kind
 
