@@ -124,7 +124,7 @@ class Transport(httpx.AsyncBaseTransport):
             raise httpx.ProxyError(str(error)) from error
         except TimeoutError as error:
             raise httpx.ConnectTimeout(f"no connection within {seconds:g} s") from error
-        except (OSError, ProtocolError) as error:
+        except (OSError, ProtocolError, RequestNotTaken) as error:  # the last two of a proxy
             raise httpx.ConnectError(str(error)) from error
         except ValueError as error:  # no name that can be looked up
             raise httpx.InvalidURL(str(error)) from error
