@@ -5,7 +5,8 @@ F67 and F68 are not in it: they are about a journal, which the package does not 
 
 from tests.faults.caller import CALLER
 from tests.faults.case import BACKENDS, LIBRARIES, Case
-from tests.faults.connect import CONNECT
+from tests.faults.connect import REACH, TLS
+from tests.faults.proxies import PROXIES
 from tests.faults.reply import REPLY
 from tests.faults.send import SEND
 from tests.faults.status import STATUS
@@ -13,5 +14,5 @@ from tests.faults.trial import hold
 
 __all__ = ["BACKENDS", "CASES", "LIBRARIES", "Case", "hold"]
 
-CASES = [*CONNECT, *SEND, *REPLY, *STATUS, *CALLER]
+CASES = [*REACH, *PROXIES, *TLS, *SEND, *REPLY, *STATUS, *CALLER]
 """In the order of their rows."""

@@ -25,13 +25,13 @@ def trust(name: str) -> SSLContext:
 
 
 @cache
-def identity(name: str = "127.0.0.1", *, expired: bool = False) -> SSLContext:
-    """Return a server's context with a certificate for this host *name*."""
+def identity(*names: str, expired: bool = False) -> SSLContext:
+    """Return a server's context with a certificate for hosts of these *names*, or for this one."""
     now = datetime.now(UTC)
     context = SSLContext(PROTOCOL_TLS_SERVER)
     until = now - timedelta(days=1) if expired else None
     certificate = authority(OURS).issue_cert(
-        name, not_before=now - timedelta(days=9), not_after=until
+        *(names or ["127.0.0.1"]), not_before=now - timedelta(days=9), not_after=until
     )
     certificate.configure_cert(context)
     return context

@@ -1,4 +1,4 @@
-"""F01 to F13: the service is not reached, or is not who it should be."""
+"""F01 to F13, but for proxies: the service is not reached, or is not who it should be."""
 
 import os
 import resource
@@ -15,7 +15,7 @@ from tests.faults.case import Call, Case, Trial
 from tests.faults.certificates import ANOTHER, identity
 from tests.faults.expect import fails, pictures, reads
 from tests.faults.server import Connection
-from tests.faults.steps import always, first, reads_and_closes, reads_in, well
+from tests.faults.steps import always, first, reads_and_closes, reads_in
 from ximilar_ocr_async import AddressError, ConnectionFailed, RetryPolicy
 from ximilar_ocr_async._http import sender
 
@@ -124,22 +124,6 @@ def one_request(trial: Trial) -> Iterator[str]:
 # ---- faults
 
 
-async def refuse_tunnel(connection: Connection) -> None:
-    """Be a proxy that asks for a password."""
-    await connection.stream.receive()
-    head = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
-    await connection.stream.send(head)
-    await connection.stall()
-
-
-async def tunnel(connection: Connection) -> None:
-    """Be a proxy, and beyond it the service; the first tunnel breaks before anything passed."""
-    await connection.raw.receive()
-    await connection.raw.send(b"HTTP/1.1 200 OK\r\n\r\n")
-    if connection.number > 1:
-        await well(connection)
-
-
 async def answer_in_plain(connection: Connection) -> None:
     """Be a server of plain HTTP that is spoken to in TLS."""
     await connection.stream.receive()
@@ -163,7 +147,7 @@ REACH = [
     .promises("failed at once; not billed")
     .given(way="refused")
     .when(retry=RetryPolicy(attempts=1, base=0.01, cap=0.05))
-    .then(fails(ConnectionFailed)),
+    .then(fails(ConnectionFailed, says="Connection refused")),
     Case("F02.1", "no such host name")
     .promises("AddressError, one request")
     .when(url="https://nothing.invalid")
@@ -215,11 +199,6 @@ REACH = [
     .promises("tried again; not billed, no crash")
     .when(without_descriptors)
     .then(reads(attempts=None), requests=2),  # a probe carries one record
-    Case("F08.1", "proxy refuses the tunnel with 407")
-    .promises("AddressError, one request")
-    .given(refuse_tunnel)
-    .when(url="https://ocr.example", client=lambda _, server: {"proxy": server.url})
-    .then(fails(AddressError, says="407"), also=one_request, recovers=False),
 ]
 
 
@@ -227,14 +206,6 @@ REACH = [
 
 
 TLS = [
-    Case("F08.2", "proxy's tunnel breaks before TLS, once")
-    .promises("ConnectionFailed, tried again; billed once")
-    .given(tunnel, tls=lambda: identity("ocr.example"))
-    .when(
-        url="https://ocr.example",
-        client=lambda _, server: {"proxy": server.url.replace("https", "http")},
-    )
-    .then(reads(attempts=2), requests=1, recovers=False),  # its server is a proxy first
     Case("F09", "certificate of an unknown authority")
     .promises("AddressError that names the cause, one request")
     .given(tls=identity)
@@ -273,5 +244,3 @@ TLS = [
     .when(images=pictures(1, size=4_000_000))
     .then(reads(attempts=2), requests=1),
 ]
-
-CONNECT = [*REACH, *TLS]
