@@ -153,8 +153,9 @@ def _is_misaddressed(error: Exception) -> bool:
             case ssl.SSLCertVerificationError():
                 return True
             case ssl.SSLError():
-                reason = cause.reason or ""
-                return reason in _NO_TLS or _ALERT.fullmatch(reason) is not None
+                # Python has no name for some alerts, only OpenSSL's words.
+                reason = cause.reason or str(cause).upper().replace(" ", "_")
+                return reason in _NO_TLS or _ALERT.search(reason) is not None
     return False
 
 
