@@ -1,4 +1,4 @@
-"""F01 to F13, but for proxies: the service is not reached, or is not who it should be."""
+"""F01 to F07: the service is not reached, or there is nothing left to reach it with."""
 
 import os
 import resource
@@ -12,12 +12,9 @@ from unittest.mock import patch
 import anyio
 
 from tests.faults.case import Call, Case, Trial
-from tests.faults.certificates import ANOTHER, identity
 from tests.faults.expect import fails, pictures, reads
-from tests.faults.server import Connection
-from tests.faults.steps import always, first, reads_and_closes, reads_in
+from tests.faults.steps import always, reads_and_closes, reads_in
 from ximilar_ocr_async import AddressError, ConnectionFailed, RetryPolicy
-from ximilar_ocr_async._http import sender
 
 NOWHERE = "127.0.0.2"
 """Nobody listens on this address of the loopback."""
@@ -100,44 +97,13 @@ async def in_turn(trial: Trial) -> None:
     await trial.read_all(trial.case.images[1:])
 
 
-def soon_late_to_connect() -> AbstractContextManager[Any]:
-    """Have connections time out soon."""
-    return patch.object(sender, "CONNECT_TIMEOUT", 0.15)
-
-
-async def leave_in_handshake(trial: Trial) -> None:
-    """Leave as soon as the server was connected to."""
-    async with anyio.create_task_group() as group:
-        group.start_soon(trial.read_all)
-        while not trial.server.connections:  # noqa: ASYNC110 - nothing tells
-            await anyio.sleep(0.002)
-        await anyio.sleep(0.02)
-        group.cancel_scope.cancel()
-
-
 def one_request(trial: Trial) -> Iterator[str]:
     """Check that nothing was tried again."""
     if trial.stats and trial.stats.requests != 1:
         yield f"{trial.stats.requests} requests were begun"
 
 
-# ---- faults
-
-
-async def answer_in_plain(connection: Connection) -> None:
-    """Be a server of plain HTTP that is spoken to in TLS."""
-    await connection.stream.receive()
-    await connection.stream.send(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
-
-
-async def drop_mid_body(connection: Connection) -> None:
-    """Break off without TLS's own goodbye, soon after the body began."""
-    await connection.secure()
-    await connection.read_head()
-    await connection.close()
-
-
-REACH = [
+CONNECT = [
     Case("F01.1", "connection refused, for ever")
     .promises("tried until the outage timeout; not billed")
     .given(way="refused")
@@ -199,48 +165,4 @@ REACH = [
     .promises("tried again; not billed, no crash")
     .when(without_descriptors)
     .then(reads(attempts=None), requests=2),  # a probe carries one record
-]
-
-
-# ---- TLS
-
-
-TLS = [
-    Case("F09", "certificate of an unknown authority")
-    .promises("AddressError that names the cause, one request")
-    .given(tls=identity)
-    .when(trusts=ANOTHER)
-    .then(fails(AddressError, says="certificate verify failed"), also=one_request, recovers=False),
-    Case("F10.1", "certificate of another host")
-    .promises("AddressError that names the cause, one request")
-    .given(tls=lambda: identity("other.example"))
-    .then(
-        fails(AddressError, says="certificate is not valid for '127.0.0.1'"),
-        also=one_request,
-        recovers=False,
-    ),
-    Case("F10.2", "certificate has expired")
-    .promises("AddressError that names the cause, one request")
-    .given(tls=lambda: identity(expired=True))
-    .then(fails(AddressError, says="certificate has expired"), also=one_request, recovers=False),
-    Case("F11.1", "TLS handshake stalls, once")
-    .promises("ConnectionFailed after its timeout, tried again; billed once")
-    .given(first(1, Connection.stall), tls=identity)
-    .when(within(soon_late_to_connect))
-    .then(reads(attempts=2), requests=1),
-    Case("F11.2", "caller leaves while the TLS handshake stalls")
-    .promises("its socket is closed, its slot free; not billed")
-    .given(first(1, Connection.stall), tls=identity)
-    .when(leave_in_handshake)
-    .then(requests=0, is_partial=True),
-    Case("F12", "plain HTTP on a TLS port")
-    .promises("AddressError, one request")
-    .given(answer_in_plain)
-    .when(url="https://127.0.0.1:{port}")
-    .then(fails(AddressError), also=one_request, recovers=False),
-    Case("F13", "TLS breaks off without a goodbye within a large body, once")
-    .promises("UploadCut, tried again; billed once")
-    .given(first(1, drop_mid_body), tls=identity)
-    .when(images=pictures(1, size=4_000_000))
-    .then(reads(attempts=2), requests=1),
 ]
