@@ -6,6 +6,7 @@ F67 and F68 are not in it: they are about a journal, which the package does not 
 from tests.faults.caller import CALLER
 from tests.faults.case import BACKENDS, LIBRARIES, Case
 from tests.faults.connect import CONNECT
+from tests.faults.cut import CUT
 from tests.faults.handshake import HANDSHAKE
 from tests.faults.proxies import PROXIES
 from tests.faults.reply import REPLY
@@ -15,5 +16,5 @@ from tests.faults.trial import hold
 
 __all__ = ["BACKENDS", "CASES", "LIBRARIES", "Case", "hold"]
 
-CASES = [*CONNECT, *PROXIES, *HANDSHAKE, *SEND, *REPLY, *STATUS, *CALLER]
+CASES = [*CONNECT, *PROXIES, *HANDSHAKE, *SEND, *REPLY, *STATUS, *CALLER, *CUT]
 """In the order of their rows."""

@@ -77,7 +77,8 @@ def lost_behind(
 ) -> Iterator[Case]:
     """Yield what happens when a gateway has lost the answer of the service, which billed."""
     lost = after(seconds, answers(html(status), status=status, more=more))
-    what = f"{status}{' with Retry-After' * bool(more)} {f'after {seconds:g} s of work' if seconds else 'at once'}"
+    when = f"after {seconds:g} s of work" if seconds else "at once"
+    what = f"{status}{' with Retry-After' * bool(more)} {when}"
     yield (
         Case(f"{id_}.1", f"{what}, once")
         .promises("ReplyLost: sent again once, maybe billed")
