@@ -7,6 +7,7 @@ from tests.faults.caller import CALLER
 from tests.faults.case import BACKENDS, LIBRARIES, Case
 from tests.faults.connect import CONNECT
 from tests.faults.cut import CUT
+from tests.faults.early import EARLY
 from tests.faults.handshake import HANDSHAKE
 from tests.faults.proxies import PROXIES
 from tests.faults.reply import REPLY
@@ -16,5 +17,5 @@ from tests.faults.trial import hold
 
 __all__ = ["BACKENDS", "CASES", "LIBRARIES", "Case", "hold"]
 
-CASES = [*CONNECT, *PROXIES, *HANDSHAKE, *SEND, *REPLY, *STATUS, *CALLER, *CUT]
+CASES = [*CONNECT, *PROXIES, *HANDSHAKE, *SEND, *REPLY, *STATUS, *CALLER, *EARLY, *CUT]
 """In the order of their rows."""

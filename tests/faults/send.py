@@ -64,6 +64,7 @@ def refuses_over(most: int, end: Behaviour | None = None) -> Behaviour:
     """Say 413 to the head of a request of more than *most* [bytes]; then *end*, or read it all."""
 
     async def behave(connection: Connection) -> None:
+        await connection.secure()
         while True:
             size = await connection.read_head()
             if size <= most or connection.server.is_healed:
