@@ -19,10 +19,14 @@ from ximilar_ocr_async import (
     ConnectionFailed,
     Image,
     OCRSession,
+    OptionError,
+    RateLimited,
     ReplyError,
     ReplyLost,
     RequestTimeout,
     RetryPolicy,
+    ServiceUnavailable,
+    UploadCut,
 )
 from ximilar_ocr_async._http import sender
 
@@ -265,3 +269,178 @@ async def test_answers_of_any_size_are_decoded_with_their_loop_at_work(size: int
         async with OCRSession("t", base_url=server.url, max_concurrency=3) as session:
             outcomes = await session.read_all([URL] * 25)
     assert [len(outcome.unwrap().text) for outcome in outcomes] == [size] * 25
+
+
+# ---- clients of the caller's
+
+
+def raising(library: Any) -> Any:
+    """Return a client that raises for statuses, as many programs have it."""
+
+    async def check(response: Any) -> None:
+        if response.status_code == 503:
+            await response.aread()
+        response.raise_for_status()
+
+    return library.AsyncClient(event_hooks={"response": [check]})
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
+@pytest.mark.parametrize(
+    "status, body, expected",
+    [
+        ("401 Unauthorized", b"", AuthError),
+        ("429 Too Many Requests", b"", RateLimited),
+        (
+            "503 Service Unavailable",
+            b'{"status": {"code": 503, "text": "busy"}}',
+            ServiceUnavailable,
+        ),
+        ("500 Internal Server Error", b"", ServiceUnavailable),
+    ],
+)
+async def test_an_exception_with_a_response_is_judged_by_its_status(
+    library: Any, status: str, body: bytes, expected: type
+) -> None:
+    """A hook that raises for the status takes nothing from what the status says."""
+
+    async def refuse(connection: Connection) -> None:
+        await connection.read_request()
+        await connection.answer(body, status=status, more="Retry-After: 7\r\n")
+
+    async with faulty_server(refuse) as server, raising(library) as client:
+        outcome = await failure_of(server.url, http_client=client)
+    error: Any = outcome.error
+    assert type(error) is expected
+    assert error.retry_after == 7.0
+    assert not outcome.maybe_billed
+
+
+@httpx_abandons_generators
+async def test_a_hook_that_raises_for_a_good_response_loses_it() -> None:
+    """It was billed, as far as anybody knows."""
+
+    async def refuse(response: httpx.Response) -> None:
+        raise httpx.HTTPStatusError("no", request=response.request, response=response)
+
+    async with faulty_server(behave_well) as server:
+        async with httpx.AsyncClient(event_hooks={"response": [refuse]}) as client:
+            outcome = await failure_of(server.url, http_client=client)
+    assert type(outcome.error) is ReplyLost
+    assert outcome.maybe_billed
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
+async def test_a_pool_that_is_too_small_costs_no_attempt(
+    library: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests that find no connection were never made; fewer are tried at once then."""
+    monkeypatch.setattr(sender, "CONNECT_TIMEOUT", 0.05)
+
+    async def slowly(connection: Connection) -> None:
+        while True:
+            body = await connection.read_request()
+            await anyio.sleep(0.1)
+            await connection.answer(reply_to(body))
+
+    limits = library.Limits(max_connections=1)
+    async with faulty_server(slowly) as server, library.AsyncClient(limits=limits) as client:
+        options: Any = {"http_client": client, "max_concurrency": 20}
+        async with OCRSession("t", base_url=server.url, **options) as session:
+            outcomes, limits_seen = [], set()
+            async with session.stream([URL] * 100) as stream:
+                async for outcome in stream:
+                    outcomes.append(outcome)
+                    limits_seen.add(session.stats.limit)
+    assert min(limits_seen) < 20
+    assert all(outcome.ok for outcome in outcomes)
+    assert {outcome.attempts for outcome in outcomes} == {1}
+
+
+async def test_a_client_that_is_closed_under_its_session_is_told_at_once() -> None:
+    """No attempt can bring it back, so none is made."""
+    async with faulty_server(behave_well) as server:
+        async with httpx.AsyncClient() as client:
+            async with OCRSession("t", base_url=server.url, http_client=client) as session:
+                await client.aclose()
+                (outcome,) = await session.read_all([URL])
+    assert isinstance(error_of(outcome), OptionError)
+    assert "was closed" in str(error_of(outcome))
+
+
+# ---- what may have been billed
+
+
+@pytest.mark.parametrize(
+    "status, more",
+    [("502 Bad Gateway", ""), ("503 Busy", "Retry-After: 0\r\n"), ("504 Late", "")],
+)
+async def test_a_gateway_that_lost_the_response_is_told_from_an_outage(
+    status: str, more: str
+) -> None:
+    """What comes as late as a good response may have been billed; what comes at once is free."""
+
+    async def behave(connection: Connection) -> None:
+        while True:
+            body = await connection.read_request()
+            if server.requests < 3:
+                await anyio.sleep(0.2)
+            if server.requests == 1:
+                await connection.answer(reply_to(body))
+            else:
+                await connection.answer(b"<html>gone</html>", status=status, more=more)
+
+    async with faulty_server(behave) as server:
+        options: Any = {"retry": ONCE, "outage_timeout": 0.1}
+        async with OCRSession("t", base_url=server.url, **options) as session:
+            assert (await session.read(URL)).text == URL
+            (late,) = await session.read_all([URL])
+            (soon,) = await session.read_all([URL])
+    assert late.maybe_billed
+    assert isinstance(error_of(late), ReplyLost)
+    assert soon.maybe_billed is status.startswith("504")
+
+
+@pytest.mark.parametrize(
+    "status, expected",
+    [
+        ("401 Unauthorized", AuthError),
+        ("429 Too Many Requests", RateLimited),
+        ("500 Oops", ServiceUnavailable),
+        ("200 OK", ReplyLost),
+    ],
+)
+@pytest.mark.parametrize("end", [_close, Connection.reset, Connection.stall])
+@httpx_abandons_generators
+async def test_a_status_decides_even_if_the_rest_was_cut(
+    status: str, expected: type, end: Any
+) -> None:
+    """What was read of a response is not lost with the rest of it."""
+
+    async def cut(connection: Connection) -> None:
+        await connection.read_request()
+        head = f"HTTP/1.1 {status}\r\nContent-Length: 99\r\nRetry-After: 7\r\n\r\n{{"
+        await connection.stream.send(head.encode())
+        await anyio.sleep(0.05)
+        await end(connection)
+
+    async with faulty_server(cut) as server:
+        outcome = await failure_of(server.url, timeout=0.5)
+    assert isinstance(outcome.error, expected)
+    assert outcome.maybe_billed is (expected is ReplyLost)
+
+
+async def test_a_good_response_before_the_request_was_sent_is_not_believed() -> None:
+    """Nobody can have read the images yet, so it belongs to something else."""
+
+    async def hurry(connection: Connection) -> None:
+        await connection.read_head()
+        await connection.answer(b'{"records": [], "status": {"code": 200}}')
+        await connection.stall()
+
+    image = b"\x89PNG\r\n\x1a\n" + bytes(30_000_000)
+    async with faulty_server(hurry) as server:
+        async with OCRSession("t", base_url=server.url, retry=ONCE) as session:
+            (outcome,) = await session.read_all([image])
+    assert isinstance(error_of(outcome), UploadCut)
+    assert not outcome.maybe_billed

@@ -1,15 +1,20 @@
 """The package's own client on real sockets: connections are made, kept, used again and closed."""
 
 import ssl
-from typing import Any
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, cast
 
 import anyio
+import httpx
 import pytest
 import trustme
 
 from tests.faults.server import Connection, faulty_server
 from tests.http.replies import URL, behave_well, reply_to
-from ximilar_ocr_async import OCRSession, SessionStateError
+from ximilar_ocr_async import OCRSession, OptionError, SessionStateError
+from ximilar_ocr_async._http.http1 import ProtocolError
+from ximilar_ocr_async._http.transport import Transport, _exchange, _tell_nobody
 
 pytestmark = pytest.mark.anyio
 
@@ -113,3 +118,142 @@ async def test_connections_side_by_side_are_secured_alike(monkeypatch: pytest.Mo
                 outcomes = await session.read_all([URL] * 60)
     assert all(outcome.ok for outcome in outcomes)
     assert server.connections == 3
+
+
+async def test_idle_connections_are_closed_without_another_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A task of the session closes them: what the service has closed must not stay half-closed."""
+    monkeypatch.setattr("ximilar_ocr_async._http.transport.KEEPALIVE_EXPIRY", 0.05)
+    async with faulty_server(behave_well) as server:
+        async with OCRSession("t", base_url=server.url) as session:
+            for _ in range(2):
+                server.gather(3)
+                assert all(outcome.ok for outcome in await session.read_all([URL] * 30))
+                with anyio.fail_after(5.0):
+                    while server.open:  # noqa: ASYNC110 - nothing tells
+                        await anyio.sleep(0.01)
+    assert server.connections == 6
+
+
+async def request(transport: Transport, url: str, **extensions: Any) -> bytes:
+    """Post an empty list of records to a server of the tests; return what it answers."""
+    made = transport.make_request(
+        "POST",
+        url,
+        content=b'{"records": []}',
+        headers={"Content-Length": "15"},
+        extensions=extensions,
+    )
+    response = await transport.handle_async_request(made)
+    try:
+        return await response.aread()
+    finally:
+        await response.aclose()
+
+
+async def test_it_is_a_transport_of_httpx() -> None:
+    """A client of httpx works on it, redirects and streamed uploads included."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b'{"records"'
+        yield b": []}"
+
+    async with faulty_server(behave_well) as server:
+        async with httpx.AsyncClient(transport=Transport(None)) as client:
+            size = {"Content-Length": "15"}
+            response = await client.post(server.url, content=pieces(), headers=size)
+            assert response.json()["records"] == []
+            response = await client.post(server.url, json={"records": []})
+            assert response.json()["records"] == []
+    assert server.connections == 1
+
+
+async def test_a_fresh_connection_can_be_asked_for() -> None:
+    """What follows a lost reply goes over a connection that nothing has happened to yet."""
+    async with faulty_server(behave_well) as server:
+        transport = Transport(None)
+        for is_fresh in (False, False, True):
+            await request(transport, server.url, fresh=is_fresh)
+        await transport.aclose()
+    assert server.connections == 2
+
+
+async def test_what_broke_one_connection_ends_all_idle_ones() -> None:
+    """After a used connection broke, others that idled with it are not tried."""
+
+    async def cut_the_third(connection: Connection) -> None:
+        while True:
+            body = await connection.read_request()
+            if server.requests == 3:
+                await connection.reset()
+            await server.meet()
+            await connection.answer(reply_to(body))
+
+    async with faulty_server(cut_the_third) as server:
+        server.gather(2)
+        transport = Transport(None)
+        async with anyio.create_task_group() as group:
+            for _ in range(2):
+                group.start_soon(request, transport, server.url)
+        with pytest.raises(httpx.ReadError):
+            await request(transport, server.url)
+        await request(transport, server.url)
+        await transport.aclose()
+    assert server.connections == 3
+
+
+async def test_errors_are_those_of_httpx() -> None:
+    """Whoever knows httpx's transports knows what this one raises."""
+
+    async def behave(connection: Connection) -> None:
+        await ends[0](connection)
+
+    ends: list[Any] = [Connection.stall]
+    transport = Transport(None)
+    async with faulty_server(behave) as server:
+        with pytest.raises(httpx.ReadTimeout, match="nothing was received"):
+            await request(transport, server.url, timeout={"read": 0.05})
+        ends = [lambda connection: connection.stream.send(b"what?\r\n\r\n")]
+        with pytest.raises(httpx.RemoteProtocolError):
+            await request(transport, server.url)
+        ends = [Connection.read_nothing]
+        large = transport.make_request(
+            "POST",
+            server.url,
+            content=pieces_of(bytes(100_000), 500),
+            headers={"Content-Length": "50000000"},
+            extensions={"timeout": {"write": 0.05}},
+        )
+        with pytest.raises(httpx.WriteTimeout):
+            await transport.handle_async_request(large)
+    with pytest.raises(httpx.ConnectError, match="refused"):
+        await request(transport, server.url)
+    with pytest.raises(httpx.UnsupportedProtocol, match="'ftp'"):
+        await request(transport, "ftp://127.0.0.1")
+    short = transport.make_request("POST", "http://127.0.0.1", content=b"", headers={"X": "\n"})
+    with pytest.raises(httpx.LocalProtocolError):
+        await _exchange(cast("Any", _Begun()), short, _tell_nobody, {})
+
+
+class _Begun:
+    """A connection whose head cannot be written."""
+
+    def begin(self, _: object) -> bytes:
+        raise ProtocolError("illegal header value")
+
+
+async def pieces_of(piece: bytes, count: int) -> AsyncIterator[bytes]:
+    """Yield the same piece so often."""
+    for _ in range(count):
+        yield piece
+
+
+async def test_certificates_that_are_none_are_an_error_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A session that could trust nobody is not entered, and the error names the variable."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    with pytest.raises(OptionError, match=r"SSL_CERT_FILE is .*none\.pem"):
+        async with OCRSession("t", base_url="https://api.example"):
+            pass

@@ -84,9 +84,10 @@ class Connection:
                     await self._stream.send(head + self._encode(piece), seconds)
                     head, size = b"", size - len(piece)
                     if size <= 0:
-                        break
-                # Nothing can cancel in between: a request is whole when its last byte is out.
-                await self._end_sending(seconds)
+                        # Nothing can cancel before: it is whole when its last byte is out.
+                        await self._end_sending(seconds)
+                if self.sent is None:
+                    await self._end_sending(seconds)
             except OSError as error:
                 # What had come by then is still there to be read: it may say why.
                 if not self._hear():
@@ -94,7 +95,7 @@ class Connection:
             except Exception as error:  # noqa: BLE001 - the body's own
                 errors.append(error)
             group.cancel_scope.cancel()
-        if errors:
+        if errors and self.sent is None:
             raise errors[0]
 
     async def _end_sending(self, seconds: float) -> None:
@@ -133,6 +134,8 @@ class Connection:
                 self._check_taken()
                 raise h11.RemoteProtocolError("the connection was closed without a response")
             self._feed(data)
+            # Informational responses without end would hold the loop, and no timeout would end it.
+            await anyio.lowlevel.checkpoint()
         assert self._head is not None  # noqa: S101 - for the type checker
         return self._head
 

@@ -9,7 +9,7 @@ from attrs import define, evolve, field, frozen
 
 from ximilar_ocr_async._concurrency import THREADS
 from ximilar_ocr_async._http import Response, Sender
-from ximilar_ocr_async._protocol import Parts, Request, encode_images, make_body
+from ximilar_ocr_async._protocol import Echo, Parts, Request, encode_images, make_body
 from ximilar_ocr_async._scheduling.calls import Batch, Item, Result
 from ximilar_ocr_async._scheduling.decisions import Verdict, is_overload, judge
 from ximilar_ocr_async.errors import ImageError, OCRError, PoolExhausted, UploadCut
@@ -66,6 +66,7 @@ class BatchAttempt:
     _files: anyio.CapacityLimiter = field(
         init=False, factory=lambda: anyio.CapacityLimiter(THREADS)
     )
+    _echo: Echo = field(init=False, factory=Echo)
     _cuts: int = field(init=False, default=0)
 
     async def __call__(self, batch: Batch) -> AttemptResult:
@@ -109,7 +110,7 @@ class BatchAttempt:
         return await anyio.to_thread.run_sync(encode, abandon_on_cancel=True, limiter=self._files)
 
     async def _decode(self, request: Request, response: Response, ids: list[str]) -> list[Result]:
-        decode, size = partial(request.decode, response, ids), len(response.body)
+        decode, size = partial(request.decode, response, ids, self._echo), len(response.body)
         if size < SMALL_RESPONSE:
             return decode()
         # Shielded, for it was paid. One at a time, each in a turn of the loop of its own or in a
