@@ -6,19 +6,23 @@ promised beyond that holds for the session's own transport.
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from ssl import SSLContext
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import anyio
 
 from tests.faults.case import SLOTS, Call, Case, Trial
 from tests.faults.certificates import identity
+from tests.faults.connect import within
 from tests.faults.expect import Expect, fails, pictures, reads
 from tests.faults.send import LARGE, WINDOW, refuses_over
 from tests.faults.server import Behaviour, Connection
 from tests.faults.steps import failing, first, read
 from ximilar_ocr_async import AuthError, Image
+from ximilar_ocr_async._http import transport
 
 NEVER_ENDS = 1000
 """More connections than any case makes."""
@@ -93,6 +97,27 @@ async def end_of_file(connection: Connection) -> None:
     """Say that nothing more will be said, and read nothing more."""
     await connection.raw.send_eof()
     await connection.read_nothing()
+
+
+async def refuse_and_reset(connection: Connection) -> None:
+    """Refuse the token before any request has come, and cut the line soon."""
+    await connection.secure()
+    await connection.stream.send(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+    await anyio.sleep(0.01)
+    await connection.reset()
+
+
+@contextmanager
+def slow_to_send() -> Iterator[None]:
+    """Have the session's transport send only when the answer, and the end, have come."""
+    exchange = transport._exchange
+
+    async def later(*given: Any) -> Any:
+        await anyio.sleep(0.05)
+        return await exchange(*given)
+
+    with patch.object(transport, "_exchange", later):
+        yield
 
 
 # ---- cases
@@ -201,4 +226,13 @@ EARLY = [
     ),
     *again("F69.8", "garbage", says_early(b"\x00 what is this?\r\n\r\n", Connection.read_nothing)),
     *again("F69.9", "end of file", says_early(b"", end_of_file)),
+    *(
+        Case(f"F69.10.{n}", f"401 before a small request, and reset{how}")
+        .promises("AuthError at once, one request")
+        .given(first(NEVER_ENDS, refuse_and_reset), tls=tls)
+        .when(within(slow_to_send, counted(Trial.read_all)))
+        .then(fails(AuthError, says="401"), requests=0, hang=SOON)
+        .only(library="own")
+        for n, (how, tls) in enumerate([("", None), (", in TLS", identity)], 1)
+    ),
 ]
