@@ -3,6 +3,7 @@
 F67 and F68 are not in it: they are about a journal, which the package does not have.
 """
 
+from tests.faults.between import BETWEEN
 from tests.faults.caller import CALLER
 from tests.faults.case import BACKENDS, LIBRARIES, Case
 from tests.faults.connect import CONNECT
@@ -17,5 +18,5 @@ from tests.faults.trial import hold
 
 __all__ = ["BACKENDS", "CASES", "LIBRARIES", "Case", "hold"]
 
-CASES = [*CONNECT, *PROXIES, *HANDSHAKE, *SEND, *REPLY, *STATUS, *CALLER, *EARLY, *CUT]
+CASES = [*CONNECT, *PROXIES, *HANDSHAKE, *SEND, *REPLY, *STATUS, *CALLER, *EARLY, *CUT, *BETWEEN]
 """In the order of their rows."""
