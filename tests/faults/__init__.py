@@ -10,6 +10,7 @@ from tests.faults.connect import CONNECT
 from tests.faults.cut import CUT
 from tests.faults.early import EARLY
 from tests.faults.handshake import HANDSHAKE
+from tests.faults.injected import INJECTED
 from tests.faults.proxies import PROXIES
 from tests.faults.reply import REPLY
 from tests.faults.send import SEND
@@ -18,5 +19,17 @@ from tests.faults.trial import hold
 
 __all__ = ["BACKENDS", "CASES", "LIBRARIES", "Case", "hold"]
 
-CASES = [*CONNECT, *PROXIES, *HANDSHAKE, *SEND, *REPLY, *STATUS, *CALLER, *EARLY, *CUT, *BETWEEN]
+CASES = [
+    *CONNECT,
+    *PROXIES,
+    *HANDSHAKE,
+    *SEND,
+    *REPLY,
+    *STATUS,
+    *CALLER,
+    *EARLY,
+    *CUT,
+    *BETWEEN,
+    *INJECTED,
+]
 """In the order of their rows."""

@@ -11,10 +11,11 @@ from unittest.mock import patch
 
 import anyio
 
-from tests.faults.case import Call, Case, Trial
+from tests.faults.case import SLOTS, Call, Case, Trial
 from tests.faults.expect import fails, pictures, reads
 from tests.faults.steps import always, reads_and_closes, reads_in
 from ximilar_ocr_async import AddressError, ConnectionFailed, RetryPolicy
+from ximilar_ocr_async._http import sender
 
 NOWHERE = "127.0.0.2"
 """Nobody listens on this address of the loopback."""
@@ -91,6 +92,28 @@ async def requests_begun(trial: Trial, count: int) -> None:
         await anyio.sleep(0.002)
 
 
+def soon_late_to_connect() -> AbstractContextManager[Any]:
+    """Have connections, and waiting for a free one, time out soon."""
+    return patch.object(sender, "CONNECT_TIMEOUT", 0.1)
+
+
+async def watch_limit(trial: Trial) -> None:
+    """Read all, and see that fewer requests were in flight for a while."""
+    limits = []
+
+    async def watch() -> None:
+        while True:
+            limits.append(trial.session.stats.limit)
+            await anyio.sleep(0.005)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(watch)
+        await trial.read_all()
+        group.cancel_scope.cancel()
+    if min(limits) == trial.case.slots:
+        trial.complain("the limit did not fall")
+
+
 async def in_turn(trial: Trial) -> None:
     """Read the first image, then the others."""
     await trial.read_all(trial.case.images[:1])
@@ -161,6 +184,16 @@ CONNECT = [
         max_concurrency=2,
     )
     .then(recovers=False),  # its client never does as much side by side
+    Case("F06.3", "and none of its connections is free before a request gives up waiting for one")
+    .promises("costs no attempt, and the limit falls")
+    .given(always(reads_in(0.12)))
+    .when(
+        within(soon_late_to_connect, watch_limit),
+        images=pictures(SLOTS * 10),
+        client=lambda module, _: {"limits": module.Limits(max_connections=1)},
+        adaptive=True,
+    )
+    .then(reads(), recovers=False),  # its client never does as much side by side
     Case("F07", "no file descriptors left, twice")
     .promises("tried again; not billed, no crash")
     .when(without_descriptors)

@@ -2,25 +2,16 @@
 
 import ssl
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Any
-from unittest.mock import patch
 
 import anyio
 
 from tests.faults.case import Case, Trial
 from tests.faults.certificates import ANOTHER, demanding, identity, nameless
-from tests.faults.connect import in_turn, one_request, within
+from tests.faults.connect import in_turn, one_request, soon_late_to_connect, within
 from tests.faults.expect import fails, pictures, reads
 from tests.faults.server import Behaviour, Connection
 from tests.faults.steps import always, first, read, refuses, replies
 from ximilar_ocr_async import AddressError
-from ximilar_ocr_async._http import sender
-
-
-def soon_late_to_connect() -> AbstractContextManager[Any]:
-    """Have connections time out soon."""
-    return patch.object(sender, "CONNECT_TIMEOUT", 0.15)
 
 
 async def leave_in_handshake(trial: Trial) -> None:
