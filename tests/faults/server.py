@@ -33,7 +33,7 @@ class FaultyServer:
         tls: Context with which it speaks TLS. None for plain HTTP.
         connections: Number of connections that were made.
         open: Number of connections that are open now.
-        most_open: Highest number of connections that were open at once.
+        most_open: Highest number of connections that were open at once, while a request came.
         requests: Number of requests that came whole.
         in_flight: Number of requests of which a byte came and that are not over.
         most_in_flight: Highest number of requests in flight at once.
@@ -116,6 +116,8 @@ class Connection:
             self._is_busy = True
             self.server.in_flight += 1
             self.server.most_in_flight = max(self.server.most_in_flight, self.server.in_flight)
+            # Not as soon as it is made, for the end of another one is heard no sooner.
+            self.server.most_open = max(self.server.most_open, self.server.open)
         return data
 
     async def read_head(self) -> int:
@@ -246,7 +248,6 @@ async def faulty_server(
     async def handle(stream: SocketStream) -> None:
         server.connections += 1
         server.open += 1
-        server.most_open = max(server.most_open, server.open)
         connection = Connection(stream, server, server.connections)
         try:
             async with stream:
