@@ -310,7 +310,7 @@ async def test_an_exception_with_a_response_is_judged_by_its_status(
 
     async with faulty_server(refuse) as server, raising(library) as client:
         outcome = await failure_of(server.url, http_client=client)
-    error: Any = outcome.error
+    error = error_of(outcome)
     assert type(error) is expected
     assert error.retry_after == 7.0
     assert not outcome.maybe_billed
@@ -444,3 +444,17 @@ async def test_a_good_response_before_the_request_was_sent_is_not_believed() -> 
             (outcome,) = await session.read_all([image])
     assert isinstance(error_of(outcome), UploadCut)
     assert not outcome.maybe_billed
+
+
+async def test_hints_without_end_end_with_the_timeout() -> None:
+    """A flood of informational responses holds neither the loop nor the request for ever."""
+
+    async def flood(connection: Connection) -> None:
+        await connection.read_request()
+        while True:
+            await connection.stream.send(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1000)
+
+    async with faulty_server(flood) as server:
+        outcome = await failure_of(server.url, timeout=0.3)
+    assert isinstance(outcome.error, RequestTimeout)
+    assert outcome.maybe_billed

@@ -36,11 +36,13 @@ class AttemptResult:
         results: By id; images that did not fit into the request are not in it.
         sent: Records in the request; 0 if none was made.
         failure: Why the request failed as a whole; it is the result of each record in it, too.
+        is_lost: Whether the attempt broke off after it was made: it may have been billed.
     """
 
     results: dict[str, Result] = field(factory=dict)
     sent: int = 0
     failure: OCRError | None = None
+    is_lost: bool = False
 
     @property
     def is_overload(self) -> bool:
