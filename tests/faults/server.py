@@ -7,6 +7,7 @@ import struct
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import anyio
@@ -82,6 +83,7 @@ class Connection:
         number: Its place among the server's connections, counted from 1.
         stream: What the request comes over: TLS, or the connection itself.
         received: Bytes that came and were not read yet.
+        is_busy: Whether a request has begun to come and is not over.
     """
 
     raw: SocketStream
@@ -89,7 +91,7 @@ class Connection:
     number: int
     stream: ByteStream = field(init=False)
     received: bytes = b""
-    _is_busy: bool = field(init=False, default=False)
+    is_busy: bool = field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
         self.stream = self.raw
@@ -106,8 +108,8 @@ class Connection:
     async def receive(self) -> bytes:
         """Receive what comes next; count a request that begins with it."""
         data = await self.stream.receive()
-        if not self._is_busy:
-            self._is_busy = True
+        if not self.is_busy:
+            self.is_busy = True
             self.server.in_flight += 1
             self.server.most_in_flight = max(self.server.most_in_flight, self.server.in_flight)
         return data
@@ -159,8 +161,8 @@ class Connection:
 
     def finish(self) -> None:
         """Count the request as over."""
-        self.server.in_flight -= self._is_busy
-        self._is_busy = False
+        self.server.in_flight -= self.is_busy
+        self.is_busy = False
 
     async def close(self) -> None:
         """Close the line, with the goodbye of TCP but not with that of TLS."""
@@ -189,6 +191,21 @@ class Connection:
             self.server.open += 1
 
 
+async def attend(server: FaultyServer, behave: Behaviour, stream: SocketStream) -> None:
+    """Have a connection to the server behave as told, and close it."""
+    server.connections += 1
+    server.open += 1
+    server.most_open = max(server.most_open, server.open)
+    connection = Connection(stream, server, server.connections)
+    try:
+        async with stream:
+            with suppress(*GONE):
+                await behave(connection)
+    finally:
+        connection.finish()
+        server.open -= 1
+
+
 @asynccontextmanager
 async def faulty_server(
     behave: Behaviour,
@@ -215,22 +232,9 @@ async def faulty_server(
     server = FaultyServer(f"http{'' if tls is None else 's'}://127.0.0.1:{port}", tls)
     crowd = _fill_queue(listening) if way == "blackhole" else []
 
-    async def handle(stream: SocketStream) -> None:
-        server.connections += 1
-        server.open += 1
-        server.most_open = max(server.most_open, server.open)
-        connection = Connection(stream, server, server.connections)
-        try:
-            async with stream:
-                with suppress(*GONE):
-                    await behave(connection)
-        finally:
-            connection.finish()
-            server.open -= 1
-
     async def serve() -> None:
         async with await SocketListener.from_socket(listening) as listener:
-            await listener.serve(handle)
+            await listener.serve(partial(attend, server, behave))
 
     async with anyio.create_task_group() as group:
 
