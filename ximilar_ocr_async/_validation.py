@@ -2,10 +2,15 @@
 
 import ipaddress
 from math import inf, isfinite
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ximilar_ocr_async._constants import BYTES_PER_TOKEN, LANGUAGES, MAX_PROMPT_TOKENS
 from ximilar_ocr_async.errors import OptionError
+
+PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
+
+MAX_SOCKS_WORD = 255
+"""The longest user or password [bytes]. Source: RFC 1929."""
 
 
 def check_language(lang: str) -> str:
@@ -65,11 +70,45 @@ def check_base_url(url: str) -> None:
         raise OptionError("base_url is not allowed to name a user; the token goes into a header")
     if parts.scheme not in {"http", "https"} or not host:
         raise OptionError(f"base_url is {url!r}, expected https://HOST")
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise OptionError(f"base_url is {url!r}, plain http is allowed only to this machine")
 
 
-def _is_loopback(host: str) -> bool:
+def check_proxy(url: str) -> None:
+    """Raise `OptionError` if *url* is not that of a proxy.
+
+    No message shows it, because it may hold a password.
+    """
+    expected = f"expected a URL such as http://HOST:PORT, with {', '.join(PROXY_SCHEMES)}"
+    if not isinstance(url, str):
+        raise OptionError(f"proxy is a {type(url).__name__}, {expected}")
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise OptionError(f"proxy is not a URL, {expected}") from None
+    if parts.scheme not in PROXY_SCHEMES or not host:
+        raise OptionError(f"proxy has scheme {parts.scheme!r} and host {host!r}, {expected}")
+    longest = max(len(unquote(word or "").encode()) for word in (parts.username, parts.password))
+    if parts.scheme.startswith("socks") and longest > MAX_SOCKS_WORD:
+        raise OptionError(f"proxy has a user or password of {longest} bytes, the limit is 255")
+
+
+def check_client(client: object) -> None:
+    """Raise `OptionError` if *client* is not an open one of httpx or httpx2, for async use."""
+    methods = [getattr(client, name, None) for name in ("build_request", "send", "aclose")]
+    if isinstance(client, type) or not all(map(callable, methods)):
+        kind = client if isinstance(client, type) else type(client)
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        raise OptionError(
+            f"http_client is a {name}, expected an httpx.AsyncClient or httpx2.AsyncClient"
+        )
+    if getattr(client, "is_closed", False):
+        raise OptionError("http_client is closed, expected an open one")
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether *host* is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -11,6 +11,7 @@
     ├── BudgetExceeded               the program: its session may not send any more records
     ├── AddressError                 the program: base_url does not lead to the service
     ├── ConnectionFailed             the network: the request did not arrive; nothing was billed
+    │   ├── PoolExhausted            the program: its http_client has too few connections
     │   └── UploadCut                the network: the connection broke during the upload
     ├── ReplyLost                    the network: the response was lost; maybe billed
     │   └── RequestTimeout           the service: the request timed out; maybe billed
@@ -92,6 +93,10 @@ class AddressError(OCRError):
 
 class ConnectionFailed(OCRError):
     """The request did not reach the service and was not billed. Check network and address."""
+
+
+class PoolExhausted(ConnectionFailed):
+    """``http_client`` had no connection to spare. Give it as many as ``max_concurrency``."""
 
 
 class UploadCut(ConnectionFailed):

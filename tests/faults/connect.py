@@ -17,7 +17,7 @@ from tests.faults.expect import fails, pictures, reads
 from tests.faults.server import Connection
 from tests.faults.steps import always, first, reads_and_closes, reads_in, well
 from ximilar_ocr_async import AddressError, ConnectionFailed, RetryPolicy
-from ximilar_ocr_async._http import transport
+from ximilar_ocr_async._http import sender
 
 NOWHERE = "127.0.0.2"
 """Nobody listens on this address of the loopback."""
@@ -102,7 +102,7 @@ async def in_turn(trial: Trial) -> None:
 
 def soon_late_to_connect() -> AbstractContextManager[Any]:
     """Have connections time out soon."""
-    return patch.object(transport, "CONNECT_TIMEOUT", 0.15)
+    return patch.object(sender, "CONNECT_TIMEOUT", 0.15)
 
 
 async def leave_in_handshake(trial: Trial) -> None:

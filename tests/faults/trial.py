@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import pickle
 import traceback
 import tracemalloc
@@ -13,7 +14,6 @@ from typing import Any
 from unittest.mock import patch
 
 import anyio
-import certifi
 import trio
 
 from tests.faults.case import HANG, LIBRARIES, RETRY, TOKEN, Case, Trial
@@ -26,8 +26,9 @@ from ximilar_ocr_async import Image
 @contextmanager
 def _trusting(name: str) -> Iterator[None]:
     """Have clients that sessions make trust this authority, and no other."""
-    with authority(name).cert_pem.tempfile() as path, patch.object(certifi, "where", lambda: path):
-        yield
+    with authority(name).cert_pem.tempfile() as path:
+        with patch.dict(os.environ, {"SSL_CERT_FILE": path}):
+            yield
 
 
 async def hold(case: Case, library: str) -> list[str]:

@@ -1,11 +1,11 @@
 """HTTP: a request body in, a response out, over connections that are kept and never shared."""
 
 from ximilar_ocr_async._http.auth import Token
-from ximilar_ocr_async._http.transport import HTTPClient, Response, Transport
+from ximilar_ocr_async._http.sender import HTTPClient, Response, Sender
 
 __all__ = [
     "HTTPClient",
     "Response",
+    "Sender",
     "Token",
-    "Transport",
 ]

@@ -1,44 +1,32 @@
-"""One HTTP/1.1 connection: requests in, responses out, one at a time.
+"""One HTTP/1.1 connection: requests out, responses in, one at a time, heard while still sending.
 
-This module is the one owner of h11. It raises the errors of the libraries below it. `Trace` records
-how far each request got, and tells what an error means. Every method that takes a trace must run in
-that trace's scope, which cancels steps that take too long.
+This module is the one owner of h11. It raises the errors of the libraries below it.
 """
 
-import selectors
-import socket
-import ssl
-import sys
-from collections.abc import AsyncIterable
-from math import inf
-from typing import Any, Self
+from collections.abc import AsyncIterable, Callable
 
 import anyio
+import anyio.lowlevel
 import h11
-from anyio.abc import ByteStream, SocketAttribute
-from anyio.streams.tls import TLSStream
 from attrs import define, field
 
-from ximilar_ocr_async._http.trace import Trace
-
-PIECE = 64 * 1024
-"""How much is read at once [bytes]."""
+from ximilar_ocr_async._http.tcp import Stream, receive
 
 MAX_HEAD = 100 * 1024
 """The largest status line and headers of a response together [bytes]. Source: httpcore 1.0."""
 
-GONE = (anyio.BrokenResourceError, anyio.EndOfStream)
-"""The errors of writing to a connection that the other side has closed. The second is for TLS."""
-
-_BYTES_ACKED_SIZE = 8
-_BYTES_ACKED = slice(120, 120 + _BYTES_ACKED_SIZE)
-"""The position of tcpi_bytes_acked in Linux's TCP_INFO [linux/tcp.h, since 4.1]."""
-
 Head = h11.Request
 """The method, target and headers of a request."""
 
-# Both are cheap for a single socket. poll() has no limit on the number of the file descriptor.
-_Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
+ResponseHead = h11.Response
+"""The status and headers of a response."""
+
+ProtocolError = h11.ProtocolError
+"""One of the two sides does not keep to HTTP/1.1."""
+
+
+class RequestNotTaken(Exception):
+    """The other side closed the connection, and is proved to have taken none of the request."""
 
 
 @define(eq=False)
@@ -47,95 +35,136 @@ class Connection:
 
     Attributes:
         used: When the last request ended [s of the event loop's clock].
+        requests: How many requests it has carried.
+        sent: When the last byte of the present request left [s of the same clock]; None before.
         _acked: The bytes that the other side had acknowledged before the request; None if unknown.
-        _is_answering: Whether any part of the response has arrived.
+        _head: The head of the response, once it has come.
+        _is_answered: Whether any part of the response has come.
     """
 
-    _stream: ByteStream
+    _stream: Stream
     used: float = 0.0
+    requests: int = 0
+    sent: float | None = field(init=False, default=None)
     _acked: int | None = field(init=False, default=None)
-    _is_answering: bool = field(init=False, default=False)
+    _head: ResponseHead | None = field(init=False, default=None)
+    _is_answered: bool = field(init=False, default=False)
     _h11: h11.Connection = field(
         init=False, factory=lambda: h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
     )
-    _socket: Any = field(init=False)
-    _readable: selectors.BaseSelector = field(init=False, factory=_Selector)
 
-    def __attrs_post_init__(self) -> None:
-        self._socket = self._stream.extra(SocketAttribute.raw_socket)
-        self._readable.register(self._socket, selectors.EVENT_READ)
+    def begin(self, head: Head) -> bytes:
+        """Begin a request; return the bytes of its head, which leave with the body's first."""
+        self.requests += 1
+        self._acked, self._head, self._is_answered = self._stream.acknowledged(), None, False
+        self.sent = None
+        return self._h11.send(head) or b""
 
-    @classmethod
-    async def open(
-        cls, host: str, port: int, tls: ssl.SSLContext | None, trace: Trace, seconds: float
-    ) -> Self:
-        """Connect. TCP and TLS may take *seconds* each."""
-        trace.begin_connecting()
-        trace.allow(seconds)
-        stream: ByteStream = await anyio.connect_tcp(host, port)
-        if tls is not None:
-            trace.begin_connecting()
-            trace.allow(seconds)
-            stream = await _secure(stream, host, tls)
-        trace.allow(inf)
-        return cls(stream)
+    async def send(self, head: bytes, body: bytes, seconds: float) -> None:
+        """Send a whole request at once; raise `TimeoutError` if nothing leaves for *seconds*."""
+        await self._stream.send(head + self._encode(body), seconds)
+        await self._end_sending(seconds)
 
-    async def send(
-        self, head: Head, body: AsyncIterable[bytes], trace: Trace, seconds: float
+    async def upload(
+        self, head: bytes, body: AsyncIterable[bytes], size: float, seconds: float
     ) -> None:
-        """Send a request, whose *body* has at least one piece. Each piece may take *seconds*."""
-        out = self._h11.send(head) or b""
-        self._acked, self._is_answering = _acknowledged(self._socket), False
-        trace.begin_sending()
-        try:
-            async for piece in body:
-                # The head leaves with the first piece.
-                out += self._h11.send(h11.Data(data=piece)) or b""
-                trace.allow(seconds)
-                await self._stream.send(out)
-                # Reading files for the next piece may take any time.
-                trace.allow(inf)
-                out = b""
-        except GONE:
-            return  # the service may have sent a response before it closed the connection
-        self._h11.send(h11.EndOfMessage())
-        trace.end_sending()
+        """Send a request of *size* [bytes] piece by piece, until a response comes.
 
-    async def receive_head(self, trace: Trace, seconds: float) -> h11.Response:
-        """Return the head of the response. The service may send nothing for *seconds*."""
-        while True:
-            event = await self._receive(trace, seconds)
-            # Informational responses come before the final one [RFC 9110, 15.2].
-            if isinstance(event, h11.Response):
-                trace.answer(event.status_code)
-                return event
-
-    async def receive(self, trace: Trace, seconds: float) -> bytes:
-        """Return the next piece of the response's body, or no bytes at its end."""
-        event = await self._receive(trace, seconds)
-        return bytes(event.data) if isinstance(event, h11.Data) else b""
-
-    async def _receive(self, trace: Trace, seconds: float) -> Any:
-        while (event := self._h11.next_event()) is h11.NEED_DATA:
-            trace.allow(seconds)
+        Raises:
+            TimeoutError: Nothing left for *seconds*. Making the pieces may take any time.
+        """
+        errors: list[Exception] = []
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._listen, group.cancel_scope.cancel)
+            # Caught here, because the group would wrap it in one of its own.
             try:
-                data = await self._stream.receive(PIECE)
-            except anyio.EndOfStream:
-                data = b""
-            self._is_answering = self._is_answering or bool(data)
-            if not data and self._h11.their_state is h11.SEND_RESPONSE:
-                trace.is_untaken = not self._is_answering and self._is_untaken
-                raise h11.RemoteProtocolError("the connection was closed without a response")
-            self._h11.receive_data(data)
-        return event
+                async for piece in body:
+                    # Pieces from memory would hold the loop.
+                    await anyio.lowlevel.checkpoint()
+                    await self._stream.send(head + self._encode(piece), seconds)
+                    head, size = b"", size - len(piece)
+                    if size <= 0:
+                        # Nothing can cancel before: it is whole when its last byte is out.
+                        await self._end_sending(seconds)
+                if self.sent is None:
+                    await self._end_sending(seconds)
+            except OSError as error:
+                # What had come by then is still there to be read: it may say why.
+                if not self._hear():
+                    errors.append(error)
+            except Exception as error:  # noqa: BLE001 - the body's own
+                errors.append(error)
+            group.cancel_scope.cancel()
+        if errors and self.sent is None:
+            raise errors[0]
 
-    @property
-    def _is_untaken(self) -> bool:
-        """Whether the other side closed the connection without receiving any of the request.
+    async def _end_sending(self, seconds: float) -> None:
+        if last := self._h11.send(h11.EndOfMessage()):  # of a body in chunks
+            await self._stream.send(last, seconds)
+        self.sent = anyio.current_time()
+
+    def _encode(self, piece: bytes) -> bytes:
+        return self._h11.send(h11.Data(data=piece)) or b""
+
+    async def _listen(self, stop: Callable[[], None]) -> None:
+        """Call *stop* when a response has come, or when none can come any more."""
+        while not self._hear():
+            await self._stream.wait_readable()
+        stop()
+
+    def _hear(self) -> bool:
+        """Take in what has arrived; return whether a response or the end of all is in it."""
+        try:
+            while (data := self._stream.receive_nowait()) is not None:
+                if not data:
+                    return True
+                self._feed(data)
+                if self._read_head():
+                    return True
+        except (OSError, ProtocolError):
+            # It is met again by whoever waits for the response.
+            return True
+        return False
+
+    async def receive_head(self, seconds: float) -> ResponseHead:
+        """Return the head of the response; raise `TimeoutError` if nothing comes for *seconds*."""
+        while not self._read_head():
+            data = await receive(self._stream, seconds)
+            if not data:
+                self._check_taken()
+                raise h11.RemoteProtocolError("the connection was closed without a response")
+            self._feed(data)
+        assert self._head is not None  # noqa: S101 - for the type checker
+        return self._head
+
+    def _read_head(self) -> bool:
+        # Informational responses come before the final one [RFC 9110, 15.2].
+        while self._head is None:
+            event = self._h11.next_event()
+            if event is h11.NEED_DATA:
+                return False
+            if isinstance(event, h11.Response):
+                self._head = event
+        return True
+
+    def _check_taken(self) -> None:
+        """Raise if the connection was closed before the other side received any of the request.
 
         A FIN acknowledges all bytes that came before it. A reset does not, and proves nothing.
         """
-        return self._acked is not None and _acknowledged(self._socket) == self._acked
+        is_untaken = self._acked is not None and self._stream.acknowledged() == self._acked
+        if is_untaken and not self._is_answered:
+            raise RequestNotTaken("the connection was closed before the request came")
+
+    async def receive(self, seconds: float) -> bytes:
+        """Return the next piece of the response's body, or no bytes at its end."""
+        while (event := self._h11.next_event()) is h11.NEED_DATA:
+            self._feed(await receive(self._stream, seconds))
+        return bytes(event.data) if isinstance(event, h11.Data) else b""
+
+    def _feed(self, data: bytes) -> None:
+        self._is_answered = self._is_answered or bool(data)
+        self._h11.receive_data(data)
 
     def reset(self) -> bool:
         """Prepare for another request. Return whether the connection can carry one."""
@@ -149,38 +178,19 @@ class Connection:
 
     @property
     def is_dead(self) -> bool:
-        """Whether the other side closed the connection, or sent something unasked."""
-        # The event loop closes the socket of a broken connection.
-        return self._socket.fileno() < 0 or bool(self._readable.select(0))
+        """Whether the other side closed the connection, or sent something unasked.
 
-    async def close(self) -> None:
-        """Close the connection at once, even in a cancelled task."""
-        self._readable.close()
-        await _close(self._stream)
+        Nothing lies anywhere but in the kernel and in TLS, and both are looked into.
+        """
+        try:
+            return self._stream.receive_nowait() is not None
+        except OSError:
+            return True
 
+    def detach(self) -> Stream:
+        """Return the stream, for use by another protocol."""
+        return self._stream
 
-def _acknowledged(raw: socket.socket) -> int | None:
-    """Return how many bytes the other side has acknowledged; None if the system cannot tell."""
-    try:
-        info = raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.stop)
-    except (AttributeError, OSError):  # not Linux, or closed
-        return None
-    acked = info[_BYTES_ACKED]
-    return int.from_bytes(acked, sys.byteorder) if len(acked) == _BYTES_ACKED_SIZE else None
-
-
-async def _secure(stream: ByteStream, host: str, tls: ssl.SSLContext) -> ByteStream:
-    try:
-        return await TLSStream.wrap(
-            stream, hostname=host, ssl_context=tls, standard_compatible=False
-        )
-    except BaseException:
-        # An interrupted handshake leaves the stream open.
-        await _close(stream)
-        raise
-
-
-async def _close(stream: ByteStream) -> None:
-    # No closing handshake takes place, not even in TLS, so there is nothing to wait for.
-    with anyio.CancelScope(shield=True):
-        await stream.aclose()
+    def close(self) -> None:
+        """Close the connection at once."""
+        self._stream.close()

@@ -1,220 +1,276 @@
-"""One request body to one answer, over HTTP.
+"""The default HTTP transport: httpx requests in, responses out, each over a connection of its own.
 
-A client is `OwnClient`, or the caller's own of httpx or of httpx2, which has the same face but
-classes of its own; so nothing here asks for the class of what a client hands out.
+It is an ``httpx.AsyncBaseTransport``. It has no pool, because httpcore's looks at all of its
+connections for each request. With 256 connections that takes 20 ms of CPU (httpx 0.28.1). The
+caller limits the number of requests in flight, and thereby the number of connections. The last
+connection used is the next one used, so that few are kept open.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
-from datetime import UTC, datetime
-from importlib import import_module
-from typing import Any, Protocol, Self
+import os
+import ssl
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import lru_cache
+from math import inf
+from typing import Any, TypeAlias, TypeVar, cast
 
 import anyio
-import anyio.to_thread
-from attrs import define, field, frozen
+import httpx
+from attrs import define, field
 
-from ximilar_ocr_async._concurrency import THREADS
-from ximilar_ocr_async._constants import CONNECT_TIMEOUT, READ_TIMEOUT
-from ximilar_ocr_async._http.auth import Token
-from ximilar_ocr_async._http.response_body import read_body
-from ximilar_ocr_async._http.retry_after import parse_date, parse_retry_after
-from ximilar_ocr_async._http.trace import Trace
-from ximilar_ocr_async.errors import OCRError
+from ximilar_ocr_async._constants import KEEPALIVE_EXPIRY
+from ximilar_ocr_async._http.http1 import (
+    Connection,
+    Head,
+    ProtocolError,
+    RequestNotTaken,
+    ResponseHead,
+)
+from ximilar_ocr_async._http.proxy import Proxy, TunnelRefused
+from ximilar_ocr_async._http.tcp import Stream, connect
+from ximilar_ocr_async._http.tls import TLSStream
+from ximilar_ocr_async.errors import OptionError
 
-SMALL = 64 * 1024
-"""[bytes] of a body that is not worth being sent in pieces, if it touches no disk."""
+PORTS = {"http": 80, "https": 443}
 
+T = TypeVar("T")
 
-@frozen
-class Response:
-    """What came back.
+Origin: TypeAlias = tuple[str, str, int]
+"""A scheme, a host and a port."""
 
-    Attributes:
-        status: The HTTP status.
-        body: The body, decompressed.
-        retry_after: [s] that the service asks to wait, if it does.
-    """
-
-    status: int
-    body: bytes = field(repr=False)
-    retry_after: float | None = None
+Tell: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[None]]
+"""The ``trace`` extension of a request: it is told of events, by httpcore's names."""
 
 
-class HTTPClient(Protocol):
-    """The part of an ``httpx.AsyncClient`` or ``httpx2.AsyncClient`` that is used."""
-
-    @property
-    def build_request(self) -> Callable[..., Any]: ...
-    @property
-    def send(self) -> Callable[..., Awaitable[Any]]: ...
-    @property
-    def aclose(self) -> Callable[[], Awaitable[None]]: ...
+class NotTaken(httpx.RemoteProtocolError):
+    """The connection was closed, and the other side is proved to have taken none of the request."""
 
 
-class Body(Protocol):
-    """A request body: its size is known beforehand, its pieces are made while it is sent."""
-
-    @property
-    def touches_disk(self) -> bool:
-        """Whether making it blocks on the disk."""
-        ...
-
-    def __len__(self) -> int: ...
-    def __iter__(self) -> Iterator[bytes]: ...
-
-
-class Transport:
-    """Sends requests. Lives as long as its session.
+@define(eq=False)
+class Transport(httpx.AsyncBaseTransport):
+    """Sends each request over a connection of its own. Redirects are not followed.
 
     Attributes:
-        requests: Requests begun.
-        bytes_sent: [bytes] of request bodies.
+        ssl_context: With what TLS is spoken; None where it is never spoken.
+        proxy: Through whose tunnels all connections go.
+        _idle: By origin, the connections without a request. The one that was used last comes last.
+        _released: Set while there may be idle connections.
     """
 
-    def __init__(
-        self,
-        *,
-        base_url: str,
-        token: Token,
-        timeout: float,
-        max_response_bytes: int,
-        client: HTTPClient,
-        owns_client: bool,
-    ) -> None:
-        from importlib.metadata import version  # noqa: PLC0415 - takes 5 ms: once a session is made
+    ssl_context: ssl.SSLContext | None
+    proxy: Proxy | None = None
+    _idle: defaultdict[Origin, deque[Connection]] = field(
+        init=False, factory=lambda: defaultdict(deque)
+    )
+    _released: anyio.Event = field(init=False, factory=anyio.Event)
 
-        self._base_url = base_url.rstrip("/")
-        self._token = token
-        self._timeout = timeout
-        self._max_response_bytes = max_response_bytes
-        self.requests = 0
-        self.bytes_sent = 0
-        # Whether anything was ever answered: then the address is right.
-        self._reached = False
-        self._client = client
-        self._owns_client = owns_client
-        self._threads = anyio.CapacityLimiter(THREADS)
-        self._headers = {
-            "Content-Type": "application/json",
-            # The one encoding whose output can be bounded without reading all of it.
-            "Accept-Encoding": "gzip",
-            "User-Agent": f"ximilar-ocr-async/{version('ximilar-ocr-async')}",
-        }
+    @staticmethod
+    def make_request(
+        method: str, url: str, *, content: Any, headers: Mapping[str, str], **parts: Any
+    ) -> httpx.Request:
+        """Return a request with *content*: bytes, or an asynchronous iterator of pieces."""
+        target = _parse(url)
+        stream = httpx.ByteStream(content) if isinstance(content, bytes) else _RequestBody(content)
+        # httpx adds the host only to a request whose body it encodes itself.
+        host = {"Host": target.netloc.decode("ascii")}
+        return httpx.Request(method, target, stream=stream, headers={**host, **headers}, **parts)
 
-    @classmethod
-    async def open(cls, *, client: HTTPClient | None, **options: Any) -> Self:
-        """Return a transport that sends with *client*, or with one of its own."""
-        own = await _make_client() if client is None else client
-        return cls(client=own, owns_client=client is None, **options)
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send *request*. Its connection is in use until the response is closed.
 
-    async def send(self, method: str, path: str, body: Body | None = None) -> Response:
-        """Send a request once, with a JSON body if it has one.
-
-        It is never sent again here: whoever does so takes another slot and counts it.
+        Extensions: ``timeout``, with the [s] that each step may take; ``trace``, which is told how
+        far the request came; ``fresh``, to use a new connection.
 
         Raises:
-            AddressError: There is no such service.
-            ConnectionFailed: The request did not reach the service.
-            ReplyLost: The request was sent, and no whole response came back.
-            ReplyError: The response is too large, or has an encoding that was not asked for.
-            ImageError: A part of the body could not be read, so not all of it was sent.
+            httpx.TransportError: There is no response.
         """
-        ended = await self._attempt(method, path, body)
-        if isinstance(ended, OCRError):
-            # Raised out here so that it holds no request, and with it no body and no token.
-            raise ended.with_traceback(None)
-        self._reached = True
-        return ended
-
-    async def _attempt(self, method: str, path: str, body: Body | None) -> Response | OCRError:
-        trace = Trace(self._timeout)
-        self.requests += 1
-        self.bytes_sent += len(body) if body else 0
-        ended: Response | OCRError | None = None
-        with trace.scope:
-            try:
-                ended = await self._exchange(method, path, body, trace)
-            except OCRError as error:
-                error.__context__ = None
-                ended = error
-            except Exception as error:  # noqa: BLE001 - httpx, httpcore and anyio all leak theirs
-                ended = trace.failure(error, reached=self._reached)
-            finally:
-                await trace.close_handshake()
-        return ended or trace.cut_off()
-
-    async def _exchange(self, method: str, path: str, body: Body | None, trace: Trace) -> Response:
-        request = self._client.build_request(
-            method,
-            self._base_url + path,
-            content=self._content(body),
-            headers={**self._headers, "Content-Length": str(len(body) if body else 0)},
-            extensions={"trace": trace, "timeout": self._step_timeouts()},
-        )
-        response = await self._client.send(
-            request, auth=self._token.sign, follow_redirects=False, stream=True
-        )
+        tell: Tell = request.extensions.get("trace", _tell_nobody)
+        timeouts = request.extensions.get("timeout", {})
+        connection, origin = await self._open(request, tell, timeouts)
         try:
-            answer = await read_body(response, self._max_response_bytes)
-        finally:
-            await response.aclose()
-        return Response(response.status_code, answer, _retry_after(response.headers))
+            head = await _exchange(connection, request, tell, timeouts)
+        except BaseException:
+            connection.close()
+            if connection.requests > 1:
+                # What broke one connection while it idled may have broken all of them.
+                self._close_idle(origin)
+            raise
+        body = _ResponseBody(self, origin, connection, _seconds(timeouts, "read"))
+        headers = head.headers.raw_items()
+        await tell(
+            "http11.receive_response_headers.complete",
+            {"return_value": (head.http_version, head.status_code, head.reason, headers)},
+        )
+        return httpx.Response(head.status_code, headers=headers, stream=body)
 
-    def _content(self, body: Body | None) -> Any:
-        if body is None:
-            return b""
-        if body.touches_disk:
-            return _Stream(iter(body), self._threads)
-        return b"".join(body) if len(body) <= SMALL else _Stream(iter(body), None)
+    async def _open(
+        self, request: httpx.Request, tell: Tell, timeouts: Mapping[str, Any]
+    ) -> tuple[Connection, Origin]:
+        """Return a connection that was used before, or else a new one."""
+        url = request.url
+        if url.scheme not in PORTS:
+            raise httpx.UnsupportedProtocol(f"the URL has scheme {url.scheme!r}, expected https")
+        origin = (url.scheme, url.raw_host.decode("ascii"), url.port or PORTS[url.scheme])
+        idle = self._idle[origin]
+        while idle and not request.extensions.get("fresh", False):
+            connection = idle.pop()
+            if not connection.is_dead:
+                return connection, origin
+            connection.close()
+        seconds = _seconds(timeouts, "connect")
+        try:
+            return Connection(await self._connect(origin, tell, seconds)), origin
+        except TunnelRefused as error:
+            raise httpx.ProxyError(str(error)) from error
+        except TimeoutError as error:
+            raise httpx.ConnectTimeout(f"no connection within {seconds:g} s") from error
+        except (OSError, ProtocolError) as error:
+            raise httpx.ConnectError(str(error)) from error
 
-    def _step_timeouts(self) -> dict[str, float]:
-        """[s] for each step of a request, none longer than the whole may take."""
-        steps = {"connect": CONNECT_TIMEOUT, "pool": CONNECT_TIMEOUT, "write": READ_TIMEOUT}
-        return {k: min(v, self._timeout) for k, v in {**steps, "read": READ_TIMEOUT}.items()}
+    async def _connect(self, origin: Origin, tell: Tell, seconds: float) -> Stream:
+        scheme, host, port = origin
+        await tell("connection.connect_tcp.started", {})
+        with anyio.fail_after(seconds):
+            stream: Stream
+            if self.proxy is None:
+                stream = await connect(host, port)
+            else:
+                stream = await self.proxy.open_tunnel(host, port, self.ssl_context, seconds)
+        if scheme == "https" and self.ssl_context is not None:
+            try:
+                with anyio.fail_after(seconds):
+                    stream = await TLSStream.wrap(stream, self.ssl_context, host, seconds)
+            except BaseException:
+                stream.close()
+                raise
+        return stream
+
+    def release(self, origin: Origin, connection: Connection) -> None:
+        """Keep *connection* for another request if it can carry one. Otherwise close it."""
+        if connection.reset():
+            self._idle[origin].append(connection)
+            self._released.set()
+        else:
+            connection.close()
+
+    async def close_idle(self) -> None:
+        """Close connections that idle for long, as the service does, too. Run until cancelled."""
+        while True:
+            await self._released.wait()
+            self._released = anyio.Event()
+            while oldest := [idle[0].used for idle in self._idle.values() if idle]:
+                await anyio.sleep_until(min(oldest) + KEEPALIVE_EXPIRY)
+                for origin in [*self._idle]:
+                    self._close_idle(origin, anyio.current_time() - KEEPALIVE_EXPIRY)
+
+    def _close_idle(self, origin: Origin, before: float = inf) -> None:
+        idle = self._idle[origin]
+        while idle and idle[0].used <= before:
+            idle.popleft().close()
 
     async def aclose(self) -> None:
-        """Close the connections, unless the client is the caller's."""
-        if self._owns_client:
-            await self._client.aclose()
+        """Close all idle connections."""
+        for origin in [*self._idle]:
+            self._close_idle(origin)
 
 
-def _retry_after(headers: Any) -> float | None:
-    if "Retry-After" not in headers:
-        return None
-    # A date is held against the service's own clock, which may differ from ours.
-    now = parse_date(headers.get("Date")) or datetime.now(UTC)
-    asked = [parse_retry_after(value, now=now) for value in headers.get_list("Retry-After")]
-    return max((wait for wait in asked if wait is not None), default=None)
+async def _exchange(
+    connection: Connection, request: httpx.Request, tell: Tell, timeouts: Mapping[str, Any]
+) -> ResponseHead:
+    """Send *request*; return the head of its response."""
+    seconds = _seconds(timeouts, "write")
+    try:
+        head = connection.begin(
+            Head(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
+        )
+        await tell("http11.send_request_headers.started", {"request": request})
+        if isinstance(request.stream, httpx.ByteStream):
+            await connection.send(head, b"".join(request.stream), seconds)
+        else:
+            size = float(request.headers.get("Content-Length", inf))
+            pieces = cast("httpx.AsyncByteStream", request.stream)
+            await connection.upload(head, pieces, size, seconds)
+    except TimeoutError as error:
+        raise httpx.WriteTimeout(f"nothing could be sent for {seconds:g} s") from error
+    except OSError as error:
+        raise httpx.WriteError(str(error)) from error
+    except ProtocolError as error:
+        raise httpx.LocalProtocolError(str(error)) from error
+    if connection.sent is not None:
+        await tell("http11.send_request_body.complete", {"time": connection.sent})
+    return await _receive(connection.receive_head, _seconds(timeouts, "read"))
 
 
-@define
-class _Stream:
-    """A body on its way, piece by piece; no generator, for a client may drop it half-way."""
+async def _receive(step: Callable[[float], Awaitable[T]], seconds: float) -> T:
+    try:
+        return await step(seconds)
+    except TimeoutError as error:
+        raise httpx.ReadTimeout(f"nothing was received for {seconds:g} s") from error
+    except RequestNotTaken as error:
+        raise NotTaken(str(error)) from error
+    except OSError as error:
+        raise httpx.ReadError(str(error)) from error
+    except ProtocolError as error:
+        raise httpx.RemoteProtocolError(str(error)) from error
 
-    _pieces: Iterator[bytes]
-    # In which they are made, if that takes the disk.
-    _threads: anyio.CapacityLimiter | None
 
-    def __aiter__(self) -> Self:
+@define(eq=False)
+class _ResponseBody(httpx.AsyncByteStream):
+    """The body of a response. Closing it releases the connection."""
+
+    _transport: Transport
+    _origin: Origin
+    _connection: Connection
+    _seconds: float
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
-        if self._threads is None:
-            piece = next(self._pieces, b"")
-        else:
-            piece = await anyio.to_thread.run_sync(
-                next, self._pieces, b"", abandon_on_cancel=True, limiter=self._threads
-            )
-        if piece:
+        if piece := await _receive(self._connection.receive, self._seconds):
             return piece
         raise StopAsyncIteration
 
+    async def aclose(self) -> None:
+        # httpx calls this only once.
+        self._transport.release(self._origin, self._connection)
 
-async def _make_client() -> HTTPClient:
-    """Return the client of a session that is given none."""
-    # Loaded only now, for many are given one; in a thread, for it takes 0.1 s, httpx most of it.
-    name = "ximilar_ocr_async._http.client"
-    await anyio.to_thread.run_sync(import_module, name, limiter=anyio.CapacityLimiter(1))
-    from ximilar_ocr_async._http.client import Client  # noqa: PLC0415
 
-    return Client()
+async def _tell_nobody(_event: str, _info: Mapping[str, Any]) -> None:
+    pass
+
+
+def _seconds(timeouts: Mapping[str, Any], step: str) -> float:
+    given = timeouts.get(step)
+    return inf if given is None else given
+
+
+# Nearly all requests go to the same URL. Parsing it takes a third of the time to make a request.
+_parse = lru_cache(maxsize=8)(httpx.URL)
+
+
+@define(eq=False)
+class _RequestBody(httpx.AsyncByteStream):
+    """The body of a request that is made while it is sent."""
+
+    _pieces: AsyncIterator[bytes]
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._pieces
+
+
+def make_ssl_context() -> ssl.SSLContext:
+    """Return a context that trusts what ``SSL_CERT_FILE``, ``SSL_CERT_DIR`` or else certifi holds.
+
+    It takes about 20 ms.
+
+    Raises:
+        OptionError: There is no such file, or no certificate in it.
+    """
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        path = os.environ.get("SSL_CERT_FILE")
+        raise OptionError(
+            f"SSL_CERT_FILE is {path!r}, which holds no certificates: {error}"
+        ) from None

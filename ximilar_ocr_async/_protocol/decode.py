@@ -17,10 +17,14 @@ from ximilar_ocr_async._protocol.error_mapping import (
     whole_failure,
 )
 from ximilar_ocr_async._protocol.fast_decode import decode_usual, loads
-from ximilar_ocr_async.errors import OCRError, ReplyError
+from ximilar_ocr_async.errors import AddressError, OCRError, ReplyError
 from ximilar_ocr_async.models import Account, JobInfo, Record, Status
 
 M = TypeVar("M", Account, JobInfo, Record, Status)
+
+MISADDRESSED = frozenset({400, 404, 405, 421, 426})
+"""Statuses that say, in HTML, that no such service is here: the service itself speaks JSON. A front
+says 400 to plain HTTP on a port of TLS, and to a host that it does not serve."""
 
 _log = logging.getLogger("ximilar_ocr_async")
 
@@ -51,7 +55,12 @@ def _status(value: Any, default: Status) -> Status:
 
 
 def decode(
-    http_status: int, body: bytes, ids: Sequence[str], *, retry_after: float | None = None
+    http_status: int,
+    body: bytes,
+    ids: Sequence[str],
+    *,
+    retry_after: float | None = None,
+    maybe_billed: bool = False,
 ) -> list[Record | OCRError]:
     """Decode the response to a batch.
 
@@ -60,6 +69,7 @@ def decode(
         body: Its body, JSON or whatever came instead.
         ids: (n) ids of the records that were sent.
         retry_after: [s] that the response asks to wait.
+        maybe_billed: Whether a gateway may have lost the service's own response.
 
     Returns:
         (n) records, or what went wrong, one for each id.
@@ -75,7 +85,9 @@ def decode(
     is_read = Status(code=http_status).ok and isinstance(rows, list)
     if rows is not None and is_read and (status.ok or _have_verdicts(rows)):
         return _decode_rows(rows, ids, status)
-    raise whole_failure(http_status, status, document, retry_after, missing="records")
+    raise whole_failure(
+        http_status, status, document, retry_after, maybe_billed=maybe_billed, missing="records"
+    )
 
 
 def decode_document(
@@ -89,7 +101,9 @@ def decode_document(
     document, status = _parse(http_status, body)
     if Status(code=http_status).ok and status.ok and isinstance(document, Mapping):
         return document
-    raise whole_failure(http_status, status, document, retry_after, missing="object")
+    raise whole_failure(
+        http_status, status, document, retry_after, maybe_billed=False, missing="object"
+    )
 
 
 def _parse(http_status: int, body: bytes) -> tuple[Any, Status]:
@@ -98,6 +112,9 @@ def _parse(http_status: int, body: bytes) -> tuple[Any, Status]:
     try:
         document = _load(body)
     except (ValueError, RecursionError):
+        if http_status in MISADDRESSED and body.lstrip().startswith(b"<"):
+            message = f"{http_status}: the response is a web page: {_snippet(body)}"
+            raise AddressError(message, status=http_status) from None
         return None, evolve(http, text=f"the response is not JSON: {_snippet(body)}")
     return document, _document_status(document, http)
 

@@ -23,19 +23,52 @@ from ximilar_ocr_async.errors import (
 )
 from ximilar_ocr_async.models import Status
 
+UNAVAILABLE = 503
+
 SNIPPET = 120
 """How much of an invalid response an error message shows [characters]."""
 
 
 def whole_failure(
-    http_status: int, status: Status, document: Any, retry_after: float | None, *, missing: str
+    http_status: int,
+    status: Status,
+    document: Any,
+    retry_after: float | None,
+    *,
+    maybe_billed: bool,
+    missing: str,
 ) -> OCRError:
-    """Return the error of a request that failed as a whole; *missing* is what it asked for."""
+    """Return the error of a request that failed as a whole.
+
+    Args:
+        http_status: The status of the response.
+        status: The service's own, or else that of the response.
+        document: What the response holds as JSON, if that is what it holds.
+        retry_after: [s] that it asks to wait.
+        maybe_billed: Whether a gateway may have lost the service's own response.
+        missing: What the request asked for.
+    """
     text = status.text or _detail(document)
     if Status(code=http_status).ok and status.ok and not _concerns_account(text):
         message = f"the response has no {missing}: {text or 'no reason given'}"
         return ReplyError(message, request_id=status.request_id)
-    return service_error(status.code, text, request_id=status.request_id, retry_after=retry_after)
+    error = service_error(status.code, text, request_id=status.request_id, retry_after=retry_after)
+    is_services = http_status == UNAVAILABLE and "status" in _keys(document)
+    return _as_lost(error) if maybe_billed and not is_services else error
+
+
+def _keys(document: Any) -> Mapping[str, Any]:
+    return document if isinstance(document, Mapping) else {}
+
+
+def _as_lost(error: OCRError) -> ReplyLost:
+    """Return *error* for a request whose own response a gateway may have lost."""
+    return ReplyLost(
+        str(error),
+        status=error.status,
+        request_id=error.request_id,
+        retry_after=error.retry_after,
+    )
 
 
 def _detail(document: Any) -> str:
@@ -90,7 +123,7 @@ _NOT_TAKEN = frozenset({408, 425, 503, 521, 522, 523})
 def as_ambiguous(error: OCRError) -> OCRError:
     """Return *error*, as a `ReplyLost` if the service may have accepted the submission."""
     if isinstance(error, ServiceUnavailable) and error.status not in _NOT_TAKEN:
-        return ReplyLost(str(error), request_id=error.request_id)
+        return _as_lost(error)
     return error
 
 
@@ -99,7 +132,7 @@ def _concerns_account(text: str) -> bool:
 
 
 def _error_class(code: int, text: str) -> type[OCRError]:
-    if code in {504, 524}:
+    if code in {504, 520, 524, 598, 599}:
         return ReplyLost  # a gateway gave up, but the service may have continued
     if code in {408, 425} or code >= 500:  # noqa: PLR2004 - HTTP's class of server errors
         return ServiceUnavailable

@@ -52,7 +52,13 @@ class ReadRequest:
     def decode(self, response: Response, ids: list[str]) -> list[Record | OCRError]:
         """Return (n) records or errors; raise `OCRError` if the request failed as a whole."""
         try:
-            return decode(response.status, response.body, ids, retry_after=response.retry_after)
+            return decode(
+                response.status,
+                response.body,
+                ids,
+                retry_after=response.retry_after,
+                maybe_billed=response.maybe_billed,
+            )
         except OCRError as error:
             raise name_plan(error, self.endpoint) from None
 

@@ -8,11 +8,11 @@ import anyio.to_thread
 from attrs import define, evolve, field, frozen
 
 from ximilar_ocr_async._concurrency import THREADS
-from ximilar_ocr_async._http import Response, Transport
+from ximilar_ocr_async._http import Response, Sender
 from ximilar_ocr_async._protocol import Parts, Request, encode_images, make_body
 from ximilar_ocr_async._scheduling.calls import Batch, Item, Result
 from ximilar_ocr_async._scheduling.decisions import Verdict, is_overload, judge
-from ximilar_ocr_async.errors import ImageError, OCRError, UploadCut
+from ximilar_ocr_async.errors import ImageError, OCRError, PoolExhausted, UploadCut
 from ximilar_ocr_async.models import Record
 
 LARGE = 8 * 1024 * 1024
@@ -54,12 +54,12 @@ class BatchAttempt:
     """Attempts batches. Lives as long as its session.
 
     Attributes:
-        transport: Sends requests.
+        sender: Sends requests.
         max_bytes: [bytes] of images, as base64, that one request may hold; it shrinks when the
             service refuses large requests.
     """
 
-    transport: Transport
+    sender: Sender
     max_bytes: int
     # Not that of the files: what was paid is not to wait for a disk that hangs.
     _decoding: anyio.CapacityLimiter = field(init=False, factory=lambda: anyio.CapacityLimiter(1))
@@ -81,10 +81,12 @@ class BatchAttempt:
         }
         if not records:
             return AttemptResult(unfit)
+        # After a lost reply: what broke one idle connection may have broken others.
+        fresh = any(item.maybe_billed for item in batch.items)
         body, ids = make_body(list(records.values()), batch.request.fields), list(records)
         batch.mark_sent(ids)
         try:
-            response = await self.transport.send("POST", batch.request.path, body)
+            response = await self.sender.send("POST", batch.request.path, body, fresh=fresh)
             results = await self._decode(batch.request, response, ids)
         except OCRError as error:
             # A traceback holds its frames, these hold the body: outcomes must not.
@@ -92,6 +94,9 @@ class BatchAttempt:
             if body.faulty is not None:
                 # Not all of it was sent, so nothing was read: the others go again as if unsent.
                 return AttemptResult(unfit | {body.faulty: failure})
+            if isinstance(failure, PoolExhausted):
+                # No request was made, so none of these has made an attempt.
+                return AttemptResult(unfit, failure=failure)
             self._learn(failure, len(ids), len(body))
             return AttemptResult(unfit | dict.fromkeys(ids, failure), len(ids), failure)
         named = {i: _named(result, wanted[i]) for i, result in zip(ids, results, strict=True)}

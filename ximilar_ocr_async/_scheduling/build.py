@@ -4,7 +4,7 @@ from math import inf
 
 from anyio.abc import TaskGroup
 
-from ximilar_ocr_async._http import Transport
+from ximilar_ocr_async._http import Sender
 from ximilar_ocr_async._scheduling.accounting import Accounting
 from ximilar_ocr_async._scheduling.adaptive_limit import AdaptiveLimit
 from ximilar_ocr_async._scheduling.attempt import BatchAttempt
@@ -17,7 +17,7 @@ from ximilar_ocr_async.retry import RetryPolicy
 
 
 def build_scheduler(
-    transport: Transport,
+    sender: Sender,
     group: TaskGroup,
     *,
     retry: RetryPolicy,
@@ -35,7 +35,7 @@ def build_scheduler(
         CircuitBreaker(retry.base, retry.cap),
     )
     accounting = Accounting(inf if max_records is None else max_records)
-    attempt = BatchAttempt(transport, max_batch_bytes)
+    attempt = BatchAttempt(sender, max_batch_bytes)
     scheduler = Scheduler(attempt, retry, Slots(throttle), accounting, group)
     group.start_soon(scheduler.run)
     return scheduler

@@ -24,6 +24,7 @@ from ximilar_ocr_async.errors import (
     OCRError,
     OptionError,
     PlanError,
+    PoolExhausted,
     RateLimited,
     ReplyError,
     ReplyLost,
@@ -67,6 +68,7 @@ VERDICTS: Mapping[type[OCRError], Verdict] = {
     BudgetExceeded: Verdict.FAIL,
     AddressError: Verdict.STOP,
     ConnectionFailed: Verdict.RESEND,
+    PoolExhausted: Verdict.RESEND,
     UploadCut: Verdict.RESEND,
     ReplyLost: Verdict.RESEND_MAYBE_BILLED,
     RequestTimeout: Verdict.RESEND_MAYBE_BILLED,
@@ -124,13 +126,13 @@ https://developers.cloudflare.com/support/troubleshooting/http-status-codes/].""
 def is_overload(error: OCRError) -> bool:
     """Whether *error* is a sign that the service is asked too much."""
     is_status = error.status in OVERLOADED and not isinstance(error, AuthError)
-    return is_status or isinstance(error, RequestTimeout)
+    return is_status or isinstance(error, RequestTimeout | PoolExhausted)
 
 
 def is_turned_away(error: OCRError) -> bool:
-    """Whether *error* is a sign that the service is not there; nothing was billed."""
-    is_unreached = isinstance(error, ConnectionFailed) and not isinstance(error, UploadCut)
-    return is_unreached or error.status in AWAY
+    """Whether *error* is a sign that the service is not there."""
+    is_reached = isinstance(error, UploadCut | PoolExhausted)
+    return (isinstance(error, ConnectionFailed) and not is_reached) or error.status in AWAY
 
 
 def is_suspect(error: OCRError) -> bool:
@@ -232,8 +234,9 @@ def decide(result: Any, now: Situation, policy: RetryPolicy) -> Decision:  # noq
     # 1. The verdict says what the error means for the whole request.
     is_shared = now.is_whole and now.records > 1
     verdict = judge(result, shared=is_shared, crashed=now.has_crashed)
-    # 2. An outage is no item's fault, so it costs no item an attempt.
-    if now.is_outage and (verdict is Verdict.RESEND or is_turned_away(result)):
+    # 2. An outage is no item's fault, so it costs no item an attempt, unless it may cost money.
+    is_free = verdict is not Verdict.RESEND_MAYBE_BILLED
+    if now.is_outage and is_free and (verdict is Verdict.RESEND or is_turned_away(result)):
         return Resend(is_free=True)
     match verdict:
         case Verdict.STOP:
@@ -256,6 +259,10 @@ def _resend(error: OCRError, verdict: Verdict, now: Situation, policy: RetryPoli
         allowed = policy.resend_maybe_billed if now.is_repeatable else 0
         if now.maybe_billed > allowed:
             return Fail(error)
+        is_last = now.maybe_billed == allowed
+        if is_last and error.status in CRASHED and now.is_whole and now.records > 1:
+            # One record may have crashed the service: on the last resend each goes alone.
+            return Isolate()
     if now.attempts >= policy.attempts:
         return Fail(error)
     if not now.has_budget:

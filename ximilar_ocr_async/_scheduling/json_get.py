@@ -13,12 +13,18 @@ from anyio.abc import TaskGroup
 from attrs import frozen
 
 from ximilar_ocr_async._concurrency import EventLoopGuard, is_from_outside
-from ximilar_ocr_async._http import Transport
+from ximilar_ocr_async._http import Sender
 from ximilar_ocr_async._protocol import decode_document
 from ximilar_ocr_async._scheduling.calls import CallOptions, Patience
 from ximilar_ocr_async._scheduling.decisions import Resend, Situation, decide, is_turned_away
 from ximilar_ocr_async._scheduling.scheduler import Scheduler
-from ximilar_ocr_async.errors import DeadlineExceeded, OCRError, SessionClosed, with_reason
+from ximilar_ocr_async.errors import (
+    DeadlineExceeded,
+    OCRError,
+    PoolExhausted,
+    SessionClosed,
+    with_reason,
+)
 from ximilar_ocr_async.retry import RetryPolicy
 
 T = TypeVar("T")
@@ -31,7 +37,7 @@ class JSONGetter:
     """Gets JSON objects, each in a slot like any batch. Lives as long as its session."""
 
     scheduler: Scheduler
-    transport: Transport
+    sender: Sender
     retry: RetryPolicy
     group: TaskGroup
     guard: EventLoopGuard
@@ -107,8 +113,10 @@ class JSONGetter:
                     error = failure.with_traceback(None)
                 if hopeless := self.scheduler.slots.outage_error(patience):
                     return hopeless
-                # While an outage lasts, the call's own patience is what counts.
-                attempts += not (self.scheduler.slots.breaker.is_on and is_turned_away(error))
+                # While an outage lasts, the call's own patience is what counts. A request that
+                # got no connection of the caller's pool was never made.
+                is_outage = self.scheduler.slots.breaker.is_on and is_turned_away(error)
+                attempts += not (is_outage or isinstance(error, PoolExhausted))
                 decision = decide(error, Situation(attempts=max(1, attempts)), self.retry)
                 if not isinstance(decision, Resend):
                     return error
@@ -123,7 +131,7 @@ class JSONGetter:
         began = anyio.current_time()
         ended: OCRError | bool = False
         try:
-            response = await self.transport.send("GET", path)
+            response = await self.sender.send("GET", path)
             document = decode_document(
                 response.status, response.body, retry_after=response.retry_after
             )

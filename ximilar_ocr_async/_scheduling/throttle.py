@@ -12,7 +12,7 @@ from ximilar_ocr_async._scheduling.calls import Patience
 from ximilar_ocr_async._scheduling.circuit_breaker import CircuitBreaker
 from ximilar_ocr_async._scheduling.decisions import is_answer, is_overload, is_turned_away
 from ximilar_ocr_async._scheduling.rate_limiter import RateLimiter
-from ximilar_ocr_async.errors import OCRError, with_reason
+from ximilar_ocr_async.errors import OCRError, RequestTimeout, with_reason
 from ximilar_ocr_async.retry import MAX_RETRY_AFTER
 
 _log = logging.getLogger("ximilar_ocr_async.scheduling")
@@ -77,7 +77,8 @@ class Throttle:
         if error.retry_after:
             self.breaker.hold(min(error.retry_after, MAX_RETRY_AFTER), now)
         # An overload while nothing else is in flight is not of our making.
-        if is_turned_away(error) or (is_overload(error) and error.status and not in_flight):
+        is_others = is_overload(error) and not isinstance(error, RequestTimeout) and not in_flight
+        if is_turned_away(error) or is_others:
             self._error = error
             if self.breaker.turn_away(now, probe=probe):
                 self.limit.forgive()

@@ -1,6 +1,7 @@
 """The life of a session: made with its options, entered once, left once."""
 
 import os
+import ssl
 import warnings
 from types import TracebackType
 from typing import Self
@@ -47,6 +48,8 @@ class SessionLifecycle:
         outage_timeout: float = 600.0,
         drain: float = 5.0,
         http_client: HTTPClient | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
     ) -> None:
         try:
             self._token = Token.find(token)
@@ -68,6 +71,8 @@ class SessionLifecycle:
             outage_timeout=outage_timeout,
             drain=drain,
             http_client=http_client,
+            ssl_context=ssl_context,
+            proxy=proxy,
         )
 
     async def __aenter__(self) -> Self:

@@ -1,9 +1,18 @@
 """The options of a session, checked once."""
 
+import ssl
+
 from attrs import field, frozen
 
 from ximilar_ocr_async._http import HTTPClient
-from ximilar_ocr_async._validation import check_at_least, check_base_url, check_outage_timeout
+from ximilar_ocr_async._validation import (
+    check_at_least,
+    check_base_url,
+    check_client,
+    check_outage_timeout,
+    check_proxy,
+)
+from ximilar_ocr_async.errors import OptionError
 from ximilar_ocr_async.retry import RetryPolicy
 
 
@@ -25,9 +34,13 @@ class SessionOptions:
     outage_timeout: float
     drain: float
     http_client: HTTPClient | None = field(repr=False)
+    ssl_context: ssl.SSLContext | None = field(repr=False)
+    # It may hold a password.
+    proxy: str | None = field(repr=False)
 
     def __attrs_post_init__(self) -> None:
         check_base_url(self.base_url)
+        self._check_client()
         check_at_least("max_concurrency", self.max_concurrency, 1)
         check_at_least("max_batch_bytes", self.max_batch_bytes, 1)
         check_at_least("max_response_bytes", self.max_response_bytes, 1)
@@ -41,3 +54,17 @@ class SessionOptions:
             check_at_least("max_records", self.max_records, 0)
         if self.deadline is not None:
             check_at_least("deadline", self.deadline, 0.0)
+
+    def _check_client(self) -> None:
+        """Raise `OptionError` if nothing can be sent with what is given."""
+        if self.ssl_context is not None and not isinstance(self.ssl_context, ssl.SSLContext):
+            kind = type(self.ssl_context).__name__
+            raise OptionError(f"ssl_context is a {kind}, expected an ssl.SSLContext")
+        if self.proxy is not None:
+            check_proxy(self.proxy)
+        if self.http_client is None:
+            return
+        given = [name for name in ("ssl_context", "proxy") if getattr(self, name) is not None]
+        if given:
+            raise OptionError(f"{given[0]} and http_client are both given; a client has its own")
+        check_client(self.http_client)

@@ -8,7 +8,7 @@ from anyio.abc import TaskGroup
 from attrs import evolve, frozen
 
 from ximilar_ocr_async._concurrency import EventLoopGuard
-from ximilar_ocr_async._http import Token, Transport
+from ximilar_ocr_async._http import Sender, Token
 from ximilar_ocr_async._protocol import ReadRequest
 from ximilar_ocr_async._scheduling import (
     CallOptions,
@@ -36,23 +36,26 @@ class Runtime:
     options: SessionOptions
     group: TaskGroup
     scheduler: Scheduler
-    transport: Transport
+    sender: Sender
     getter: JSONGetter
     guard: EventLoopGuard
 
     @classmethod
     async def start(cls, options: SessionOptions, token: Token) -> Self:
         """Put the parts together, and open the task group in which all requests run."""
-        transport = await Transport.open(
+        sender = await Sender.open(
             base_url=options.base_url,
             token=token,
             timeout=options.timeout,
             max_response_bytes=options.max_response_bytes,
             client=options.http_client,
+            ssl_context=options.ssl_context,
+            proxy=options.proxy,
         )
         group = await anyio.create_task_group().__aenter__()
+        group.start_soon(sender.run)
         scheduler = build_scheduler(
-            transport,
+            sender,
             group,
             retry=options.retry,
             max_concurrency=options.max_concurrency,
@@ -62,8 +65,8 @@ class Runtime:
             max_batch_bytes=options.max_batch_bytes,
         )
         guard = EventLoopGuard()
-        getter = JSONGetter(scheduler, transport, options.retry, group, guard)
-        return cls(options, group, scheduler, transport, getter, guard)
+        getter = JSONGetter(scheduler, sender, options.retry, group, guard)
+        return cls(options, group, scheduler, sender, getter, guard)
 
     async def leave(self, exc: BaseException | None) -> None:
         """End all that runs, after *exc* in the body."""
@@ -77,7 +80,7 @@ class Runtime:
                 await self.group.__aexit__(None, None, None)
         finally:
             with anyio.move_on_after(CLOSING, shield=True):
-                await self.transport.aclose()
+                await self.sender.aclose()
 
     # ---- calls
 
@@ -146,11 +149,11 @@ class Runtime:
             queued=len(slots.queue),
             limit=slots.throttle.limit.slots,
             outage=slots.throttle.breaker.is_on,
-            requests=self.transport.requests,
+            requests=self.sender.requests,
             records_sent=accounting.sent,
             records_billed=accounting.billed,
             records_maybe_billed=accounting.maybe_billed,
             records_retried=accounting.retried,
             records_failed=accounting.failed,
-            bytes_sent=self.transport.bytes_sent,
+            bytes_sent=self.sender.bytes_sent,
         )

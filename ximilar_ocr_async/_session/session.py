@@ -50,6 +50,12 @@ class OCRSession(SessionLifecycle):
         drain: [s] that requests under way get to finish when the session is left.
         http_client: An ``httpx.AsyncClient`` or ``httpx2.AsyncClient`` to send with; it is not
             closed. It should allow *max_concurrency* connections.
+        ssl_context: With what TLS is spoken, for certificates of your own. By default those that
+            ``SSL_CERT_FILE``, ``SSL_CERT_DIR`` or else certifi holds are trusted.
+        proxy: URL of a proxy, ``http``, ``https``, ``socks5`` or ``socks5h``, maybe with user and
+            password; else ``HTTPS_PROXY`` or ``ALL_PROXY`` of the environment, unless ``NO_PROXY``
+            or the service is on this machine. All requests go through tunnels, so no proxy sees
+            the token.
 
     Raises:
         OptionError: There is no token, or an option is outside its allowed values.

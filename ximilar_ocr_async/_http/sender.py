@@ -1,0 +1,307 @@
+"""One request body to one response, over HTTP.
+
+Requests are sent by the package's own transport, or by a caller's client of httpx or of httpx2.
+These have the same face but classes of their own, so nothing here asks for the class of anything.
+"""
+
+import ssl
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from importlib import import_module
+from math import inf
+from typing import Any, Protocol, Self
+
+import anyio
+import anyio.to_thread
+from attrs import define, field, frozen
+
+from ximilar_ocr_async._concurrency import THREADS
+from ximilar_ocr_async._constants import CONNECT_TIMEOUT, READ_TIMEOUT
+from ximilar_ocr_async._http.auth import Token
+from ximilar_ocr_async._http.evidence import SUCCESS, explain, lost, may_be_billed
+from ximilar_ocr_async._http.proxy import Proxy, find_proxy
+from ximilar_ocr_async._http.response_body import read_body
+from ximilar_ocr_async._http.retry_after import parse_date, parse_retry_after
+from ximilar_ocr_async._http.trace import Trace
+from ximilar_ocr_async.errors import OCRError, OptionError
+
+SMALL = 64 * 1024
+"""[bytes] of a body that is not worth being sent in pieces, if it touches no disk."""
+
+
+@frozen
+class Response:
+    """What came back.
+
+    Attributes:
+        status: The HTTP status.
+        body: The body, decompressed; none of it if it was cut and the status says enough.
+        retry_after: [s] that the service asks to wait, if it does.
+        maybe_billed: Whether a gateway may have lost the service's own response.
+    """
+
+    status: int
+    body: bytes = field(repr=False)
+    retry_after: float | None = None
+    maybe_billed: bool = False
+
+
+class HTTPClient(Protocol):
+    """The part of an ``httpx.AsyncClient`` or ``httpx2.AsyncClient`` that is used."""
+
+    @property
+    def build_request(self) -> Callable[..., Any]: ...
+    @property
+    def send(self) -> Callable[..., Awaitable[Any]]: ...
+    @property
+    def is_closed(self) -> bool: ...
+
+
+class Body(Protocol):
+    """A request body: its size is known beforehand, its pieces are made while it is sent."""
+
+    @property
+    def touches_disk(self) -> bool:
+        """Whether making it blocks on the disk."""
+        ...
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[bytes]: ...
+
+
+@define(eq=False)
+class Sender:
+    """Sends requests. Lives as long as its session.
+
+    Attributes:
+        requests: Requests begun.
+        bytes_sent: [bytes] of request bodies.
+    """
+
+    _base_url: str
+    _token: Token
+    _timeout: float
+    _max_response_bytes: int
+    # The caller's client, if it is not the package's own transport that sends.
+    _client: HTTPClient | None
+    _transport: Any
+    requests: int = field(init=False, default=0)
+    bytes_sent: int = field(init=False, default=0)
+    # Whether anything was ever answered: then the address is right.
+    _reached: bool = field(init=False, default=False)
+    # By path, [s] from the last byte sent to the quickest good response.
+    _quickest: dict[str, float] = field(init=False, factory=dict)
+    _threads: anyio.CapacityLimiter = field(
+        init=False, factory=lambda: anyio.CapacityLimiter(THREADS)
+    )
+    _headers: dict[str, str] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        from importlib.metadata import version  # noqa: PLC0415 - takes 5 ms: once a session is made
+
+        self._base_url = self._base_url.rstrip("/")
+        self._headers = {
+            "Content-Type": "application/json",
+            # The one encoding whose output can be bounded without reading all of it.
+            "Accept-Encoding": "gzip",
+            "User-Agent": f"ximilar-ocr-async/{version('ximilar-ocr-async')}",
+        }
+
+    @classmethod
+    async def open(
+        cls,
+        *,
+        base_url: str,
+        client: HTTPClient | None,
+        ssl_context: ssl.SSLContext | None,
+        proxy: str | None,
+        **options: Any,
+    ) -> Self:
+        """Return a sender that sends with *client*, or with a transport of its own.
+
+        Raises:
+            OptionError: The environment names a proxy or certificates that make no sense.
+        """
+        transport = None
+        if client is None:
+            way = find_proxy(proxy, base_url)
+            make = partial(_make_transport, base_url, ssl_context, way)
+            # In a thread, because importing httpx and reading certificates takes 0.1 s.
+            transport = await anyio.to_thread.run_sync(make, limiter=anyio.CapacityLimiter(1))
+        return cls(base_url=base_url, client=client, transport=transport, **options)
+
+    async def run(self) -> None:
+        """Close connections that idle for long, until cancelled."""
+        if self._transport is not None:
+            await self._transport.close_idle()
+
+    async def send(
+        self, method: str, path: str, body: Body | None = None, *, fresh: bool = False
+    ) -> Response:
+        """Send a request once, with a JSON body if it has one.
+
+        It is never sent again here: whoever does so takes another slot and counts it.
+
+        Args:
+            method: ``GET`` or ``POST``.
+            path: Below the service's address, with its query.
+            body: What is sent.
+            fresh: Whether to use a new connection, if the transport is the package's own.
+
+        Raises:
+            AddressError: There is no such service.
+            ConnectionFailed: The request did not reach the service.
+            ReplyLost: The request was sent, and no whole response came back.
+            ReplyError: The response is too large, or has an encoding that was not asked for.
+            ImageError: A part of the body could not be read, so not all of it was sent.
+        """
+        ended = await self._attempt(method, path, body, fresh=fresh)
+        if isinstance(ended, OCRError):
+            # Raised out here so that it holds no request, and with it no body and no token.
+            raise ended.with_traceback(None)
+        self._reached = True
+        return ended
+
+    async def _attempt(
+        self, method: str, path: str, body: Body | None, *, fresh: bool
+    ) -> Response | OCRError:
+        trace = Trace()
+        self.requests += 1
+        self.bytes_sent += len(body) if body else 0
+        content = b""
+        error: OCRError | None = None
+        with anyio.move_on_after(self._timeout) as scope:
+            try:
+                content = await self._exchange(method, path, body, trace, fresh=fresh)
+            except OCRError as failure:
+                failure.__context__ = None
+                error = failure
+            except Exception as failure:  # noqa: BLE001 - httpx, httpcore and anyio all leak theirs
+                content = _carried_response(failure, trace)
+                error = self._explain(failure, trace)
+            finally:
+                await trace.close_handshake()
+        if scope.cancelled_caught:
+            reason = f"no whole response within {self._timeout:g} s"
+            error = lost(trace, reason, is_silent=True)
+        return self._conclude(path, trace, content, error)
+
+    async def _exchange(
+        self, method: str, path: str, body: Body | None, trace: Trace, *, fresh: bool
+    ) -> bytes:
+        """Return the body of the response, whose status is in *trace*."""
+        response = await self._send(
+            method,
+            self._base_url + path,
+            content=self._content(body),
+            headers={**self._headers, "Content-Length": str(len(body) if body else 0)},
+            extensions={"trace": trace, "timeout": self._step_timeouts(), "fresh": fresh},
+        )
+        trace.answer(response.status_code, response.headers)
+        try:
+            return await read_body(response, self._max_response_bytes)
+        finally:
+            await response.aclose()
+
+    async def _send(self, method: str, url: str, **parts: Any) -> Any:
+        if self._client is None:
+            request = self._token.sign(self._transport.make_request(method, url, **parts))
+            return await self._transport.handle_async_request(request)
+        request = self._client.build_request(method, url, **parts)
+        return await self._client.send(
+            request, auth=self._token.sign, follow_redirects=False, stream=True
+        )
+
+    def _explain(self, failure: Exception, trace: Trace) -> OCRError:
+        if self._client is not None and self._client.is_closed:
+            return OptionError("http_client was closed while its session was open")
+        return explain(failure, trace, reached=self._reached)
+
+    def _conclude(
+        self, path: str, trace: Trace, content: bytes, error: OCRError | None
+    ) -> Response | OCRError:
+        """Return what an attempt brought. A failing status decides, whatever became of the rest."""
+        status = trace.status
+        if status is None or status // 100 == SUCCESS:
+            if error is not None:
+                return error
+            if trace.is_unsent:
+                return lost(trace, f"{status} came before the request was sent")
+            self._quickest[path] = min(trace.seconds, self._quickest.get(path, inf))
+        return Response(
+            status or 0,
+            content,
+            _retry_after(trace.headers),
+            maybe_billed=may_be_billed(status or 0, trace, self._quickest.get(path)),
+        )
+
+    def _content(self, body: Body | None) -> Any:
+        if body is None:
+            return b""
+        if body.touches_disk:
+            return _Pieces(iter(body), self._threads)
+        return b"".join(body) if len(body) <= SMALL else _Pieces(iter(body), None)
+
+    def _step_timeouts(self) -> dict[str, float]:
+        """[s] for each step of a request, none longer than the whole may take."""
+        steps = {"connect": CONNECT_TIMEOUT, "pool": CONNECT_TIMEOUT, "write": READ_TIMEOUT}
+        return {k: min(v, self._timeout) for k, v in {**steps, "read": READ_TIMEOUT}.items()}
+
+    async def aclose(self) -> None:
+        """Close the connections, unless they are those of the caller's client."""
+        if self._transport is not None:
+            await self._transport.aclose()
+
+
+def _retry_after(headers: Any) -> float | None:
+    if headers is None or "Retry-After" not in headers:
+        return None
+    # A date is held against the service's own clock, which may differ from ours.
+    now = parse_date(headers.get("Date")) or datetime.now(UTC)
+    asked = [parse_retry_after(value, now=now) for value in headers.get_list("Retry-After")]
+    return max((wait for wait in asked if wait is not None), default=None)
+
+
+def _carried_response(failure: Exception, trace: Trace) -> bytes:
+    """Take the response that *failure* carries, such as that of a hook that raises for a status."""
+    response: Any = getattr(failure, "response", None)
+    if not isinstance(getattr(response, "status_code", None), int):
+        return b""
+    trace.answer(response.status_code, response.headers)
+    try:
+        return bytes(response.content)
+    except Exception:  # noqa: BLE001 - it was not read, which each library says in its own way
+        return b""
+
+
+@define
+class _Pieces:
+    """A body on its way, piece by piece; no generator, because a client may drop it half-way."""
+
+    _pieces: Iterator[bytes]
+    # In which they are made, if that takes the disk.
+    _threads: anyio.CapacityLimiter | None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._threads is None:
+            piece = next(self._pieces, b"")
+        else:
+            piece = await anyio.to_thread.run_sync(
+                next, self._pieces, b"", abandon_on_cancel=True, limiter=self._threads
+            )
+        if piece:
+            return piece
+        raise StopAsyncIteration
+
+
+def _make_transport(base_url: str, context: ssl.SSLContext | None, proxy: Proxy | None) -> Any:
+    """Return a transport to *base_url*; it takes 0.1 s, most of it to import httpx."""
+    module = import_module("ximilar_ocr_async._http.transport")
+    is_secured = base_url.startswith("https:") or (proxy is not None and proxy.scheme == "https")
+    if is_secured and context is None:
+        context = module.make_ssl_context()
+    return module.Transport(context, proxy)
