@@ -51,14 +51,14 @@ def outages() -> Iterator[Case]:
             Case(f"W2.{number}", f"service away for 1.5 s, {front.name}")
             .promises("a pause: read, none marked for nothing")
             .given(serves(0.1), behind=front)
-            .when(images=links(800, 4_000), meanwhile=away(1.5))
+            .when(images=links(800, 2_000), meanwhile=away(1.5))
             .then(all_read, none_untold, none_for_nothing)
         )
     yield (
         Case("W2.6", "service away for 1.5 s, haproxy that tries again for 3 s")
         .promises("read, none marked for nothing")
         .given(serves(0.1), behind=haproxy(retries=3))
-        .when(images=links(800, 4_000), meanwhile=away(1.5))
+        .when(images=links(800, 2_000), meanwhile=away(1.5))
         .then(all_read, none_untold, none_for_nothing)
     )
 
@@ -73,7 +73,7 @@ def tunnels() -> Iterator[Case]:
                 Case(f"W3.{number}", f"service away for 1.5 s, through {proxy.name}, {library}")
                 .promises("a pause: read through tunnels, and no token outside of them")
                 .given(serves(0.1), through=proxy, tls=True)
-                .when(images=links(800, 4_000), meanwhile=away(1.5), library=library)
+                .when(images=links(800, 2_000), meanwhile=away(1.5), library=library)
                 .then(all_read, none_untold, none_for_nothing, no_token_overheard)
             )
     refusals = {
