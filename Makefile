@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --no-cache-dir
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint types faults wire bench bench-concurrency bench-jobs images clean
+.PHONY: demo test lint types faults wire bench bench-concurrency bench-jobs live images clean
 
 demo: .venv/demo
 	$(BIN)/python examples/demo.py
@@ -36,6 +36,15 @@ bench-concurrency: .venv/bench
 
 bench-jobs: .venv/dev
 	$(BIN)/python benchmarks/jobs.py
+
+# Empty here, so that they come from the command line of make, which hands them on, and never from
+# the environment.
+TOKEN =
+CREDITS =
+URL =
+
+live: .venv/dev
+	$(BIN)/python benchmarks/live.py
 
 images: .venv/demo
 	$(BIN)/python examples/make_images.py

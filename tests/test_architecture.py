@@ -48,7 +48,7 @@ OWNERS = {
     "cattrs": {"_protocol.converter", "_protocol.decode", "_extraction.structuring"},
     "tenacity": {"retry"},
     "h11": {"_http.http1"},
-    "httpx": {"_http.client", "emulator.egress", "testing.in_process", "testing.scripting"},
+    "httpx": {"_http.transport", "emulator.egress", "testing.in_process", "testing.scripting"},
     "PIL": {"emulator.images"},
     "numpy": {"emulator.images", "emulator.engines.rapid"},
     "rapidocr": {"emulator.engines.rapid"},

@@ -96,8 +96,8 @@ def check_proxy(url: str) -> None:
 
 def check_client(client: object) -> None:
     """Raise `OptionError` if *client* is not an open one of httpx or httpx2, for async use."""
-    methods = [getattr(client, name, None) for name in ("build_request", "send", "aclose")]
-    if isinstance(client, type) or not all(map(callable, methods)):
+    is_async = all(hasattr(client, name) for name in ("build_request", "send", "aclose"))
+    if isinstance(client, type) or not is_async:
         kind = client if isinstance(client, type) else type(client)
         name = f"{kind.__module__}.{kind.__qualname__}"
         raise OptionError(

@@ -52,13 +52,13 @@ def decoding() -> dict[str, float]:
     """Decode an answer with this package and with orjson alone, turn about."""
     import orjson  # noqa: PLC0415 - starting times must not import it
 
-    from ximilar_ocr_async._protocol.decode import decode  # noqa: PLC0415 - as above
+    from ximilar_ocr_async._protocol.decode import Echo, decode  # noqa: PLC0415 - as above
 
     ids = [uuid4().hex for _ in range(10)]
     reply = make_reply(ids)
-    ours, bare = [], []
+    ours, bare, echo = [], [], Echo()
     for _ in range(RUNS):
-        ours.append(_taken(lambda: decode(200, reply, ids)))
+        ours.append(_taken(lambda: decode(200, reply, ids, echo=echo)))
         bare.append(_taken(lambda: orjson.loads(reply)))
     return {"ours_ms": median(ours), "bare_ms": median(bare), "ratio": median(ours) / median(bare)}
 

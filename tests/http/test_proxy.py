@@ -4,7 +4,7 @@ import socket
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import anyio.lowlevel
@@ -238,7 +238,7 @@ async def test_an_https_proxy_is_spoken_to_in_tls() -> None:
                 await pump(tap, beyond, connection.stream)
                 group.cancel_scope.cancel()
 
-    tap: Any = TunnelServer(lambda _: anyio.lowlevel.checkpoint())
+    tap = TunnelServer(cast("Any", None))
     async with faulty_server(secured, tls=identity()) as service:
         async with faulty_server(tunnel, tls=identity()) as proxy:
             options: Any = {"ssl_context": trust(OURS), "retry": ONCE, "proxy": proxy.url}

@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import random
 import tracemalloc
 import zlib
 from collections.abc import Sequence
@@ -17,7 +18,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ximilar_ocr_async._http.response_body import STEP, read_body
+from ximilar_ocr_async._http import response_body
+from ximilar_ocr_async._http.response_body import (
+    LOOK,
+    SLACK,
+    SLICE,
+    STEP,
+    STEP_OVERHEAD,
+    read_body,
+)
 from ximilar_ocr_async.errors import ReplyError, ReplyLost
 
 pytestmark = pytest.mark.anyio
@@ -29,23 +38,34 @@ PAYLOADS = st.binary(max_size=300) | st.builds(bytes, st.integers(0, 3 * STEP))
 CUTS = st.lists(st.floats(0, 1), max_size=8)
 """Where a body is cut into pieces, as shares of its length."""
 
+PADDINGS = st.text("\0\r\n", max_size=5).map(str.encode)
+"""What may stand behind each member of a gzip."""
+
 LIBRARIES = st.sampled_from([httpx, httpx2])
 both_libraries = pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
 
 
 class Wire:
-    """What a connection hands out, piece by piece; counts what was asked of it."""
+    """What a connection hands out, piece by piece; counts what was asked of it.
+
+    Attributes:
+        handed_out: Number of pieces handed out.
+        closed: Whether the connection was closed.
+        is_ready: Whether all pieces have come already, so that none is waited for.
+    """
 
     def __init__(self, pieces: Sequence[bytes]) -> None:
         self.handed_out = 0
         self.closed = False
+        self.is_ready = False
         self._pieces = iter(pieces)
 
     def __aiter__(self) -> "Wire":
         return self
 
     async def __anext__(self) -> bytes:
-        await anyio.lowlevel.checkpoint()
+        if not self.is_ready:
+            await anyio.lowlevel.checkpoint()
         for piece in self._pieces:
             self.handed_out += 1
             return piece
@@ -106,12 +126,14 @@ def bomb(size: int) -> bytes:
 @settings(max_examples=50)
 @given(
     library=LIBRARIES,
-    encoding=st.sampled_from([None, "", "identity", "Identity "]),
+    encoding=st.sampled_from(
+        [None, "", "identity", "Identity ", "none", "UTF-8", " , utf-8,", ["", "identity"]]
+    ),
     payload=PAYLOADS,
     cuts=CUTS,
 )
 async def test_a_plain_body_is_read_whole(
-    library: ModuleType, encoding: str | None, payload: bytes, cuts: list[float]
+    library: ModuleType, encoding: str | list[str] | None, payload: bytes, cuts: list[float]
 ) -> None:
     """However it is cut into pieces, a body that is not encoded is what it is."""
     assert await read(library, pieces_of(payload, cuts), encoding) == payload
@@ -120,7 +142,9 @@ async def test_a_plain_body_is_read_whole(
 @settings(max_examples=50)
 @given(
     library=LIBRARIES,
-    encoding=st.sampled_from(["gzip", "x-gzip", " GZip "]),
+    encoding=st.sampled_from(
+        ["gzip", "X-GZip", "\tGZip ", "identity, gzip", "gzip,,none", ["utf-8", "gzip"]]
+    ),
     payload=PAYLOADS,
     cuts=CUTS,
     level=st.integers(0, 9),
@@ -128,7 +152,12 @@ async def test_a_plain_body_is_read_whole(
 @example(library=httpx, encoding="gzip", payload=bytes(STEP), cuts=[], level=9)
 @example(library=httpx2, encoding="gzip", payload=bytes(2 * STEP), cuts=[0.5], level=0)
 async def test_a_gzip_body_is_read_whole(
-    library: ModuleType, encoding: str, payload: bytes, cuts: list[float], *, level: int
+    library: ModuleType,
+    encoding: str | list[str],
+    payload: bytes,
+    cuts: list[float],
+    *,
+    level: int,
 ) -> None:
     """However it is cut into pieces, a gzip gives what went into it."""
     body = gzip.compress(payload, level)
@@ -136,11 +165,27 @@ async def test_a_gzip_body_is_read_whole(
 
 
 @settings(max_examples=50)
+@given(
+    library=LIBRARIES,
+    members=st.lists(st.tuples(PAYLOADS, PADDINGS), min_size=1, max_size=4),
+    cuts=CUTS,
+)
+@example(library=httpx, members=[(b"tea", bytes(SLICE)), (b"", b""), (b"pot", b"\r\n")], cuts=[])
+async def test_a_gzip_of_several_members_is_read_whole(
+    library: ModuleType, members: list[tuple[bytes, bytes]], cuts: list[float]
+) -> None:
+    """Members that follow each other are one body; zeros and ends of lines behind them are none."""
+    body = b"".join(gzip.compress(payload) + padding for payload, padding in members)
+    whole = b"".join(payload for payload, _ in members)
+    assert await read(library, pieces_of(body, cuts), "gzip") == whole
+
+
+@settings(max_examples=50)
 @given(library=LIBRARIES, payload=st.binary(max_size=300))
 async def test_a_gzip_body_is_read_byte_by_byte(library: ModuleType, payload: bytes) -> None:
     """A line may be as slow as it likes."""
-    body = gzip.compress(payload)
-    assert await read(library, [body[i : i + 1] for i in range(len(body))], "gzip") == payload
+    body = gzip.compress(payload) + b"\0\n" + gzip.compress(payload) + b"\r\n"
+    assert await read(library, [body[i : i + 1] for i in range(len(body))], "gzip") == payload * 2
 
 
 @both_libraries
@@ -222,8 +267,26 @@ async def test_a_bomb_does_not_go_off(library: ModuleType, piece: int) -> None:
 
 
 @both_libraries
-async def test_unpacking_gives_others_their_turn(library: ModuleType) -> None:
-    """A body that unpacks to much holds up other tasks for a megabyte at a time."""
+@pytest.mark.parametrize("nothing", [gzip.compress(b""), bytes(20)], ids=["members", "zeros"])
+async def test_what_decodes_to_nothing_is_not_read_for_ever(
+    library: ModuleType, nothing: bytes
+) -> None:
+    """Empty members and padding without end are left a little over the limit."""
+    piece = nothing * 5000
+    response, wire = answer(library, [gzip.compress(b"payload"), *[piece] * 100], "gzip")
+    with pytest.raises(ReplyError, match="over max_response_bytes, which is 1,000"):
+        await read_body(response, 1000)
+    assert wire.handed_out == SLACK // len(piece) + 2
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each look at the clock find that others are due."""
+    monkeypatch.setattr(response_body, "TURN", -1)
+
+
+async def turns_during(pieces: Sequence[bytes], encoding: str | None = None) -> int:
+    """Return how many turns another task gets while a body is read that is there already."""
     turns = 0
 
     async def take_turns() -> None:
@@ -232,11 +295,45 @@ async def test_unpacking_gives_others_their_turn(library: ModuleType) -> None:
             turns += 1
             await anyio.lowlevel.checkpoint()
 
+    response, wire = answer(httpx, pieces, encoding)
+    wire.is_ready = True
     async with anyio.create_task_group() as group:
         group.start_soon(take_turns)
-        await read(library, [bomb(20 * MB)], "gzip", limit=20 * MB)
+        await anyio.lowlevel.checkpoint()
+        before = turns
+        await read_body(response, 20 * MB)
+        taken = turns - before
         group.cancel_scope.cancel()
-    assert turns >= 20 * MB // STEP
+    return taken
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_unpacking_gives_others_their_turn() -> None:
+    """A body that unpacks to much holds up other tasks for a step at a time."""
+    assert await turns_during([bomb(20 * MB)], "gzip") >= 20 * MB // STEP
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("encoding", [None, "gzip"])
+async def test_tiny_pieces_give_others_their_turn(encoding: str | None) -> None:
+    """A body of a byte in each chunk does not hold up other tasks until its end."""
+    body = random.Random(0).randbytes(10_000)
+    pieces = [bytes([byte]) for byte in (gzip.compress(body) if encoding else body)]
+    # On trio, a task may wait for one turn more.
+    assert await turns_during(pieces, encoding) >= 10_000 * STEP_OVERHEAD // LOOK // 2
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_padding_gives_others_their_turn() -> None:
+    """Zeros behind a gzip that come as fast as they can hold up nothing."""
+    zeros = bytes(SLICE)
+    assert await turns_during([gzip.compress(b"tea"), *[zeros] * 200], "gzip") >= 5
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_a_usual_body_is_read_without_looking_at_the_clock() -> None:
+    """Two pieces of some kilobytes are not worth a look."""
+    assert await turns_during([bytes(8000)] * 2) == 0
 
 
 # ---- what was not asked for, and what is broken
@@ -253,8 +350,10 @@ async def test_unpacking_gives_others_their_turn(library: ModuleType) -> None:
         "gzip, gzip",
         "gzip,gzip",
         ["gzip", "gzip"],
+        "gzip, x-gzip",
         "gzip, br",
-        "identity, gzip",
+        ["br", "identity"],
+        "gzip;q=1",
         "gzipped",
         "x" * 10_000,
     ],
@@ -287,18 +386,27 @@ async def test_a_gzip_that_broke_off_is_a_reply_lost(
 @given(
     library=LIBRARIES,
     payload=st.binary(max_size=300),
-    more=st.binary(min_size=1, max_size=50),
+    padding=PADDINGS,
+    more=st.binary(min_size=1, max_size=50).filter(lambda more: more[0] not in b"\0\r\n\x1f"),
     cuts=CUTS,
 )
-@example(library=httpx, payload=b"", more=gzip.compress(b"another"), cuts=[])
-@example(library=httpx, payload=b"payload", more=b"\0", cuts=[0.99])
-async def test_what_follows_a_gzip_is_an_error(
-    library: ModuleType, payload: bytes, more: bytes, cuts: list[float]
+async def test_what_follows_a_gzip_and_is_none_is_an_error(
+    library: ModuleType, payload: bytes, padding: bytes, more: bytes, cuts: list[float]
 ) -> None:
-    """Bytes after the end, be they another gzip, are not dropped in silence."""
-    body = gzip.compress(payload) + more
+    """Bytes after the end that are neither padding nor another gzip are not dropped in silence."""
+    body = gzip.compress(payload) + padding + more
     with pytest.raises(ReplyError, match="continues after the end"):
         await read(library, pieces_of(body, cuts), "gzip")
+
+
+@both_libraries
+async def test_what_follows_a_gzip_and_looks_like_one_is_an_error(library: ModuleType) -> None:
+    """A member that begins as one and makes no sense costs the answer, and so does half of one."""
+    body = gzip.compress(b"payload")
+    with pytest.raises(ReplyError, match="the response is not valid gzip"):
+        await read(library, [body, b"\x1f\x8bjunk"], "gzip")
+    with pytest.raises(ReplyLost, match="ended in the middle of its gzip data"):
+        await read(library, [body, body[:-1]], "gzip")
 
 
 @settings(max_examples=50)

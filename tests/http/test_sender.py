@@ -310,8 +310,9 @@ async def test_an_exception_with_a_response_is_judged_by_its_status(
 
     async with faulty_server(refuse) as server, raising(library) as client:
         outcome = await failure_of(server.url, http_client=client)
-    assert type(outcome.error) is expected
-    assert outcome.error.retry_after == 7.0
+    error = error_of(outcome)
+    assert type(error) is expected
+    assert error.retry_after == 7.0
     assert not outcome.maybe_billed
 
 
@@ -371,15 +372,11 @@ async def test_a_client_that_is_closed_under_its_session_is_told_at_once() -> No
 
 
 @pytest.mark.parametrize(
-    "status, more, is_lost",
-    [
-        ("502 Bad Gateway", "", True),
-        ("503 Busy", "Retry-After: 0\r\n", True),
-        ("504 Late", "", True),
-    ],
+    "status, more",
+    [("502 Bad Gateway", ""), ("503 Busy", "Retry-After: 0\r\n"), ("504 Late", "")],
 )
 async def test_a_gateway_that_lost_the_response_is_told_from_an_outage(
-    status: str, more: str, is_lost: bool
+    status: str, more: str
 ) -> None:
     """What comes as late as a good response may have been billed; what comes at once is free."""
 
@@ -447,3 +444,17 @@ async def test_a_good_response_before_the_request_was_sent_is_not_believed() -> 
             (outcome,) = await session.read_all([image])
     assert isinstance(error_of(outcome), UploadCut)
     assert not outcome.maybe_billed
+
+
+async def test_hints_without_end_end_with_the_timeout() -> None:
+    """A flood of informational responses holds neither the loop nor the request for ever."""
+
+    async def flood(connection: Connection) -> None:
+        await connection.read_request()
+        while True:
+            await connection.stream.send(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1000)
+
+    async with faulty_server(flood) as server:
+        outcome = await failure_of(server.url, timeout=0.3)
+    assert isinstance(outcome.error, RequestTimeout)
+    assert outcome.maybe_billed

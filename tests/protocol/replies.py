@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from ximilar_ocr_async._protocol.decode import Echo
 from ximilar_ocr_async._protocol.decode import decode as decode_batch
 from ximilar_ocr_async.errors import OCRError
 from ximilar_ocr_async.models import GPT, OCR, Record, Status, Text
@@ -56,7 +57,7 @@ BATCHES = st.lists(RECORDS, min_size=1, max_size=10, unique_by=lambda record: re
 def decode(status: int, body: bytes, ids: Sequence[str], **more: Any) -> list[Record | OCRError]:
     """Decode an answer; where it failed as a whole, so did each of its records."""
     try:
-        return decode_batch(status, body, ids, **more)
+        return decode_batch(status, body, ids, **{"echo": Echo(), **more})
     except OCRError as error:
         return [error for _ in ids]
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.protocol.replies import BATCHES, JSON, READ_REPLY, decode, reply
+from tests.protocol.replies import BATCHES, JSON, READ_REPLY, decode, decode_one, reply
+from ximilar_ocr_async._protocol.decode import Echo
 from ximilar_ocr_async.cli.json_lines import outcome_to_json
 from ximilar_ocr_async.errors import OCRError, ReplyError, ServiceUnavailable
 from ximilar_ocr_async.images import Image
@@ -44,6 +45,76 @@ def test_rows_without_ids_are_matched_by_place(texts: list[str], nameless: dict[
     assert decode(200, reply(*rows), ids) == [Record(ocr=OCR(full_text=text)) for text in texts]
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"_id": "a", "_ocr": {"texts": []}},
+        {"_id": "a", "new": 1},
+        {"_id": "a", "_status": {"code": 500}},
+    ],
+    ids=["usual", "unusual", "failed"],
+)
+def test_rows_without_ids_are_refused_once_an_id_came_back(row: dict[str, Any]) -> None:
+    """They may be of another request, and are given to no image by their place."""
+    echo = Echo()
+    decode(200, reply({"_id": "nobody"}), ["a"], echo=echo)
+    assert not echo.is_heard
+    decode(200, reply(row), ["a"], echo=echo)
+    assert echo.is_heard
+    results = decode(200, reply({}, {}, status={"request_id": "q"}), ["b", "c"], echo=echo)
+    assert [str(result) for result in results] == [
+        "the response has 2 records without ids, unlike earlier ones"
+    ] * 2
+    assert all(isinstance(r, ReplyError) and r.request_id == "q" for r in results)
+
+
+# ---- answers whose text is not plain UTF-8
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"],
+)
+def test_json_is_read_in_every_encoding_of_unicode(encoding: str) -> None:
+    """A byte order mark, UTF-16 and UTF-32 are recognized."""
+    text = READ_REPLY.decode().replace("BASIC", "茶 é 🍵")
+    plain, encoded = (
+        decode(200, text.encode(name), ["4d903663-a348-4d9b-be76-4df38df7d66a"])
+        for name in ("utf-8", encoding)
+    )
+    assert isinstance(plain[0], Record)
+    assert encoded == plain
+
+
+WORDS_OF_A_TEXT = st.text(st.characters(exclude_characters="*", exclude_categories=["Cs"]))
+
+
+@given(
+    before=WORDS_OF_A_TEXT,
+    after=WORDS_OF_A_TEXT,
+    other=WORDS_OF_A_TEXT,
+    damage=st.sampled_from([b"\xff", b"\x80", b"\xc3", b"\xe8\x8c", b"\xf0\x9f\x8d"]),
+)
+def test_a_damaged_character_costs_itself(
+    before: str, after: str, other: str, damage: bytes
+) -> None:
+    """Bytes that are no UTF-8 become U+FFFD; what stands beside them is what it was."""
+    texts = {"a": f"{before}*{after}", "b": other}
+    rows = [{"_id": name, "_ocr": {"full_text": text}} for name, text in texts.items()]
+    body = json.dumps({"records": rows}, ensure_ascii=False).encode().replace(b"*", damage)
+    assert decode(200, body, ["a", "b"]) == [
+        Record(id="a", ocr=OCR(full_text=f"{before}\ufffd{after}")),
+        Record(id="b", ocr=OCR(full_text=other)),
+    ]
+
+
+def test_half_of_a_pair_is_kept() -> None:
+    """An escape for half of a pair of surrogates is JSON, and stays what it is."""
+    assert decode_one({"_id": "r", "_ocr": {"full_text": "\ud800"}}) == Record(
+        id="r", ocr=OCR(full_text="\ud800")
+    )
+
+
 # ---- answers that make no sense
 
 
@@ -54,7 +125,9 @@ def test_rows_without_ids_are_matched_by_place(texts: list[str], nameless: dict[
         (b"", "nothing"),
         (b" \n", "nothing"),
         (READ_REPLY[:-1], '{ "records": [{ "_url"'),
-        (b'{"records": ["\xff\xfe"]}', '{"records": ["��"]}'),
+        (b'{"records": []\xff}', '{"records": []�}'),
+        (b'{"records": ["\xff', '{"records": ["�'),
+        ("[7]".encode("utf-16-le")[:-1], "[ 7 ]"),
         (b"[" * 10_000, "[" * 120),
         (b'{"records": %s}' % (b"9" * 5000), '{"records": 9999'),
     ],

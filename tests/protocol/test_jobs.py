@@ -23,6 +23,7 @@ from ximilar_ocr_async import (
     Webhook,
 )
 from ximilar_ocr_async._http import Response
+from ximilar_ocr_async._protocol import Echo
 from ximilar_ocr_async._protocol.jobs import (
     REQUESTS,
     bad_end,
@@ -135,7 +136,7 @@ def test_a_request_that_is_done_has_records(document: dict[str, Any]) -> None:
 def submitted(document: Any, status: int = 201) -> list[str]:
     """Decode the answer to a submission of two images."""
     response = Response(status, json.dumps(document).encode())
-    return SubmitRequest("read", "en").decode(response, ["a", "b"])
+    return SubmitRequest("read", "en").decode(response, ["a", "b"], Echo())
 
 
 @pytest.mark.parametrize("request_id", ["r1", 7])

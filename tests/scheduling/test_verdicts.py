@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ximilar_ocr_async._protocol.decode import decode
+from ximilar_ocr_async._protocol.decode import Echo, decode
 from ximilar_ocr_async._protocol.error_mapping import service_error
 from ximilar_ocr_async._scheduling.decisions import (
     VERDICTS,
@@ -93,7 +93,7 @@ def _failure(text: str | bytes) -> OCRError:
     """Return what the answer *text* to two records means for the first, or for both."""
     body = text.encode() if isinstance(text, str) else text
     try:
-        first, _ = decode(200, body, ["a", "b"])
+        first, _ = decode(200, body, ["a", "b"], echo=Echo())
     except OCRError as error:
         return error
     assert isinstance(first, OCRError)

@@ -214,6 +214,28 @@ async def test_records_out_of_order_are_matched_by_id(service: InProcessService)
     assert texts(outcomes) == urls(10)
 
 
+async def test_rows_without_ids_are_refused_once_others_had_them(
+    service: InProcessService,
+) -> None:
+    """By their place they are given to images for as long as no answer of the session had ids."""
+
+    def leave_out_ids(document: dict[str, Any]) -> None:
+        if service.requests != 2:
+            for record in document["records"]:
+                del record["_id"]
+
+    service.alter = leave_out_ids
+    async with service.session(retry=RetryPolicy(resend_maybe_billed=0)) as session:
+        first = await session.read_all(urls(2))
+        with_ids = await session.read_all(urls(2))
+        last = await session.read_all(urls(2))
+    assert texts(first) == texts(with_ids) == urls(2)
+    for outcome in last:
+        assert isinstance(error_of(outcome), ReplyError)
+        assert "2 records without ids, unlike earlier ones" in str(error_of(outcome))
+        assert outcome.maybe_billed
+
+
 async def test_records_refused_for_overload_shrink_the_limit(service: InProcessService) -> None:
     """A good answer whose records failed with 429 says that too much is asked all the same."""
 

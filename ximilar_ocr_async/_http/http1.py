@@ -134,6 +134,8 @@ class Connection:
                 self._check_taken()
                 raise h11.RemoteProtocolError("the connection was closed without a response")
             self._feed(data)
+            # Informational responses without end would hold the loop, and no timeout would end it.
+            await anyio.lowlevel.checkpoint()
         assert self._head is not None  # noqa: S101 - for the type checker
         return self._head
 

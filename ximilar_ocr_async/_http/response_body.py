@@ -6,16 +6,41 @@ httpx would decode each piece whole, in any encoding that a server names: 1 kB c
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import aclosing
+from time import perf_counter
 from typing import Any, Protocol
 
 import anyio.lowlevel
 
 from ximilar_ocr_async.errors import ReplyError, ReplyLost
 
-STEP = 1024 * 1024
-"""How much is decompressed before other tasks may run [bytes]."""
+TURN = 0.001
+"""How much work is done before other tasks get their turn [s]."""
+
+LOOK = 64 * 1024
+STEP_OVERHEAD = 4 * 1024
+"""After how many bytes of a body the clock is looked at, and what each step adds to them."""
+
+STEP = 256 * 1024
+"""How much is decompressed at once [bytes]."""
+
+SLICE = 16 * 1024
+"""How much zlib gets at once [bytes]. For each member that ends, it copies all that follows."""
+
+SLACK = 1024 * 1024
+"""How much more may be received than decoded [bytes]."""
 
 _GZIP = 16 + zlib.MAX_WBITS
+
+_GZIP_NAMES = frozenset({"gzip", "x-gzip"})
+_PLAIN_NAMES = frozenset({"", "identity", "none", "utf-8"})
+"""What servers name although nothing is encoded."""
+
+_ID1 = b"\x1f"
+_PADDING = b"\0\r\n"
+"""The first byte of a gzip member, and what servers put between and behind members.
+
+Source: RFC 1952, 2.3.1; gzip(1); servers that end a body as they end lines.
+"""
 
 
 class Response(Protocol):
@@ -40,59 +65,83 @@ async def read_body(response: Response, limit: int) -> bytes:
     """
     if response.is_stream_consumed:
         # The response was made in this process, and its body is already decoded.
-        _check(response.content, limit)
+        _check(len(response.content), limit)
         return response.content
-    decoder = _Decoder(response.headers.get("Content-Encoding", ""))
-    body = bytearray()
+    gunzip = _Gunzip() if _is_gzip(response.headers.get("Content-Encoding", "")) else None
+    body, received = bytearray(), 0
+    done, turn = 0, perf_counter() + TURN
     async with aclosing(response.aiter_raw()) as pieces:
         async for piece in pieces:
-            for decoded in decoder.feed(piece):
+            received += len(piece)
+            # Of gzip members and padding that decode to nothing there may be any number.
+            _check(received - SLACK, limit)
+            for decoded in (piece,) if gunzip is None else gunzip.feed(piece):
                 body += decoded
-                _check(body, limit)
-                if decoder.is_busy:
-                    await anyio.lowlevel.checkpoint()
-    decoder.check_end()
+                _check(len(body), limit)
+                # A usual body is one or two pieces. But each chunk is a piece, and may be a byte.
+                done += len(decoded) + STEP_OVERHEAD
+                if done > LOOK:
+                    done = 0
+                    if perf_counter() > turn:
+                        await anyio.lowlevel.checkpoint()
+                        turn = perf_counter() + TURN
+    if gunzip is not None:
+        gunzip.check_end()
     return bytes(body)
 
 
-def _check(body: bytes | bytearray, limit: int) -> None:
-    if len(body) > limit:
+def _check(size: int, limit: int) -> None:
+    if size > limit:
         raise ReplyError(f"the response is over max_response_bytes, which is {limit:,}")
 
 
-class _Decoder:
-    """Decodes gzip, the only content encoding that we ask for, or passes plain bytes on."""
+def _is_gzip(encoding: str) -> bool:
+    """Return whether the body is gzip; raise `ReplyError` if it is anything else but plain.
 
-    def __init__(self, encoding: str) -> None:
-        name = encoding.strip().lower()
-        if name not in {"", "identity", "gzip", "x-gzip"}:
-            raise ReplyError(f"the response is encoded as {name[:40]!r}, only gzip is accepted")
-        self._gzip = zlib.decompressobj(_GZIP) if "gzip" in name else None
+    Args:
+        encoding: The Content-Encoding, a list [RFC 9110, 8.4].
+    """
+    names = [name.strip().lower() for name in encoding.split(",")]
+    names = [name for name in names if name not in _PLAIN_NAMES]
+    if len(names) > 1 or not _GZIP_NAMES.issuperset(names):
+        raise ReplyError(f"the response is encoded as {encoding[:40]!r}, only gzip is accepted")
+    return bool(names)
+
+
+class _Gunzip:
+    """Decodes gzip, whose members follow each other with or without padding [RFC 1952, 2.2]."""
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(_GZIP)
         self._began = False
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether decoding a piece may take long."""
-        return self._gzip is not None
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """Decode a piece of the body, a step at a time."""
         self._began = self._began or bool(piece)
-        if self._gzip is None:
-            yield piece
-            return
-        decoded = piece
-        while decoded:
+        for start in range(0, len(piece), SLICE):
+            yield from self._decode(piece[start : start + SLICE])
+
+    def _decode(self, data: bytes) -> Iterator[bytes]:
+        decoded = b""
+        # What is decoded may come in several steps, the last of them without more data.
+        while data or decoded:
+            if self._member.eof:
+                data = data.lstrip(_PADDING)
+                if not data:
+                    # Padding takes time, too.
+                    yield b""
+                    return
+                if not data.startswith(_ID1):
+                    raise ReplyError("the response continues after the end of its gzip data")
+                self._member = zlib.decompressobj(_GZIP)
             try:
-                decoded = self._gzip.decompress(piece, STEP)
+                decoded = self._member.decompress(data, STEP)
             except zlib.error as error:
                 raise ReplyError(f"the response is not valid gzip: {error}") from None
-            piece = self._gzip.unconsumed_tail
+            data = self._member.unconsumed_tail or self._member.unused_data
             yield decoded
-        if self._gzip.unused_data:
-            raise ReplyError("the response continues after the end of its gzip data")
 
     def check_end(self) -> None:
         """Raise `ReplyLost` if the encoded data is incomplete."""
-        if self._gzip is not None and self._began and not self._gzip.eof:
+        if self._began and not self._member.eof:
             raise ReplyLost("the response ended in the middle of its gzip data")

@@ -7,7 +7,6 @@ These have the same face but classes of their own, so nothing here asks for the 
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
-from functools import partial
 from importlib import import_module
 from math import inf
 from typing import Any, Protocol, Self
@@ -20,7 +19,6 @@ from ximilar_ocr_async._concurrency import THREADS
 from ximilar_ocr_async._constants import CONNECT_TIMEOUT, READ_TIMEOUT
 from ximilar_ocr_async._http.auth import Token
 from ximilar_ocr_async._http.evidence import SUCCESS, explain, lost, may_be_billed
-from ximilar_ocr_async._http.proxy import Proxy, find_proxy
 from ximilar_ocr_async._http.response_body import read_body
 from ximilar_ocr_async._http.retry_after import parse_date, parse_retry_after
 from ximilar_ocr_async._http.trace import Trace
@@ -54,8 +52,6 @@ class HTTPClient(Protocol):
     def build_request(self) -> Callable[..., Any]: ...
     @property
     def send(self) -> Callable[..., Awaitable[Any]]: ...
-    @property
-    def is_closed(self) -> bool: ...
 
 
 class Body(Protocol):
@@ -125,10 +121,9 @@ class Sender:
         """
         transport = None
         if client is None:
-            way = find_proxy(proxy, base_url)
-            make = partial(_make_transport, base_url, ssl_context, way)
-            # In a thread, because importing httpx and reading certificates takes 0.1 s.
-            transport = await anyio.to_thread.run_sync(make, limiter=anyio.CapacityLimiter(1))
+            transport = await anyio.to_thread.run_sync(
+                _make_transport, base_url, ssl_context, proxy, limiter=anyio.CapacityLimiter(1)
+            )
         return cls(base_url=base_url, client=client, transport=transport, **options)
 
     async def run(self) -> None:
@@ -214,7 +209,7 @@ class Sender:
         )
 
     def _explain(self, failure: Exception, trace: Trace) -> OCRError:
-        if self._client is not None and self._client.is_closed:
+        if getattr(self._client, "is_closed", False):
             return OptionError("http_client was closed while its session was open")
         return explain(failure, trace, reached=self._reached)
 
@@ -298,10 +293,6 @@ class _Pieces:
         raise StopAsyncIteration
 
 
-def _make_transport(base_url: str, context: ssl.SSLContext | None, proxy: Proxy | None) -> Any:
-    """Return a transport to *base_url*; it takes 0.1 s, most of it to import httpx."""
-    module = import_module("ximilar_ocr_async._http.transport")
-    is_secured = base_url.startswith("https:") or (proxy is not None and proxy.scheme == "https")
-    if is_secured and context is None:
-        context = module.make_ssl_context()
-    return module.Transport(context, proxy)
+def _make_transport(*way: Any) -> Any:
+    """Return a transport of the package's own; it takes 0.1 s, most of it to import httpx."""
+    return import_module("ximilar_ocr_async._http.transport").make_transport(*way)

@@ -26,7 +26,7 @@ from ximilar_ocr_async._http.http1 import (
     RequestNotTaken,
     ResponseHead,
 )
-from ximilar_ocr_async._http.proxy import Proxy, TunnelRefused
+from ximilar_ocr_async._http.proxy import Proxy, TunnelRefused, find_proxy
 from ximilar_ocr_async._http.tcp import Stream, connect
 from ximilar_ocr_async._http.tls import TLSStream
 from ximilar_ocr_async.errors import OptionError
@@ -257,6 +257,17 @@ class _RequestBody(httpx.AsyncByteStream):
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._pieces
+
+
+def make_transport(base_url: str, context: ssl.SSLContext | None, proxy: str | None) -> Transport:
+    """Return a transport to the service at *base_url*, by way of *proxy* or the environment's.
+
+    Raises:
+        OptionError: The environment names a proxy or certificates that make no sense.
+    """
+    way = find_proxy(proxy, base_url)
+    is_secured = base_url.startswith("https:") or (way is not None and way.scheme == "https")
+    return Transport(make_ssl_context() if is_secured and context is None else context, way)
 
 
 def make_ssl_context() -> ssl.SSLContext:

@@ -4,12 +4,13 @@ Nothing here sends or waits.
 """
 
 from ximilar_ocr_async._protocol import jobs
-from ximilar_ocr_async._protocol.decode import decode_document, decode_model, unstructure
+from ximilar_ocr_async._protocol.decode import Echo, decode_document, decode_model, unstructure
 from ximilar_ocr_async._protocol.encode import Parts, encode_images, make_body
 from ximilar_ocr_async._protocol.requests import ReadRequest, Request, SubmitRequest
 from ximilar_ocr_async._protocol.webhook import Webhook
 
 __all__ = [
+    "Echo",
     "Parts",
     "ReadRequest",
     "Request",

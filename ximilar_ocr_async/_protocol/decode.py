@@ -7,9 +7,10 @@ Source: https://docs.ximilar.com/text/ocr and the vendor's clients, read in 2026
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
-from attrs import evolve
+from attrs import define, evolve
 
 from ximilar_ocr_async._protocol.error_mapping import (
     SNIPPET,
@@ -27,6 +28,17 @@ MISADDRESSED = frozenset({400, 404, 405, 421, 426})
 says 400 to plain HTTP on a port of TLS, and to a host that it does not serve."""
 
 _log = logging.getLogger("ximilar_ocr_async")
+
+
+@define
+class Echo:
+    """Whether the service sends ids back. Lives as long as its session.
+
+    Attributes:
+        is_heard: Whether an id came back in any response so far.
+    """
+
+    is_heard: bool = False
 
 
 def decode_model(document: Mapping[str, Any], cls: type[M]) -> M:
@@ -59,6 +71,7 @@ def decode(
     body: bytes,
     ids: Sequence[str],
     *,
+    echo: Echo,
     retry_after: float | None = None,
     maybe_billed: bool = False,
 ) -> list[Record | OCRError]:
@@ -68,6 +81,7 @@ def decode(
         http_status: The status of the response.
         body: Its body, JSON or whatever came instead.
         ids: (n) ids of the records that were sent.
+        echo: What earlier responses told; it learns from this one.
         retry_after: [s] that the response asks to wait.
         maybe_billed: Whether a gateway may have lost the service's own response.
 
@@ -79,12 +93,13 @@ def decode(
     """
     usual = decode_usual(http_status, body, ids)
     if usual is not None:
+        echo.is_heard = True
         return list(usual)
     document, status = _parse(http_status, body)
     rows = document.get("records") if isinstance(document, Mapping) else None
     is_read = Status(code=http_status).ok and isinstance(rows, list)
     if rows is not None and is_read and (status.ok or _have_verdicts(rows)):
-        return _decode_rows(rows, ids, status)
+        return _decode_rows(rows, ids, echo, status)
     raise whole_failure(
         http_status, status, document, retry_after, maybe_billed=maybe_billed, missing="records"
     )
@@ -129,8 +144,13 @@ def _load(body: bytes) -> Any:
     try:
         return loads(body)
     except ValueError:
-        # What is not quite JSON, such as NaN.
-        return json.loads(body, parse_constant=lambda _: None)
+        # What is not quite JSON, such as NaN, or is in UTF-16.
+        parse = partial(json.loads, parse_constant=lambda _: None)
+    try:
+        return parse(body)
+    except UnicodeDecodeError:
+        # A damaged character costs itself, and not the records that were paid for.
+        return parse(body.decode(json.detect_encoding(body), "replace"))
 
 
 def _document_status(document: Any, http: Status) -> Status:
@@ -148,8 +168,10 @@ def _have_verdicts(rows: Any) -> bool:
     return any(isinstance(row, Mapping) and "_status" in row for row in rows)
 
 
-def _decode_rows(rows: list[Any], ids: Sequence[str], default: Status) -> list[Record | OCRError]:
-    found = dict(_match(rows, ids))
+def _decode_rows(
+    rows: list[Any], ids: Sequence[str], echo: Echo, default: Status
+) -> list[Record | OCRError]:
+    found = dict(_match(rows, ids, echo, default))
     if len(rows) != len(found):
         _log.warning("ignored %d records that were not asked for", len(rows) - len(found))
     return [
@@ -163,17 +185,24 @@ def _decode_rows(rows: list[Any], ids: Sequence[str], default: Status) -> list[R
     ]
 
 
-def _match(rows: list[Any], ids: Sequence[str]) -> Iterator[tuple[str, Any]]:
+def _match(
+    rows: list[Any], ids: Sequence[str], echo: Echo, default: Status
+) -> Iterator[tuple[str, Any]]:
     """Pair rows with ids: by ``_id``, or by place if no row has one and the counts agree."""
     objects = [row for row in rows if isinstance(row, Mapping)]
     named = [(row["_id"], row) for row in objects if row.get("_id") is not None]
     if not named and len(rows) == len(ids):
+        if echo.is_heard:
+            # It may be the response to another request.
+            message = f"the response has {len(rows)} records without ids, unlike earlier ones"
+            raise ReplyError(message, request_id=default.request_id)
         yield from zip(ids, rows, strict=True)
         return
     wanted = set(ids)
     for name, row in named:
         if isinstance(name, str) and name in wanted:
             wanted.remove(name)
+            echo.is_heard = True
             yield name, row
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from attrs import field, frozen
 
 from ximilar_ocr_async._http import Response
-from ximilar_ocr_async._protocol.decode import decode
+from ximilar_ocr_async._protocol.decode import Echo, decode
 from ximilar_ocr_async._protocol.error_mapping import as_ambiguous, name_plan
 from ximilar_ocr_async._protocol.jobs import REQUESTS, decode_submitted, make_id
 from ximilar_ocr_async._protocol.webhook import Webhook
@@ -49,13 +49,14 @@ class ReadRequest:
         """Return *unique*: the caller's own name need not be unique."""
         return unique
 
-    def decode(self, response: Response, ids: list[str]) -> list[Record | OCRError]:
+    def decode(self, response: Response, ids: list[str], echo: Echo) -> list[Record | OCRError]:
         """Return (n) records or errors; raise `OCRError` if the request failed as a whole."""
         try:
             return decode(
                 response.status,
                 response.body,
                 ids,
+                echo=echo,
                 retry_after=response.retry_after,
                 maybe_billed=response.maybe_billed,
             )
@@ -116,7 +117,7 @@ class SubmitRequest:
         """Return a name that tells the image's place and the caller's name for it."""
         return make_id(index, image.id)
 
-    def decode(self, response: Response, ids: list[str]) -> list[str]:
+    def decode(self, response: Response, ids: list[str], echo: Echo) -> list[str]:  # noqa: ARG002
         """Return (n) times the id of the asynchronous request.
 
         Raises:

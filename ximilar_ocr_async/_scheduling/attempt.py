@@ -9,7 +9,7 @@ from attrs import define, evolve, field, frozen
 
 from ximilar_ocr_async._concurrency import THREADS
 from ximilar_ocr_async._http import Response, Sender
-from ximilar_ocr_async._protocol import Parts, Request, encode_images, make_body
+from ximilar_ocr_async._protocol import Echo, Parts, Request, encode_images, make_body
 from ximilar_ocr_async._scheduling.calls import Batch, Item, Result
 from ximilar_ocr_async._scheduling.decisions import Verdict, is_overload, judge
 from ximilar_ocr_async.errors import ImageError, OCRError, PoolExhausted, UploadCut
@@ -36,11 +36,13 @@ class AttemptResult:
         results: By id; images that did not fit into the request are not in it.
         sent: Records in the request; 0 if none was made.
         failure: Why the request failed as a whole; it is the result of each record in it, too.
+        is_lost: Whether the attempt broke off after it was made: it may have been billed.
     """
 
     results: dict[str, Result] = field(factory=dict)
     sent: int = 0
     failure: OCRError | None = None
+    is_lost: bool = False
 
     @property
     def is_overload(self) -> bool:
@@ -66,6 +68,7 @@ class BatchAttempt:
     _files: anyio.CapacityLimiter = field(
         init=False, factory=lambda: anyio.CapacityLimiter(THREADS)
     )
+    _echo: Echo = field(init=False, factory=Echo)
     _cuts: int = field(init=False, default=0)
 
     async def __call__(self, batch: Batch) -> AttemptResult:
@@ -109,7 +112,7 @@ class BatchAttempt:
         return await anyio.to_thread.run_sync(encode, abandon_on_cancel=True, limiter=self._files)
 
     async def _decode(self, request: Request, response: Response, ids: list[str]) -> list[Result]:
-        decode, size = partial(request.decode, response, ids), len(response.body)
+        decode, size = partial(request.decode, response, ids, self._echo), len(response.body)
         if size < SMALL_RESPONSE:
             return decode()
         # Shielded, for it was paid. One at a time, each in a turn of the loop of its own or in a

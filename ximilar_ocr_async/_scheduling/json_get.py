@@ -12,7 +12,7 @@ import anyio
 from anyio.abc import TaskGroup
 from attrs import frozen
 
-from ximilar_ocr_async._concurrency import EventLoopGuard, is_from_outside
+from ximilar_ocr_async._concurrency import EventLoopGuard, is_to_be_raised
 from ximilar_ocr_async._http import Sender
 from ximilar_ocr_async._protocol import decode_document
 from ximilar_ocr_async._scheduling.calls import CallOptions, Patience
@@ -83,7 +83,7 @@ class JSONGetter:
                 with scope:
                     results.append(await work())
             except BaseException as error:
-                if is_from_outside(error):
+                if is_to_be_raised(error):
                     raise
                 # A bug; raised, it would cancel the task group and with it the user's code.
                 _log.exception("a request without images raised")

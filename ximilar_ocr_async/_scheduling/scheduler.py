@@ -13,7 +13,7 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 from attrs import define, field
 
-from ximilar_ocr_async._concurrency import is_from_outside
+from ximilar_ocr_async._concurrency import is_to_be_raised
 from ximilar_ocr_async._constants import MAX_RECORDS
 from ximilar_ocr_async._scheduling import decisions
 from ximilar_ocr_async._scheduling.accounting import Accounting
@@ -217,14 +217,15 @@ class Scheduler:
             with batch.scope:
                 return await self.attempt(batch)
         except BaseException as error:
-            if is_from_outside(error):
+            if is_to_be_raised(error):
                 self.close()
                 self.slots.in_flight.discard(batch)
                 raise
             # A bug; raised, it would cancel the task group and with it the user's code.
             _log.exception("an attempt raised")
             bug = OCRError(f"internal error: {error!r}")
-            return AttemptResult(dict.fromkeys((item.id for item in batch.items), bug))
+            results = dict.fromkeys((item.id for item in batch.items), bug)
+            return AttemptResult(results, is_lost=bool(batch.sent))
         return AttemptResult()
 
     async def _pause(self, batch: Batch, seconds: float) -> None:
@@ -260,7 +261,7 @@ class Scheduler:
             if result is not None:
                 if not item.attempts:
                     self._budget.deposit()
-                self.accounting.count(item, result)
+                self.accounting.count(item, result, is_lost=attempted.is_lost)
                 if item.is_wanted:
                     after = self._act(item, self._decide(item, result, attempted), isolation)
             if item.is_wanted and result is not None:
