@@ -5,13 +5,14 @@ Every clause but the first two may be left out:
     Case("W2.1", "service away for 1.5 s, behind nginx")
     .promises("a pause: none lost, none marked for nothing")
     .given(serves(0.1), behind=nginx())
-    .when(images=links(400, 4_000), meanwhile=away(1.5))
+    .when(images=links(800, 2_000), meanwhile=away(1.5))
     .then(all_read, none_untold, none_for_nothing)
 
 Where two numbers of images are given, the tests take the first and ``make wire`` the second.
 """
 
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from ssl import SSLContext
 from typing import Any, TypeAlias, cast
@@ -28,7 +29,7 @@ from ximilar_ocr_async import Image, OCRSession, Outcome, RetryPolicy, Stats
 
 LOOPS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "asyncio": ("asyncio", {}),
-    "uvloop": ("asyncio", {"use_uvloop": True}),
+    **({"uvloop": ("asyncio", {"use_uvloop": True})} if find_spec("uvloop") else {}),
     "trio": ("trio", {}),
 }
 """The event loops, with the name and the options that anyio has for each."""
