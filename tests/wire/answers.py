@@ -1,11 +1,8 @@
 """W5 to W8: answers that come early, twice or not at all, and connections that are left over."""
 
 import json
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from itertools import product
-from pathlib import Path
 
 import anyio
 
@@ -23,6 +20,7 @@ from tests.wire.checks import (
     within,
 )
 from tests.wire.configurations import haproxy, nginx
+from tests.wire.connections import CLOSE_WAIT, connections_to
 from tests.wire.programs import Program
 from ximilar_ocr_async import AuthError, RequestRejected
 
@@ -142,33 +140,15 @@ def second_answers() -> Iterator[Case]:
 # ---- connections that are left over
 
 
-def connections_to(port: int) -> Counter[str]:
-    """Count the connections of this process to a *port*, by the kernel's number of their state."""
-    own = set()
-    for descriptor in Path("/proc/self/fd").iterdir():
-        with suppress(FileNotFoundError):
-            own.add(descriptor.readlink().name)
-    lines = Path("/proc/self/net/tcp").read_text(encoding="ascii").splitlines()[1:]
-    rows = [line.split() for line in lines]
-    return Counter(
-        row[3] for row in rows if row[2].endswith(f":{port:04X}") and f"socket:[{row[9]}]" in own
-    )
-
-
-CLOSE_WAIT = "08"
-"""The state of a connection that the other side has closed [linux/tcp_states.h]."""
-
-
 async def read_and_rest(trial: Trial) -> None:
     """Read, and then ask for nothing until all connections should be closed."""
-    assert trial.program
     await trial.read_all()
-    if not connections_to(trial.program.port):
+    if not connections_to(trial.port):
         trial.complain("no connection was kept")
     with anyio.move_on_after(5):
-        while connections_to(trial.program.port):  # noqa: ASYNC110 - nothing tells
+        while connections_to(trial.port):  # noqa: ASYNC110 - nothing tells
             await anyio.sleep(0.05)
-    if left := connections_to(trial.program.port):
+    if left := connections_to(trial.port):
         trial.complain(f"{left[CLOSE_WAIT]} of {left.total()} connections stay in CLOSE_WAIT")
 
 

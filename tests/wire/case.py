@@ -53,6 +53,7 @@ class Trial:
         backend: The service.
         program: The program on the way to it. None where there is none.
         relay: What overhears a forward proxy. None where there is none.
+        port: Where the session connects to.
         session: The session that is tried.
         outcomes: What it gave for the images.
         complaints: What did not hold.
@@ -65,6 +66,7 @@ class Trial:
     backend: Backend
     program: Running | None
     relay: Relay | None
+    port: int
     session: OCRSession
     outcomes: list[Outcome] = field(factory=list)
     complaints: list[str] = field(factory=list)

@@ -14,6 +14,7 @@ from tests.faults.certificates import OURS, authority, identity
 from tests.faults.expect import name_of
 from tests.wire.backend import serving
 from tests.wire.case import HANG, RETRY, TOKEN, Case, Trial
+from tests.wire.connections import connections_to
 from tests.wire.programs import running
 from tests.wire.relay import Relay, overhearing
 from ximilar_ocr_async import OCRSession, Outcome
@@ -51,6 +52,9 @@ async def hold(case: Case, folder: Path, *, is_large: bool = False) -> Result:
         trial.seconds = anyio.current_time() - began
         if scope.cancelled_caught:
             trial.complain(f"hangs, {trial.session!r}")
+        # Those of an injected client are closed by whoever made it.
+        if case.library == "own" and (left := connections_to(trial.port)):
+            trial.complain(f"{left.total()} connections are left")
     for check in (_check_outcomes, _check_bills, *case.checks):
         trial.complaints += check(trial)
     return Result(
@@ -72,15 +76,13 @@ async def _begin(case: Case, folder: Path, *, is_large: bool) -> AsyncIterator[T
     async with AsyncExitStack() as stack:
         tls = identity() if case.tls else None
         backend = await stack.enter_async_context(serving(case.behave, tls=tls))
-        port = backend.port
         if case.program:
-            values = {"service": port, "identity": _write_identity(folder)}
+            values = {"service": backend.port, "identity": _write_identity(folder)}
             runs = running(case.program, folder / case.program.name, **values)
             program = await stack.enter_async_context(runs)
-            if case.through:
-                relay = await stack.enter_async_context(overhearing(program.port))
-            else:
-                port = program.port
+        if program and case.through:
+            relay = await stack.enter_async_context(overhearing(program.port))
+        port = program.port if program and case.behind else backend.port
         base = f"http{'s' if case.speaks_tls else ''}://127.0.0.1:{port}"
         session = OCRSession(
             TOKEN,
@@ -90,7 +92,8 @@ async def _begin(case: Case, folder: Path, *, is_large: bool) -> AsyncIterator[T
             retry=RETRY,
             **await _client_options(case, relay, stack),
         )
-        yield Trial(case, images, backend, program, relay, session)
+        meets = relay.port if relay else port
+        yield Trial(case, images, backend, program, relay, meets, session)
 
 
 def _write_identity(folder: Path) -> Path:
