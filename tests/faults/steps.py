@@ -45,6 +45,21 @@ def reads_in(seconds: float) -> Step:
     return step
 
 
+def failing(code: int, text: str) -> dict[str, Any]:
+    """Return what the service says when it fails."""
+    return {"status": {"code": code, "text": text, "request_id": "r-2"}}
+
+
+def after(seconds: float, step: Step) -> Step:
+    """Take a *step* after so many *seconds* [s] of work."""
+
+    async def later(connection: Connection, rows: list[Row]) -> None:
+        await connection.work(seconds)
+        await step(connection, rows)
+
+    return later
+
+
 def refuses(status: str, body: object = b"", *, more: str = "") -> Step:
     """Answer with *status*, and bill nothing."""
 

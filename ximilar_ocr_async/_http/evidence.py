@@ -153,8 +153,9 @@ def _is_misaddressed(error: Exception) -> bool:
             case ssl.SSLCertVerificationError():
                 return True
             case ssl.SSLError():
-                reason = cause.reason or ""
-                return reason in _NO_TLS or _ALERT.fullmatch(reason) is not None
+                # Python has no name for some alerts, only OpenSSL's words.
+                reason = cause.reason or str(cause).upper().replace(" ", "_")
+                return reason in _NO_TLS or _ALERT.search(reason) is not None
     return False
 
 
@@ -164,7 +165,8 @@ def _reason(error: Exception) -> str:
     for cause in _chain(error):
         is_named = isinstance(cause, ssl.SSLError | socket.gaierror)
         if isinstance(cause, OSError) and cause.errno and not is_named:
-            words = os.strerror(cause.errno)
+            # The first: below it may stand how the system says that it has not ended yet.
+            return f"{kind}: {os.strerror(cause.errno)}"
         words = words or str(cause)
     return f"{kind}: {words}" if words else kind
 

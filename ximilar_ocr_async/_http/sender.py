@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 from attrs import define, field, frozen
 
-from ximilar_ocr_async._concurrency import THREADS
+from ximilar_ocr_async._concurrency import SIGNALS, THREADS
 from ximilar_ocr_async._constants import CONNECT_TIMEOUT, READ_TIMEOUT
 from ximilar_ocr_async._http.auth import Token
 from ximilar_ocr_async._http.evidence import SUCCESS, explain, lost, may_be_billed
@@ -172,6 +172,9 @@ class Sender:
             except OCRError as failure:
                 failure.__context__ = None
                 error = failure
+            except SIGNALS as signal:
+                # Its frames hold the token.
+                raise signal.with_traceback(None) from None
             except Exception as failure:  # noqa: BLE001 - httpx, httpcore and anyio all leak theirs
                 content = _carried_response(failure, trace)
                 error = self._explain(failure, trace)

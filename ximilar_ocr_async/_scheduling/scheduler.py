@@ -3,7 +3,7 @@
 State changes are synchronous, so there is nothing to lock; only an attempt and a pause wait.
 """
 
-import logging
+import random
 from collections.abc import Awaitable, Callable, Iterable
 from math import inf
 from typing import TypeAlias
@@ -18,12 +18,11 @@ from ximilar_ocr_async._constants import MAX_RECORDS
 from ximilar_ocr_async._scheduling import decisions
 from ximilar_ocr_async._scheduling.accounting import Accounting
 from ximilar_ocr_async._scheduling.attempt import AttemptResult
+from ximilar_ocr_async._scheduling.bugs import record_bug
 from ximilar_ocr_async._scheduling.calls import Batch, Call, Isolation, Item, Phase, Result
 from ximilar_ocr_async._scheduling.slots import Slots
 from ximilar_ocr_async.errors import OCRError, SessionClosed
 from ximilar_ocr_async.retry import RetryBudget, RetryPolicy
-
-_log = logging.getLogger("ximilar_ocr_async.scheduling")
 
 Attempt: TypeAlias = Callable[[Batch], Awaitable[AttemptResult]]
 """Makes one attempt at a batch; raises nothing but cancellation."""
@@ -222,10 +221,8 @@ class Scheduler:
                 self.slots.in_flight.discard(batch)
                 raise
             # A bug; raised, it would cancel the task group and with it the user's code.
-            _log.exception("an attempt raised")
-            bug = OCRError(f"internal error: {error!r}")
-            results = dict.fromkeys((item.id for item in batch.items), bug)
-            return AttemptResult(results, is_lost=bool(batch.sent))
+            bug = record_bug("an attempt", error)
+            return AttemptResult({item.id: bug for item in batch.items}, is_lost=bool(batch.sent))
         return AttemptResult()
 
     async def _pause(self, batch: Batch, seconds: float) -> None:
@@ -270,6 +267,9 @@ class Scheduler:
                 pauses[item] = after
             elif item.is_wanted:
                 again.append(item)
+        if isolation.items:
+            # The first of them speak for all, and their order is that of a caller.
+            random.shuffle(again)
         return again, pauses
 
     def _act(self, item: Item, decision: decisions.Decision, isolation: Isolation) -> float:
@@ -301,8 +301,9 @@ class Scheduler:
             return decisions.Done(result)
         is_whole = attempted.failure is result
         is_outage = is_whole and self._is_outage_alone(item)
-        if item.isolation and not is_outage:
-            item.isolation.observe(item, attempted.failure)
+        isolation = None if is_outage else item.isolation
+        if isolation and isolation.observe(item, attempted.failure):
+            self.slots.refuse()
         situation = decisions.Situation(
             records=attempted.sent,
             is_whole=is_whole,
@@ -311,7 +312,7 @@ class Scheduler:
             maybe_billed=item.maybe_billed,
             is_repeatable=item.request.is_repeatable,
             has_crashed=item.has_crashed,
-            is_hopeless=item.isolation is not None and item.isolation.is_hopeless,
+            is_hopeless=item.is_alike and self.slots.is_refusing,
             has_budget=self._budget.has_resend,
         )
         if is_whole and result.status in decisions.CRASHED:
