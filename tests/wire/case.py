@@ -99,9 +99,10 @@ class Trial:
 
     @property
     def marked_for_nothing(self) -> list[Outcome]:
-        """Images that are marked, although the service lost no answer of theirs."""
-        lost = self.backend.lost
-        return [o for o in self.outcomes if o.maybe_billed and name_of(o.image) not in lost]
+        """Images that are marked, although nobody lost an answer of theirs."""
+        bills, lost = self.backend.bills, self.backend.lost
+        names = {name for name, count in bills.items() if count > 1} | lost
+        return [o for o in self.outcomes if o.maybe_billed and name_of(o.image) not in names]
 
 
 Step: TypeAlias = Callable[[Trial], Coroutine[Any, Any, None]]

@@ -27,8 +27,8 @@ class Result:
     Attributes:
         ends: In what way how many images ended.
         doubled: Images that were paid for more than once.
-        untold: Those that were paid for more often than they were read, and are not marked.
-        for_nothing: Those that are marked, although the service lost no answer of theirs.
+        untold: Images that were paid for more often than they were read, and are not marked.
+        for_nothing: Images that are marked, although nobody lost an answer of theirs.
         requests: Requests that the session made.
         seconds: [s] that it took.
         complaints: What did not hold.
