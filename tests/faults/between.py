@@ -15,7 +15,7 @@ import anyio
 
 from tests.faults.case import SLOTS, Call, Case, Trial
 from tests.faults.certificates import identity
-from tests.faults.connect import within
+from tests.faults.connect import one_by_one, within
 from tests.faults.expect import pictures, reads
 from tests.faults.server import Connection, Row
 from tests.faults.steps import Step, always, read, reply_to
@@ -79,14 +79,6 @@ async def read_and_go(connection: Connection, rows: list[Row]) -> None:
 
 
 # ---- calls
-
-
-async def one_by_one(trial: Trial) -> None:
-    """Read each image alone, when all is said about the one before."""
-    for image in trial.case.images:
-        await trial.read_all([image])
-        while trial.server.in_flight:  # noqa: ASYNC110 - nothing tells
-            await anyio.sleep(0.002)
 
 
 def soon_idle_for_long() -> AbstractContextManager[Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from tests.faults.case import Case
+from tests.faults.connect import busy, within
 from tests.faults.expect import fails, pictures, reads
 from tests.faults.server import Behaviour, Connection, Row
 from tests.faults.steps import Step, always, once, read, refuses
@@ -78,7 +79,7 @@ def cut(id_: str, what: str, end: Behaviour) -> Iterator[Case]:
             Case(f"{id_}.{n}", f"{status}, {what}, once")
             .promises("sent again, billed once")
             .given(once(says(status, end)))
-            .when(timeout=SOON)
+            .when(within(busy), timeout=SOON)
             .then(reads(attempts=2), requests=2)
         )
 

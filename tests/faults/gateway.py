@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from attrs import evolve
 
 from tests.faults.case import RETRY, Case
-from tests.faults.connect import in_turn
+from tests.faults.connect import busy, in_turn, one_by_one, only_a_probe_is_marked, within
 from tests.faults.expect import fails, pictures, reads
 from tests.faults.server import Connection, Row
 from tests.faults.steps import (
@@ -13,6 +13,7 @@ from tests.faults.steps import (
     after,
     always,
     answers,
+    fail_all,
     failing,
     once,
     read,
@@ -20,7 +21,7 @@ from tests.faults.steps import (
     refuses,
     replies,
 )
-from ximilar_ocr_async import ReplyLost, ServiceUnavailable
+from ximilar_ocr_async import ReplyLost, RequestRejected, ServiceUnavailable
 
 GOOD = 0.2
 """[s] that a good answer takes where an answer at once is to be told from it."""
@@ -29,6 +30,8 @@ LATE = 0.05
 """[s] of work, which is more than a gateway needs to find out that the service is not there."""
 
 POISON = "image-4"
+
+BAD = "502 Bad Gateway"
 
 
 def html(status: str) -> bytes:
@@ -39,18 +42,20 @@ def html(status: str) -> bytes:
 def turned_away(id_: str, status: str) -> Iterator[Case]:
     """Yield what happens when a gateway says that the service is not there."""
     gone = refuses(status, html(status))
+    given_up = fails(ServiceUnavailable, attempts=None, maybe_billed=None, says="out of reach")
     yield (
         Case(f"{id_}.1", f"{status} in HTML, once")
         .promises("sent again, billed once")
         .given(once(gone))
+        .when(within(busy))
         .then(reads(attempts=2), requests=2)
     )
     yield (
         Case(f"{id_}.2", f"{status} in HTML, for ever")
         .promises("an outage: probed until the outage timeout, not billed")
         .given(always(gone))
-        .when(outage_timeout=0.1)
-        .then(fails(ServiceUnavailable, attempts=None, says="out of reach"), requests=8)
+        .when(within(busy), outage_timeout=0.1)
+        .then(given_up, requests=8, also=only_a_probe_is_marked)
     )
     yield (
         Case(f"{id_}.3", f"{status} at once, after a good answer of {GOOD:g} s")
@@ -64,11 +69,7 @@ def turned_away(id_: str, status: str) -> Iterator[Case]:
         .promises("an outage: probed until the outage timeout, not billed")
         .given(replies(reads_in(GOOD), then=gone))
         .when(in_turn, outage_timeout=0.1)
-        .then(
-            fails(ServiceUnavailable, attempts=None, says="out of reach"),
-            but={0: reads()},
-            requests=9,
-        )
+        .then(given_up, but={0: reads()}, requests=9, also=only_a_probe_is_marked)
     )
 
 
@@ -95,7 +96,7 @@ def lost_behind(
 
 def crashes_on_poison(seconds: float) -> Step:
     """Bill every request; the poison in it costs it the answer, *seconds* [s] later."""
-    lost = after(seconds, answers(html("502"), status="502 Bad Gateway"))
+    lost = after(seconds, answers(html(BAD), status=BAD))
 
     async def step(connection: Connection, rows: list[Row]) -> None:
         is_bad = any(row["name"] == POISON for row in rows)
@@ -105,9 +106,9 @@ def crashes_on_poison(seconds: float) -> Step:
 
 
 GATEWAY = [
-    *turned_away("F56.1", "502 Bad Gateway"),
+    *turned_away("F56.1", BAD),
     *turned_away("F56.2", "503 Service Unavailable"),
-    *lost_behind("F56.3", "502 Bad Gateway", requests=4),  # the second time, each goes alone
+    *lost_behind("F56.3", BAD, requests=4),  # the second time, each goes alone
     *lost_behind("F56.4", "503 Service Unavailable", more="Retry-After: 0\r\n"),
     Case("F56.5", f"503 in the service's own words after {LATE:g} s")
     .promises("sent again, billed once")
@@ -127,6 +128,11 @@ GATEWAY = [
     .given(always(crashes_on_poison(LATE)))
     .when(images=pictures(10), retry=evolve(RETRY, resend_maybe_billed=0))
     .then(fails(ReplyLost, maybe_billed=True, says="502"), requests=1),
+    Case("F56.8", "502 after an answer that refused its image at once, and a good one before it")
+    .promises("a refusal says nothing of how quick good answers are: sent again, billed once")
+    .given(replies(reads_in(GOOD), fail_all, after(GOOD / 10, refuses(BAD, html(BAD)))))
+    .when(one_by_one)
+    .then(reads(), but={1: fails(RequestRejected), 2: reads(attempts=2)}, requests=4),
     *lost_behind("F57.1", "504 Gateway Timeout", seconds=0.0),
     *lost_behind("F57.2", "524 A Timeout Occurred", seconds=0.0),
     *lost_behind("F57.3", "520 Web Server Returned an Unknown Error", seconds=0.0),

@@ -5,6 +5,7 @@ from types import ModuleType
 from typing import Any
 
 from tests.faults.case import Case, ClientOptions, Trial
+from tests.faults.connect import busy, within
 from tests.faults.cut import poisoned, refuses_over
 from tests.faults.expect import fails, pictures, reads
 from tests.faults.gateway import LATE
@@ -79,7 +80,7 @@ def hooked(id_: str, what: str, client: ClientOptions) -> Iterator[Case]:
             Case(f"{id_}.{n}", f"client that {what}: {status}, once")
             .promises("sent again, billed once")
             .given(once(refusal))
-            .when(client=client)
+            .when(within(busy), client=client)
             .then(reads(attempts=2), requests=2)
         )
     yield (

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from tests.faults.case import TOKEN, Case, Trial
 from tests.faults.certificates import identity
-from tests.faults.connect import one_request, until_mended
+from tests.faults.connect import one_request, only_a_probe_is_marked, until_mended
 from tests.faults.expect import fails, reads
 from tests.faults.server import Behaviour, Connection
 from tests.faults.steps import well
@@ -171,7 +171,11 @@ PROXIES = [
     through("F08.13", "proxy says 502, for ever", tunnels(then="502 Bad Gateway"), PROXY)
     .promises("an outage: tried until the outage timeout; not billed")
     .when(url=f"https://{HOST}", proxy=PROXY, outage_timeout=0.1)
-    .then(fails(ConnectionFailed, attempts=None, says="out of reach"), requests=0),
+    .then(
+        fails(ConnectionFailed, attempts=None, maybe_billed=None, says="out of reach"),
+        requests=0,
+        also=only_a_probe_is_marked,
+    ),
     through("F08.14", "proxy is not there, until it comes up", tunnels(), PROXY)
     .promises("found by a probe, billed once")
     .given(tunnels(), way="refused", tls=lambda: identity(HOST))

@@ -1,6 +1,5 @@
 """F52 to F62: the service answers, and says no: to a request, to a record, or to everybody."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ from tests.faults.server import Connection, Row
 from tests.faults.steps import (
     Step,
     always,
+    fail_all,
     failing,
     meddles,
     once,
@@ -134,13 +134,6 @@ def fail_second(code: int) -> Step:
         connection.server.bills[rows[1]["name"]] -= 1
 
     return step
-
-
-async def fail_all(connection: Connection, rows: list[Row]) -> None:
-    """Fail every record for a fault of its own, and bill none."""
-    records = [{"_id": row["_id"], "_status": {"code": 422, "text": "no image"}} for row in rows]
-    body = {"records": records, "status": {"code": 200, "text": "OK"}}
-    await connection.answer(json.dumps(body).encode())
 
 
 RECORDS = [

@@ -8,7 +8,8 @@ The rule goes by evidence, in this order:
 3. Any other 502 or 503 comes from a gateway, which says the same when it did not find the service
    and when it lost its response. It is free only if it came within half the time of the quickest
    good response of its endpoint, counted from the last byte sent, or within 20 ms as long as there
-   is none. A Retry-After proves nothing. A 504 says that the gateway waited, so it is never free.
+   is none. Refusals, which come sooner, are no good responses. A Retry-After proves nothing. A 504
+   says that the gateway waited, so it is never free.
 4. Without a status only proof frees: on Linux, that the other side acknowledged none of the
    request. Time proves nothing, nor does a reset.
 5. All else may have been billed.

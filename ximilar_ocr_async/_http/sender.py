@@ -37,12 +37,14 @@ class Response:
         body: The body, decompressed; none of it if it was cut and the status says enough.
         retry_after: [s] that the service asks to wait, if it does.
         maybe_billed: Whether a gateway may have lost the service's own response.
+        seconds: [s] from the last byte sent to the status.
     """
 
     status: int
     body: bytes = field(repr=False)
     retry_after: float | None = None
     maybe_billed: bool = False
+    seconds: float = 0.0
 
 
 class HTTPClient(Protocol):
@@ -226,13 +228,22 @@ class Sender:
                 return error
             if trace.is_unsent:
                 return lost(trace, f"{status} came before the request was sent")
-            self._quickest[path] = min(trace.seconds, self._quickest.get(path, inf))
         return Response(
             status or 0,
             content,
             _retry_after(trace.headers),
             maybe_billed=may_be_billed(status or 0, trace, self._quickest.get(path)),
+            seconds=trace.seconds,
         )
+
+    def learn(self, path: str, seconds: float) -> None:
+        """Learn how quick good responses are: those of success that brought what is billed.
+
+        Args:
+            path: Where the request went.
+            seconds: [s] from its last byte sent to the response.
+        """
+        self._quickest[path] = min(seconds, self._quickest.get(path, inf))
 
     def _content(self, body: Body | None) -> Any:
         if body is None:

@@ -91,6 +91,9 @@ class BatchAttempt:
         try:
             response = await self.sender.send("POST", batch.request.path, body, fresh=fresh)
             results = await self._decode(batch.request, response, ids)
+            # Not from refusals of all records, which come sooner.
+            if not all(isinstance(result, OCRError) for result in results):
+                self.sender.learn(batch.request.path, response.seconds)
         except OCRError as error:
             # A traceback holds its frames, these hold the body: outcomes must not.
             failure = error.with_traceback(None)
