@@ -9,7 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ximilar_ocr_async._constants import DEFAULT_LANGUAGE, LANGUAGES
-from ximilar_ocr_async._validation import check_at_least, check_base_url, check_language
+from ximilar_ocr_async._validation import (
+    check_at_least,
+    check_base_url,
+    check_language,
+    check_proxy,
+)
 from ximilar_ocr_async.errors import OptionError
 
 
@@ -89,3 +94,79 @@ def test_any_text_as_a_base_url_is_taken_or_refused(url: str) -> None:
     """No text breaks the check."""
     with contextlib.suppress(OptionError):
         check_base_url(url)
+
+
+@pytest.mark.parametrize("url", ["https://user:s3cret@host", "https://user:s3cret/@host"])
+def test_no_message_shows_the_password_in_a_base_url(url: str) -> None:
+    """A user is refused without being shown, whatever the URL is taken for."""
+    with pytest.raises(OptionError) as caught:
+        check_base_url(url, "--base-url")
+    assert str(caught.value).startswith("--base-url is not ")
+    assert "s3cret" not in str(caught.value)
+
+
+# ---- proxies
+
+EXPECTED = "expected a URL such as http://HOST:PORT, with http, https, socks5, socks5h"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://proxy",
+        "https://proxy:8443/",
+        "HTTP://[::1]:3128",
+        "socks5://10.0.0.1:1080",
+        "socks5h://user:password@proxy",
+        "http://user@proxy",
+        "http://:p%40ss%2Fword@proxy:1",
+        f"socks5://{'u' * 255}:{'%40' * 255}@proxy",
+        f"http://{'u' * 256}:{'p' * 256}@proxy",
+    ],
+)
+def test_proxies_of_each_kind_pass(url: str) -> None:
+    """A proxy has one of the schemes and a host, and maybe a port, a user and a password."""
+    check_proxy(url)
+
+
+@pytest.mark.parametrize(
+    "url, fault",
+    [
+        (b"http://proxy", f"is a bytes, {EXPECTED}"),
+        (3128, f"is a int, {EXPECTED}"),
+        ("", f"is not a URL, {EXPECTED}; in a user or password write / as %2F"),
+        ("proxy:3128", f"is not a URL, {EXPECTED}; "),
+        ("s3cret:@proxy:3128", f"is not a URL, {EXPECTED}; "),
+        ("http://user:s3cret/@proxy", f"is not a URL, {EXPECTED}; "),
+        ("http://user:12/s3cret@proxy", f"is not a URL, {EXPECTED}; "),
+        ("http://user:12?s3cret@proxy", f"is not a URL, {EXPECTED}; "),
+        ("http://user:12#s3cret@proxy", f"is not a URL, {EXPECTED}; "),
+        ("http://proxy:65536", f"is not a URL, {EXPECTED}; "),
+        ("http://[::1", f"is not a URL, {EXPECTED}; "),
+        ("http://user:s3cret\udcff@proxy", f"is not a URL, {EXPECTED}; "),
+        ("ftp://user:s3cret@proxy", f"has the scheme 'ftp', {EXPECTED}"),
+        ("socks4://proxy", f"has the scheme 'socks4', {EXPECTED}"),
+        ("://proxy", f"has the scheme '', {EXPECTED}"),
+        ("http://", f"names no host, {EXPECTED}"),
+        ("http://user:s3cret@", f"names no host, {EXPECTED}"),
+        ("http://:3128", f"names no host, {EXPECTED}"),
+        (f"socks5://{'u' * 256}@proxy", "has a user or password of 256 bytes, the limit is 255"),
+        (f"socks5h://u:{'é' * 128}@proxy", "has a user or password of 256 bytes, the limit is 255"),
+    ],
+)
+def test_what_is_no_proxy_is_refused(url: Any, fault: str) -> None:
+    """The message names the option and what is allowed, and shows no password."""
+    for name in ("proxy", "--proxy"):
+        with pytest.raises(OptionError) as caught:
+            check_proxy(url, name)
+        assert str(caught.value).startswith(f"{name} {fault}")
+        assert "s3cret" not in str(caught.value)
+
+
+@given(scheme=st.sampled_from(["http", "socks5", "ftp", ""]), before=st.text(), after=st.text())
+def test_no_message_shows_what_a_proxy_is_told(scheme: str, before: str, after: str) -> None:
+    """Whatever stands around a password, it is not in the message."""
+    try:
+        check_proxy(f"{scheme}://{before}s3cret{after}")
+    except OptionError as error:
+        assert "s3cret" not in str(error)  # noqa: PT017 - not every URL is refused

@@ -31,7 +31,30 @@ class EventLoopGuard:
             )
 
 
+SIGNALS = (KeyboardInterrupt, SystemExit)
+"""What signals raise, in whatever task is running when they come."""
+
+
+def is_to_be_raised(error: BaseException) -> bool:
+    """Whether *error* is not for the current task to handle: a signal, or its own cancellation.
+
+    What is no `Exception` goes on up. Only a cancellation of something that the task awaits is an
+    error like any other.
+    """
+    if isinstance(error, anyio.get_cancelled_exc_class()):
+        return is_from_outside(error)
+    return not isinstance(error, Exception)
+
+
 def is_from_outside(error: BaseException) -> bool:
     """Whether *error* cancels the current task itself, not only something that the task awaits."""
     is_cancellation = isinstance(error, anyio.get_cancelled_exc_class())
     return is_cancellation and anyio.current_effective_deadline() == float("-inf")
+
+
+def signal_in(errors: BaseExceptionGroup[BaseException]) -> BaseException | None:
+    """Return what a signal raised, if that is among the *errors* of a task group."""
+    found: BaseException | None = errors.subgroup(SIGNALS)
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found

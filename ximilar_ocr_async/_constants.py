@@ -66,5 +66,8 @@ CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 90.0
 """How long the service may send nothing [s]. Source: vendor's client, ``timeout=90``."""
 
+REQUEST_TIMEOUT = 180.0
+"""How long one request may take in all [s]. Source: judgement."""
+
 KEEPALIVE_EXPIRY = 2.0
 """How long idle connections are kept [s]. The service drops them, too. Source: cardstream 0.5.2."""

@@ -58,50 +58,64 @@ def check_prompt(prompt: str, name: str = "prompt") -> str:
     return prompt
 
 
-def check_base_url(url: str) -> None:
-    """Raise `OptionError` if *url* is not a URL, or if using it would expose the token."""
+def check_base_url(url: str, name: str = "base_url") -> None:
+    """Raise `OptionError` if *url* is not a URL, or if using it would expose the token.
+
+    Args:
+        url: The service's address.
+        name: What the error message calls it.
+    """
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
-    except ValueError as error:
-        raise OptionError(f"base_url is not a URL: {error}") from None
+    except ValueError:
+        # Neither message shows the URL, because it may contain a password.
+        raise OptionError(f"{name} is not a URL, expected https://HOST") from None
     if "@" in parts.netloc:
-        # The message does not show the URL, because it may contain a password.
-        raise OptionError("base_url is not allowed to name a user; the token goes into a header")
+        raise OptionError(f"{name} is not allowed to name a user; the token goes into a header")
     if parts.scheme not in {"http", "https"} or not host:
-        raise OptionError(f"base_url is {url!r}, expected https://HOST")
+        raise OptionError(f"{name} is {url!r}, expected https://HOST")
     if parts.scheme == "http" and not is_loopback(host):
-        raise OptionError(f"base_url is {url!r}, plain http is allowed only to this machine")
+        raise OptionError(f"{name} is {url!r}, plain http is allowed only to this machine")
 
 
-def check_proxy(url: str) -> None:
+def check_proxy(url: str, name: str = "proxy") -> None:
     """Raise `OptionError` if *url* is not that of a proxy.
 
-    No message shows it, because it may hold a password.
+    Args:
+        url: The URL. No message shows it, because it may hold a password.
+        name: What the error message calls it.
     """
     expected = f"expected a URL such as http://HOST:PORT, with {', '.join(PROXY_SCHEMES)}"
     if not isinstance(url, str):
-        raise OptionError(f"proxy is a {type(url).__name__}, {expected}")
+        raise OptionError(f"{name} is a {type(url).__name__}, {expected}")
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
+        sizes = [len(unquote(word or "").encode()) for word in (parts.username, parts.password)]
+        is_url = "://" in url and "@" not in "".join(parts[2:])
     except ValueError:
-        raise OptionError(f"proxy is not a URL, {expected}") from None
-    if parts.scheme not in PROXY_SCHEMES or not host:
-        raise OptionError(f"proxy has scheme {parts.scheme!r} and host {host!r}, {expected}")
-    longest = max(len(unquote(word or "").encode()) for word in (parts.username, parts.password))
-    if parts.scheme.startswith("socks") and longest > MAX_SOCKS_WORD:
-        raise OptionError(f"proxy has a user or password of {longest} bytes, the limit is 255")
+        is_url = False
+    if not is_url:
+        escapes = "in a user or password write / as %2F, ? as %3F and # as %23"
+        raise OptionError(f"{name} is not a URL, {expected}; {escapes}")
+    if parts.scheme not in PROXY_SCHEMES:
+        raise OptionError(f"{name} has the scheme {parts.scheme!r}, {expected}")
+    if not host:
+        raise OptionError(f"{name} names no host, {expected}")
+    if parts.scheme.startswith("socks") and max(sizes) > MAX_SOCKS_WORD:
+        limit = f"the limit is {MAX_SOCKS_WORD}"
+        raise OptionError(f"{name} has a user or password of {max(sizes)} bytes, {limit}")
 
 
 def check_client(client: object) -> None:
     """Raise `OptionError` if *client* is not an open one of httpx or httpx2, for async use."""
     is_async = all(hasattr(client, name) for name in ("build_request", "send", "aclose"))
     if isinstance(client, type) or not is_async:
-        kind = client if isinstance(client, type) else type(client)
-        name = f"{kind.__module__}.{kind.__qualname__}"
+        article, kind = ("the class", client) if isinstance(client, type) else ("a", type(client))
         raise OptionError(
-            f"http_client is a {name}, expected an httpx.AsyncClient or httpx2.AsyncClient"
+            f"http_client is {article} {kind.__module__}.{kind.__qualname__}, "
+            "expected an instance of httpx.AsyncClient or httpx2.AsyncClient"
         )
     if getattr(client, "is_closed", False):
         raise OptionError("http_client is closed, expected an open one")

@@ -80,7 +80,7 @@ def test_a_wrong_address_is_told(cli: CLI, monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setenv("XIMILAR_API_TOKEN", "abc")
         ran = cli("account")
     assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
-    assert ran.err.endswith("; check base_url, or XIMILAR_BASE_URL\n")
+    assert ran.err.endswith("; check base_url or XIMILAR_BASE_URL, certificates and proxy\n")
 
 
 def test_a_missing_token_is_told(cli: CLI) -> None:

@@ -347,7 +347,7 @@ def test_ids_that_nobody_reads_are_told_of(cli: CLI, monkeypatch: pytest.MonkeyP
     def closed(_: str) -> None:
         raise BrokenPipeError
 
-    monkeypatch.setattr("ximilar_ocr_async.cli.jobs.write_line", closed)
+    monkeypatch.setattr("ximilar_ocr_async.cli.submit.write_line", closed)
     monkeypatch.setattr("ximilar_ocr_async.cli.console.discard_output", lambda: 1)
     ran = cli("jobs", "submit", "a.jpg")
     assert (ran.code, "submitted before: " in ran.err) == (1, True)

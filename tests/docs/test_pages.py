@@ -10,6 +10,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.docs.pages import MANUAL, ROOT
+from tests.faults.certificates import OURS, authority
+from tests.relays import proxy, secured
 from tests.session.test_web import fetch, served, until
 from ximilar_ocr_async import Webhook
 from ximilar_ocr_async.emulator.server import serving
@@ -26,8 +28,9 @@ ACCOUNT = "look_before_you_spend"
 BACKEND = "UploadFile"
 TEST_FILE = "pytest_plugins"
 SCRIPTS = "read_through_trouble"
+NETWORK = "read_in_a_company"
 
-TRIED = (TEN_LINES, READING, TYPED, JOBS, WEBHOOKS, ACCOUNT, BACKEND, TEST_FILE, SCRIPTS)
+TRIED = (TEN_LINES, READING, TYPED, JOBS, WEBHOOKS, ACCOUNT, BACKEND, TEST_FILE, SCRIPTS, NETWORK)
 """Words by which the tests below find the blocks that they run."""
 
 BLOCKS = [(page.name, block) for page in MANUAL for block in page.blocks("python")]
@@ -160,6 +163,23 @@ def test_the_backend_runs_as_printed(monkeypatch: pytest.MonkeyPatch) -> None:
         with TestClient(run_block(BACKEND)["app"]) as client:
             answer = client.post("/read", files={"image": PNG})
     assert answer.json() == {"text": "what stands there"}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"], indirect=False)
+async def test_an_image_is_read_in_a_company_as_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The block about networks trusts an authority of its own, and goes through a proxy."""
+    monkeypatch.setenv("XIMILAR_API_TOKEN", "local")
+    image, ca_file = tmp_path / "a.png", tmp_path / "ca.pem"
+    image.write_bytes(PNG)
+    authority(OURS).cert_pem.write_to_path(str(ca_file))
+    with serving(Service(ScriptedEngine("what stands there"))) as plain:
+        async with secured(plain, "ocr.example") as url, proxy(url) as gate:
+            monkeypatch.setenv("XIMILAR_BASE_URL", url)
+            text = await run_block(NETWORK)["read_in_a_company"](image, ca_file, gate.url)
+    assert (text, len(gate.heads)) == ("what stands there", 1)
 
 
 @pytest.mark.anyio

@@ -13,6 +13,7 @@ import ximilar_ocr_async
 from tests.docs.pages import PACKAGE, code_words, page
 from tests.faults import CASES
 from ximilar_ocr_async import Failure, Job, OCRError, OCRSession, RetryPolicy, Stats, Success
+from ximilar_ocr_async.cli.connection import Connection
 from ximilar_ocr_async.testing.service.faults import (
     OF_JOBS,
     OF_RECORDS,
@@ -66,6 +67,15 @@ def test_every_field_of_the_retry_policy_is_listed_with_its_default() -> None:
     told = {code_words(row[0])[0]: default_told(row[1], row[2]) for row in rows}
     assert told == {one.name: one.default for one in attrs.fields(RetryPolicy)}
     assert f"`{RetryPolicy()!r}`" in page("options").section("RetryPolicy")
+
+
+def test_every_option_of_the_connection_is_listed() -> None:
+    """The table of the command line has each option, and the time that a request may take."""
+    lines = page("command-line").section("Connection").split("| command |")[0].splitlines()
+    told = [re.findall(r"^\| `--(\S+)` \| (.*?) \|", line) for line in lines]
+    options = {name.replace("-", "_"): default for found in told for name, default in found}
+    assert list(options) == [one.name for one in attrs.fields(Connection)]
+    assert float(options["timeout"]) == Connection().timeout
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -83,6 +83,8 @@ class Trial:
             "linger": HANG,
             "http_client": self.client,
         }
+        if self.client is None and self.case.proxy:
+            defaults["proxy"] = self.case.proxy.format(port=port)
         return OCRSession(TOKEN, **defaults | dict(self.case.options))
 
     async def read_all(self, images: Sequence[Image] | None = None, **options: Any) -> None:
@@ -126,6 +128,7 @@ class Case:
     call: Call = Trial.read_all
     images: Sequence[Image] = field(factory=lambda: pictures(SLOTS))
     url: str = "{base}"
+    proxy: str = ""
     trusts: str = OURS
     client: ClientOptions | None = None
     options: Mapping[str, Any] = field(factory=dict)
@@ -170,6 +173,7 @@ class Case:
         *,
         images: Sequence[Image] | None = None,
         url: str = "{base}",
+        proxy: str = "",
         trusts: str = OURS,
         client: ClientOptions | None = None,
         **options: Any,
@@ -180,13 +184,20 @@ class Case:
             call: What is asked of the session.
             images: The images that are read, one for each slot by default.
             url: Where the session sends to; `port` and `base` are the server's.
+            proxy: Through which proxy it sends there; `port` is the server's.
             trusts: Name of the authority that the client trusts.
             client: Options of the client, which is then injected with either library.
             **options: Options of the session.
         """
-        images = self.images if images is None else images
         return evolve(
-            self, call=call, images=images, url=url, trusts=trusts, client=client, options=options
+            self,
+            call=call,
+            images=self.images if images is None else images,
+            url=url,
+            proxy=proxy,
+            trusts=trusts,
+            client=client,
+            options=options,
         )
 
     def then(

@@ -1,4 +1,4 @@
-"""F01 to F13: the service is not reached, or is not who it should be."""
+"""F01 to F07: the service is not reached, or there is nothing left to reach it with."""
 
 import os
 import resource
@@ -11,13 +11,11 @@ from unittest.mock import patch
 
 import anyio
 
-from tests.faults.case import Call, Case, Trial
-from tests.faults.certificates import ANOTHER, identity
+from tests.faults.case import SLOTS, Call, Case, Trial
 from tests.faults.expect import fails, pictures, reads
-from tests.faults.server import Connection
-from tests.faults.steps import always, first, reads_and_closes, reads_in, well
+from tests.faults.steps import always, reads_and_closes, reads_in
 from ximilar_ocr_async import AddressError, ConnectionFailed, RetryPolicy
-from ximilar_ocr_async._http import sender
+from ximilar_ocr_async._http import evidence, sender
 
 NOWHERE = "127.0.0.2"
 """Nobody listens on this address of the loopback."""
@@ -94,25 +92,52 @@ async def requests_begun(trial: Trial, count: int) -> None:
         await anyio.sleep(0.002)
 
 
+def soon_late_to_connect() -> AbstractContextManager[Any]:
+    """Have connections, and waiting for a free one, time out soon."""
+    return patch.object(sender, "CONNECT_TIMEOUT", 0.1)
+
+
+def busy() -> AbstractContextManager[Any]:
+    """Have gateways take longer to say at once that nobody is there, as on a busy machine."""
+    return patch.object(evidence, "UNTIMED", 0.5)
+
+
+async def watch_limit(trial: Trial) -> None:
+    """Read all, and see that fewer requests were in flight for a while."""
+    limits = []
+
+    async def watch() -> None:
+        while True:
+            limits.append(trial.session.stats.limit)
+            await anyio.sleep(0.005)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(watch)
+        await trial.read_all()
+        group.cancel_scope.cancel()
+    if min(limits) == trial.case.slots:
+        trial.complain("the limit did not fall")
+
+
 async def in_turn(trial: Trial) -> None:
     """Read the first image, then the others."""
     await trial.read_all(trial.case.images[:1])
     await trial.read_all(trial.case.images[1:])
 
 
-def soon_late_to_connect() -> AbstractContextManager[Any]:
-    """Have connections time out soon."""
-    return patch.object(sender, "CONNECT_TIMEOUT", 0.15)
-
-
-async def leave_in_handshake(trial: Trial) -> None:
-    """Leave as soon as the server was connected to."""
-    async with anyio.create_task_group() as group:
-        group.start_soon(trial.read_all)
-        while not trial.server.connections:  # noqa: ASYNC110 - nothing tells
+async def one_by_one(trial: Trial) -> None:
+    """Read each image alone, when all is said about the one before."""
+    for image in trial.case.images:
+        await trial.read_all([image])
+        while trial.server.in_flight:  # noqa: ASYNC110 - nothing tells
             await anyio.sleep(0.002)
-        await anyio.sleep(0.02)
-        group.cancel_scope.cancel()
+
+
+def only_a_probe_is_marked(trial: Trial) -> Iterator[str]:
+    """Check that nothing may have been billed, but for a probe that nobody waited for any more."""
+    marked = sum(outcome.maybe_billed for outcome in trial.outcomes)
+    if marked > 1:
+        yield f"{marked} images may have been billed"
 
 
 def one_request(trial: Trial) -> Iterator[str]:
@@ -121,49 +146,20 @@ def one_request(trial: Trial) -> Iterator[str]:
         yield f"{trial.stats.requests} requests were begun"
 
 
-# ---- faults
-
-
-async def refuse_tunnel(connection: Connection) -> None:
-    """Be a proxy that asks for a password."""
-    await connection.stream.receive()
-    head = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
-    await connection.stream.send(head)
-    await connection.stall()
-
-
-async def tunnel(connection: Connection) -> None:
-    """Be a proxy, and beyond it the service; the first tunnel breaks before anything passed."""
-    await connection.raw.receive()
-    await connection.raw.send(b"HTTP/1.1 200 OK\r\n\r\n")
-    if connection.number > 1:
-        await well(connection)
-
-
-async def answer_in_plain(connection: Connection) -> None:
-    """Be a server of plain HTTP that is spoken to in TLS."""
-    await connection.stream.receive()
-    await connection.stream.send(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
-
-
-async def drop_mid_body(connection: Connection) -> None:
-    """Break off without TLS's own goodbye, soon after the body began."""
-    await connection.secure()
-    await connection.read_head()
-    await connection.close()
-
-
-REACH = [
+CONNECT = [
     Case("F01.1", "connection refused, for ever")
     .promises("tried until the outage timeout; not billed")
     .given(way="refused")
     .when(outage_timeout=0.1)
-    .then(fails(ConnectionFailed, attempts=None, says="out of reach")),
+    .then(
+        fails(ConnectionFailed, attempts=None, maybe_billed=None, says="out of reach"),
+        also=only_a_probe_is_marked,
+    ),
     Case("F01.2", "connection refused, one attempt allowed")
     .promises("failed at once; not billed")
     .given(way="refused")
     .when(retry=RetryPolicy(attempts=1, base=0.01, cap=0.05))
-    .then(fails(ConnectionFailed)),
+    .then(fails(ConnectionFailed, says="Connection refused")),
     Case("F02.1", "no such host name")
     .promises("AddressError, one request")
     .when(url="https://nothing.invalid")
@@ -211,67 +207,18 @@ REACH = [
         max_concurrency=2,
     )
     .then(recovers=False),  # its client never does as much side by side
+    Case("F06.3", "and none of its connections is free before a request gives up waiting for one")
+    .promises("costs no attempt, and the limit falls")
+    .given(always(reads_in(0.12)))
+    .when(
+        within(soon_late_to_connect, watch_limit),
+        images=pictures(SLOTS * 10),
+        client=lambda module, _: {"limits": module.Limits(max_connections=1)},
+        adaptive=True,
+    )
+    .then(reads(), recovers=False),  # its client never does as much side by side
     Case("F07", "no file descriptors left, twice")
     .promises("tried again; not billed, no crash")
     .when(without_descriptors)
     .then(reads(attempts=None), requests=2),  # a probe carries one record
-    Case("F08.1", "proxy refuses the tunnel with 407")
-    .promises("AddressError, one request")
-    .given(refuse_tunnel)
-    .when(url="https://ocr.example", client=lambda _, server: {"proxy": server.url})
-    .then(fails(AddressError, says="407"), also=one_request, recovers=False),
 ]
-
-
-# ---- TLS
-
-
-TLS = [
-    Case("F08.2", "proxy's tunnel breaks before TLS, once")
-    .promises("ConnectionFailed, tried again; billed once")
-    .given(tunnel, tls=lambda: identity("ocr.example"))
-    .when(
-        url="https://ocr.example",
-        client=lambda _, server: {"proxy": server.url.replace("https", "http")},
-    )
-    .then(reads(attempts=2), requests=1, recovers=False),  # its server is a proxy first
-    Case("F09", "certificate of an unknown authority")
-    .promises("AddressError that names the cause, one request")
-    .given(tls=identity)
-    .when(trusts=ANOTHER)
-    .then(fails(AddressError, says="certificate verify failed"), also=one_request, recovers=False),
-    Case("F10.1", "certificate of another host")
-    .promises("AddressError that names the cause, one request")
-    .given(tls=lambda: identity("other.example"))
-    .then(
-        fails(AddressError, says="certificate is not valid for '127.0.0.1'"),
-        also=one_request,
-        recovers=False,
-    ),
-    Case("F10.2", "certificate has expired")
-    .promises("AddressError that names the cause, one request")
-    .given(tls=lambda: identity(expired=True))
-    .then(fails(AddressError, says="certificate has expired"), also=one_request, recovers=False),
-    Case("F11.1", "TLS handshake stalls, once")
-    .promises("ConnectionFailed after its timeout, tried again; billed once")
-    .given(first(1, Connection.stall), tls=identity)
-    .when(within(soon_late_to_connect))
-    .then(reads(attempts=2), requests=1),
-    Case("F11.2", "caller leaves while the TLS handshake stalls")
-    .promises("its socket is closed, its slot free; not billed")
-    .given(first(1, Connection.stall), tls=identity)
-    .when(leave_in_handshake)
-    .then(requests=0, is_partial=True),
-    Case("F12", "plain HTTP on a TLS port")
-    .promises("AddressError, one request")
-    .given(answer_in_plain)
-    .when(url="https://127.0.0.1:{port}")
-    .then(fails(AddressError), also=one_request, recovers=False),
-    Case("F13", "TLS breaks off without a goodbye within a large body, once")
-    .promises("UploadCut, tried again; billed once")
-    .given(first(1, drop_mid_body), tls=identity)
-    .when(images=pictures(1, size=4_000_000))
-    .then(reads(attempts=2), requests=1),
-]
-
-CONNECT = [*REACH, *TLS]

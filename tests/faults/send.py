@@ -1,6 +1,7 @@
 """F14 to F23: the line breaks or stalls while the request is on its way."""
 
 import json
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
@@ -12,15 +13,18 @@ from tests.faults.case import RETRY, SLOTS, Case, Trial
 from tests.faults.certificates import identity
 from tests.faults.connect import in_turn, names, within
 from tests.faults.expect import fails, pictures, reads
-from tests.faults.server import Behaviour, Connection
-from tests.faults.steps import first, read, second_request
-from ximilar_ocr_async import RetryPolicy, UploadCut
+from tests.faults.server import Behaviour, Connection, Row
+from tests.faults.steps import always, first, read, second_request
+from ximilar_ocr_async import BudgetExceeded, RetryPolicy, UploadCut
 from ximilar_ocr_async._http import http1
 
 LARGE = 6_000_000
 """[bytes] of an image, more than the kernel takes ahead of a server that does not read."""
 
 WINDOW = 64 * 1024
+
+SOON = 0.2
+"""[s] after which a request is given up that is not answered whole."""
 
 
 # ---- faults
@@ -60,10 +64,41 @@ async def read_and_close(connection: Connection) -> None:
     await connection.close()
 
 
+async def read_and_close_soon(connection: Connection) -> None:
+    """Bill a whole request, work on it for no longer than a round trip may take, and close."""
+    connection.bill(await connection.take())
+    await connection.work(0.01)
+    await connection.close()
+
+
+def says(said: bytes, end: Behaviour) -> Behaviour:
+    """Bill a whole request, say something, and *end* the connection."""
+
+    async def behave(connection: Connection) -> None:
+        connection.bill(await connection.take())
+        await connection.stream.send(said)
+        await end(connection)
+
+    return behave
+
+
+async def lose_every_tenth(connection: Connection, rows: list[Row]) -> None:
+    """Do what the service does; of every tenth batch the first answer does not come."""
+    bills = connection.server.bills
+    is_lost = any(row["name"].endswith("95") and not bills[row["name"]] for row in rows)
+    if not is_lost:
+        await read(connection, rows)
+        return
+    connection.bill(rows)
+    await connection.work(0.01)
+    await connection.close()
+
+
 def refuses_over(most: int, end: Behaviour | None = None) -> Behaviour:
     """Say 413 to the head of a request of more than *most* [bytes]; then *end*, or read it all."""
 
     async def behave(connection: Connection) -> None:
+        await connection.secure()
         while True:
             size = await connection.read_head()
             if size <= most or connection.server.is_healed:
@@ -93,6 +128,47 @@ def overlooked() -> AbstractContextManager[Any]:
     """Have the client use connections that were closed, as if it happened just now."""
     return patch.object(http1.Connection, "is_dead", new=False)
 
+
+async def side_by_side_then_one(trial: Trial) -> None:
+    """Use every slot, and then one of them again."""
+    trial.server.gather(trial.case.slots)
+    await trial.read_all(trial.case.images[:-1])
+    await trial.read_all(trial.case.images[-1:])
+
+
+def three_are_lost(trial: Trial) -> Iterator[str]:
+    """Check that just the images of three requests may have been billed twice."""
+    marked = sum(outcome.maybe_billed for outcome in trial.outcomes)
+    if marked != 30:
+        yield f"{marked} images may have been billed, expected 30"
+
+
+# ---- cases
+
+
+def malformed(id_: str, what: str, said: bytes, end: Behaviour) -> Case:
+    """Say what happens when a reused connection brings an answer that is none."""
+    return (
+        Case(id_, f"reused connection brings {what}")
+        .promises("sent again once, maybe billed")
+        .given(second_request(says(said, end)))
+        .when(in_turn, timeout=SOON)
+        .then(reads(attempts=2, maybe_billed=True), but={0: reads()}, requests=3)
+    )
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+CLOSE = Connection.close
+MALFORMED = [
+    ("a header with a space in its name", OK + b"X : y\r\nContent-Length: 2\r\n\r\n{}", CLOSE),
+    ("two lengths that differ", OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", CLOSE),
+    ("a length that is no number", OK + b"Content-Length: 2x\r\n\r\n{}", CLOSE),
+    ("half a head, and closes", OK + b"Content-Le", CLOSE),
+    ("half a head, and stalls", OK + b"Content-Le", Connection.stall),
+    ("half a status line, and resets", b"HTTP/1.1 2", Connection.reset),
+    ("garbage", b"\x00\x01\x02 what is this\r\n\r\n", CLOSE),
+    ("garbage without end", b"\x00", Connection.stall),
+]
 
 SEND = [
     Case("F14.1", "closed before the request, once")
@@ -193,6 +269,47 @@ SEND = [
         retry=evolve(RETRY, resend_maybe_billed=0),
     )
     .then(recovers=False),
+    Case("F22.10", "the same, and it is one image more")
+    .promises("billed twice at most, and says so")
+    .given(second_request(read_and_cut, connections=1000))
+    .when(side_by_side_then_one, images=pictures(SLOTS * 10 + 1))
+    .then(recovers=False),
+    Case("F22.11", "the same: after a lost reply the resend uses a new connection")
+    .promises("read at the second attempt, maybe billed")
+    .given(second_request(read_and_cut, connections=1000))
+    .when(side_by_side_then_one, images=pictures(SLOTS * 10 + 1))
+    .then(
+        reads(),
+        but={SLOTS * 10: reads(attempts=2, maybe_billed=True)},
+        requests=SLOTS + 2,
+        recovers=False,
+    )
+    .only(library="own"),
+    Case("F22.12", "the same, and max_records is reached")
+    .promises("never past max_records: BudgetExceeded, maybe billed")
+    .given(second_request(read_and_cut, connections=1000))
+    .when(
+        side_by_side_then_one,
+        images=pictures(SLOTS * 10 + 1),
+        max_records=SLOTS * 10 + 1,
+    )
+    .then(
+        reads(),
+        but={SLOTS * 10: fails(BudgetExceeded, maybe_billed=True)},
+        requests=SLOTS + 1,
+        recovers=False,
+    ),
+    Case("F22.13", "reused connection closed after 10 ms of work on the request")
+    .promises("sent again once, maybe billed")
+    .given(second_request(read_and_close_soon))
+    .when(in_turn)
+    .then(reads(attempts=2, maybe_billed=True), but={0: reads()}, requests=3),
+    Case("F22.14", "of every tenth batch the first reply is lost after 10 ms of work")
+    .promises("all read, each lost one says so")
+    .given(always(lose_every_tenth))
+    .when(images=pictures(300))
+    .then(reads(attempts=None, maybe_billed=None), requests=33, also=three_are_lost),
+    *(malformed(f"F22.{n}", what, said, end) for n, (what, said, end) in enumerate(MALFORMED, 15)),
     Case("F23", "reused connection forgotten by a router")
     .promises("RequestTimeout: sent again once, maybe billed")
     .given(second_request(Connection.read_nothing))

@@ -33,11 +33,12 @@ class FaultyServer:
         tls: Context with which it speaks TLS. None for plain HTTP.
         connections: Number of connections that were made.
         open: Number of connections that are open now.
-        most_open: Highest number of connections that were open at once.
+        most_open: Highest number of connections that were open at once, while a request came.
         requests: Number of requests that came whole.
         in_flight: Number of requests of which a byte came and that are not over.
         most_in_flight: Highest number of requests in flight at once.
         bills: How often each image was paid for, by its name.
+        overheard: What passed through the server where it is a proxy.
         is_healed: Whether every request is answered well from now on.
     """
 
@@ -50,6 +51,7 @@ class FaultyServer:
     in_flight: int = 0
     most_in_flight: int = 0
     bills: Counter[str] = field(factory=Counter)
+    overheard: bytearray = field(factory=bytearray, repr=False)
     is_healed: bool = False
     _open_way: Callable[[], None] = field(init=False, default=lambda: None, repr=False)
     _needed: int = field(init=False, default=0)
@@ -84,7 +86,7 @@ class Connection:
         received: Bytes that came and were not read yet.
     """
 
-    raw: SocketStream
+    raw: ByteStream
     server: FaultyServer
     number: int
     stream: ByteStream = field(init=False)
@@ -101,6 +103,10 @@ class Connection:
                 self.raw, server_side=True, ssl_context=self.server.tls, standard_compatible=False
             )
 
+    def overhear(self) -> None:
+        """Be a proxy: what comes from now on is beyond it, in TLS of its own or in none."""
+        self.raw = self.stream = _Overheard(self.stream, self.server.overheard)
+
     # ---- in
 
     async def receive(self) -> bytes:
@@ -110,6 +116,8 @@ class Connection:
             self._is_busy = True
             self.server.in_flight += 1
             self.server.most_in_flight = max(self.server.most_in_flight, self.server.in_flight)
+            # Not as soon as it is made, for the end of another one is heard no sooner.
+            self.server.most_open = max(self.server.most_open, self.server.open)
         return data
 
     async def read_head(self) -> int:
@@ -189,6 +197,28 @@ class Connection:
             self.server.open += 1
 
 
+@define(eq=False)
+class _Overheard(ByteStream):
+    """A stream that keeps what comes."""
+
+    stream: ByteStream
+    heard: bytearray
+
+    async def receive(self, max_bytes: int = 65536) -> bytes:
+        data = await self.stream.receive(max_bytes)
+        self.heard += data
+        return data
+
+    async def send(self, item: bytes) -> None:
+        await self.stream.send(item)
+
+    async def send_eof(self) -> None:
+        await self.stream.send_eof()
+
+    async def aclose(self) -> None:
+        await self.stream.aclose()
+
+
 @asynccontextmanager
 async def faulty_server(
     behave: Behaviour,
@@ -218,7 +248,6 @@ async def faulty_server(
     async def handle(stream: SocketStream) -> None:
         server.connections += 1
         server.open += 1
-        server.most_open = max(server.most_open, server.open)
         connection = Connection(stream, server, server.connections)
         try:
             async with stream:

@@ -1,16 +1,17 @@
 """F52 to F62: the service answers, and says no: to a request, to a record, or to everybody."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from tests.faults.case import Case, Trial
 from tests.faults.expect import fails, pictures, reads
+from tests.faults.gateway import GATEWAY
 from tests.faults.server import Connection, Row
 from tests.faults.steps import (
     Step,
     always,
-    answers,
+    fail_all,
+    failing,
     meddles,
     once,
     read,
@@ -21,18 +22,12 @@ from tests.faults.steps import (
 from ximilar_ocr_async import (
     AuthError,
     DeadlineExceeded,
-    ReplyLost,
     RequestRejected,
     RetryPolicy,
     ServiceUnavailable,
 )
 
 POISON = "image-4"
-
-
-def failing(code: int, text: str) -> dict[str, Any]:
-    """Return what the service says when it fails."""
-    return {"status": {"code": code, "text": text, "request_id": "r-2"}}
 
 
 # ---- a request as a whole
@@ -73,26 +68,7 @@ def refused_account(id_: str, fault: str, step: Step) -> Case:
     )
 
 
-def turned_away(id_: str, status: str) -> Iterator[Case]:
-    """Yield what happens when a gateway says that the service is not there."""
-    html = f"<html><h1>{status}</h1></html>".encode()
-    yield (
-        Case(f"{id_}.1", f"{status} in HTML, once")
-        .promises("sent again, billed once")
-        .given(once(refuses(status, html)))
-        .then(reads(attempts=2), requests=2)
-    )
-    yield (
-        Case(f"{id_}.2", f"{status} in HTML, for ever")
-        .promises("an outage: probed until the outage timeout, not billed")
-        .given(always(refuses(status, html)))
-        .when(outage_timeout=0.1)
-        .then(fails(ServiceUnavailable, attempts=None, says="out of reach"), requests=8)
-    )
-
-
 CRASH = refuses("500 Internal Server Error", failing(500, "oops"))
-TIMED_OUT = "<html>upstream timed out</html>"
 
 WHOLE = [
     Case("F52.1", "400 to every request with one bad image")
@@ -141,16 +117,6 @@ WHOLE = [
     .given(always(CRASH))
     .when(images=pictures(10))
     .then(fails(ServiceUnavailable, attempts=None, says="oops"), requests=8),
-    *turned_away("F56.1", "502 Bad Gateway"),
-    *turned_away("F56.2", "503 Service Unavailable"),
-    Case("F57.1", "504, once")
-    .promises("ReplyLost: sent again once, maybe billed")
-    .given(once(answers(TIMED_OUT, status="504 Gateway Timeout")))
-    .then(reads(attempts=2, maybe_billed=True), requests=2),
-    Case("F57.2", "524, for ever")
-    .promises("ReplyLost after two, maybe billed")
-    .given(always(answers(TIMED_OUT, status="524 A Timeout Occurred")))
-    .then(fails(ReplyLost, attempts=2, maybe_billed=True), requests=2),
 ]
 
 
@@ -168,13 +134,6 @@ def fail_second(code: int) -> Step:
         connection.server.bills[rows[1]["name"]] -= 1
 
     return step
-
-
-async def fail_all(connection: Connection, rows: list[Row]) -> None:
-    """Fail every record for a fault of its own, and bill none."""
-    records = [{"_id": row["_id"], "_status": {"code": 422, "text": "no image"}} for row in rows]
-    body = {"records": records, "status": {"code": 200, "text": "OK"}}
-    await connection.answer(json.dumps(body).encode())
 
 
 RECORDS = [
@@ -273,4 +232,4 @@ RATES = [
     .then(reads(attempts=None)),
 ]
 
-STATUS = [*WHOLE, *RECORDS, *RATES]
+STATUS = [*WHOLE, *GATEWAY, *RECORDS, *RATES]

@@ -45,6 +45,28 @@ def reads_in(seconds: float) -> Step:
     return step
 
 
+def failing(code: int, text: str) -> dict[str, Any]:
+    """Return what the service says when it fails."""
+    return {"status": {"code": code, "text": text, "request_id": "r-2"}}
+
+
+async def fail_all(connection: Connection, rows: list[Row]) -> None:
+    """Fail every record for a fault of its own, and bill none."""
+    records = [{"_id": row["_id"], "_status": {"code": 422, "text": "no image"}} for row in rows]
+    body = {"records": records, "status": {"code": 200, "text": "OK"}}
+    await connection.answer(json.dumps(body).encode())
+
+
+def after(seconds: float, step: Step) -> Step:
+    """Take a *step* after so many *seconds* [s] of work."""
+
+    async def later(connection: Connection, rows: list[Row]) -> None:
+        await connection.work(seconds)
+        await step(connection, rows)
+
+    return later
+
+
 def refuses(status: str, body: object = b"", *, more: str = "") -> Step:
     """Answer with *status*, and bill nothing."""
 

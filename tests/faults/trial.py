@@ -58,6 +58,10 @@ async def _client(case: Case, library: str, server: FaultyServer) -> AsyncIterat
         return
     limits = module.Limits(max_connections=case.slots, max_keepalive_connections=case.slots)
     options = {"limits": limits, "trust_env": False, "verify": trust(case.trusts)}
+    if case.proxy:
+        url = case.proxy.format(port=server.url.rpartition(":")[2])
+        tls = trust(case.trusts) if url.startswith("https") else None
+        options["proxy"] = module.Proxy(url, ssl_context=tls)
     if case.client is not None:
         options |= case.client(module, server)
     async with module.AsyncClient(**options) as client:

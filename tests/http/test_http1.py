@@ -223,3 +223,32 @@ async def test_informational_answers_are_passed_over() -> None:
     async with faulty_server(hint) as server:
         async with OCRSession("t", base_url=server.url) as session:
             assert (await session.read(URL)).text == URL
+
+
+async def test_an_answer_before_a_small_request_is_heard(is_secured: bool) -> None:
+    """A request that cannot be sent any more takes the answer that says why."""
+
+    async def refuse(connection: Connection) -> None:
+        await connection.secure()
+        await connection.answer(b"{}", status="401 Unauthorized")
+        await connection.reset()
+
+    async with faulty_server(refuse, tls=identity() if is_secured else None) as server:
+        connection = await open_connection(server.url)
+        while server.open or not server.connections:  # noqa: ASYNC110 - nothing tells
+            await anyio.sleep(0.01)
+        await connection.send(connection.begin(head(2)), b"{}", 5.0)
+        assert connection.sent is None
+        assert (await connection.receive_head(5.0)).status_code == 401
+        connection.close()
+
+
+async def test_a_request_that_cannot_leave_is_an_error() -> None:
+    """When nothing was heard that says why, the time it took is the reason."""
+    async with faulty_server(Connection.read_nothing, window=64 * 1024) as server:
+        connection = await open_connection(server.url)
+        size = 20_000_000
+        with pytest.raises(TimeoutError):
+            await connection.send(connection.begin(head(size)), bytes(size), 0.1)
+        assert connection.sent is None
+        connection.close()

@@ -52,6 +52,47 @@ async def test_three_alike_convict_the_service(
     assert len(service.sizes) == requests
 
 
+@pytest.mark.parametrize("bad", [(0, 1, 2), (3, 5, 8), (7, 8, 9)], ids=["first", "between", "last"])
+async def test_three_bad_ones_convict_no_service_that_has_answered(
+    service: InProcessService, bad: tuple[int, ...]
+) -> None:
+    """Seven good images are read beside three bad ones, wherever these stand."""
+    service.reply = lambda seen: failing(400) if "/bad" in str(seen.records) else None
+    async with service.session(max_concurrency=1) as session:
+        assert (await session.read("https://x.example/good")).text
+        images = [f"https://x.example/{'bad' if n in bad else 'good'}{n}" for n in range(10)]
+        outcomes = await session.read_all(images)
+    assert [outcome.index for outcome in outcomes if not outcome.ok] == list(bad)
+
+
+async def test_strangers_are_asked_in_turn(service: InProcessService) -> None:
+    """Three bad images of one caller do not speak for those of others, even at first."""
+    service.reply = lambda seen: failing(400) if "/bad" in str(seen.records) else None
+    got: list[str] = []
+
+    async def read(url: str) -> None:
+        got.append((await session.read(url)).text)
+
+    async with service.session(max_concurrency=1) as session, anyio.create_task_group() as group:
+        group.start_soon(session.read_all, [f"https://x.example/bad{n}" for n in range(3)])
+        for number in range(7):
+            group.start_soon(read, f"https://x.example/good{number}")
+    assert service.sizes[0] == 10
+    assert len(got) == 7
+
+
+async def test_once_a_batch_was_refused_one_by_one_three_convict(
+    service: InProcessService,
+) -> None:
+    """A service that breaks for good costs ten requests for its first batch, then three."""
+    async with service.session(max_concurrency=1) as session:
+        assert (await session.read("https://x.example/good")).text
+        service.reply = lambda _: failing(400)
+        outcomes = await session.read_all(urls(40))
+    assert not any(outcome.ok for outcome in outcomes)
+    assert len(service.sizes) == 1 + (1 + 10) + 3 * (1 + 3)
+
+
 async def test_singles_leave_others_their_turn(service: InProcessService) -> None:
     """While poison is looked for, other work has at least every other slot."""
     service.reply = refusing("/bad.jpg")

@@ -8,7 +8,8 @@ The rule goes by evidence, in this order:
 3. Any other 502 or 503 comes from a gateway, which says the same when it did not find the service
    and when it lost its response. It is free only if it came within half the time of the quickest
    good response of its endpoint, counted from the last byte sent, or within 20 ms as long as there
-   is none. A Retry-After proves nothing. A 504 says that the gateway waited, so it is never free.
+   is none. Refusals, which come sooner, are no good responses. A Retry-After proves nothing. A 504
+   says that the gateway waited, so it is never free.
 4. Without a status only proof frees: on Linux, that the other side acknowledged none of the
    request. Time proves nothing, nor does a reset.
 5. All else may have been billed.
@@ -153,8 +154,9 @@ def _is_misaddressed(error: Exception) -> bool:
             case ssl.SSLCertVerificationError():
                 return True
             case ssl.SSLError():
-                reason = cause.reason or ""
-                return reason in _NO_TLS or _ALERT.fullmatch(reason) is not None
+                # Python has no name for some alerts, only OpenSSL's words.
+                reason = cause.reason or str(cause).upper().replace(" ", "_")
+                return reason in _NO_TLS or _ALERT.search(reason) is not None
     return False
 
 
@@ -164,7 +166,8 @@ def _reason(error: Exception) -> str:
     for cause in _chain(error):
         is_named = isinstance(cause, ssl.SSLError | socket.gaierror)
         if isinstance(cause, OSError) and cause.errno and not is_named:
-            words = os.strerror(cause.errno)
+            # The first: below it may stand how the system says that it has not ended yet.
+            return f"{kind}: {os.strerror(cause.errno)}"
         words = words or str(cause)
     return f"{kind}: {words}" if words else kind
 

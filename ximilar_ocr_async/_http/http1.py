@@ -62,8 +62,13 @@ class Connection:
 
     async def send(self, head: bytes, body: bytes, seconds: float) -> None:
         """Send a whole request at once; raise `TimeoutError` if nothing leaves for *seconds*."""
-        await self._stream.send(head + self._encode(body), seconds)
-        await self._end_sending(seconds)
+        try:
+            await self._stream.send(head + self._encode(body), seconds)
+            await self._end_sending(seconds)
+        except OSError:
+            # What had come by then is still there to be read: it may say why.
+            if not self._hear():
+                raise
 
     async def upload(
         self, head: bytes, body: AsyncIterable[bytes], size: float, seconds: float
@@ -89,8 +94,7 @@ class Connection:
                 if self.sent is None:
                     await self._end_sending(seconds)
             except OSError as error:
-                # What had come by then is still there to be read: it may say why.
-                if not self._hear():
+                if not self._hear():  # as above
                     errors.append(error)
             except Exception as error:  # noqa: BLE001 - the body's own
                 errors.append(error)

@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 from attrs import define, field, frozen
 
-from ximilar_ocr_async._concurrency import THREADS
+from ximilar_ocr_async._concurrency import SIGNALS, THREADS
 from ximilar_ocr_async._constants import CONNECT_TIMEOUT, READ_TIMEOUT
 from ximilar_ocr_async._http.auth import Token
 from ximilar_ocr_async._http.evidence import SUCCESS, explain, lost, may_be_billed
@@ -37,12 +37,14 @@ class Response:
         body: The body, decompressed; none of it if it was cut and the status says enough.
         retry_after: [s] that the service asks to wait, if it does.
         maybe_billed: Whether a gateway may have lost the service's own response.
+        seconds: [s] from the last byte sent to the status.
     """
 
     status: int
     body: bytes = field(repr=False)
     retry_after: float | None = None
     maybe_billed: bool = False
+    seconds: float = 0.0
 
 
 class HTTPClient(Protocol):
@@ -172,6 +174,9 @@ class Sender:
             except OCRError as failure:
                 failure.__context__ = None
                 error = failure
+            except SIGNALS as signal:
+                # Its frames hold the token.
+                raise signal.with_traceback(None) from None
             except Exception as failure:  # noqa: BLE001 - httpx, httpcore and anyio all leak theirs
                 content = _carried_response(failure, trace)
                 error = self._explain(failure, trace)
@@ -223,13 +228,22 @@ class Sender:
                 return error
             if trace.is_unsent:
                 return lost(trace, f"{status} came before the request was sent")
-            self._quickest[path] = min(trace.seconds, self._quickest.get(path, inf))
         return Response(
             status or 0,
             content,
             _retry_after(trace.headers),
             maybe_billed=may_be_billed(status or 0, trace, self._quickest.get(path)),
+            seconds=trace.seconds,
         )
+
+    def learn(self, path: str, seconds: float) -> None:
+        """Learn how quick good responses are: those of success that brought what is billed.
+
+        Args:
+            path: Where the request went.
+            seconds: [s] from its last byte sent to the response.
+        """
+        self._quickest[path] = min(seconds, self._quickest.get(path, inf))
 
     def _content(self, body: Body | None) -> Any:
         if body is None:

@@ -15,6 +15,7 @@ from math import inf
 from typing import Any, TypeAlias, TypeVar, cast
 
 import anyio
+import anyio.lowlevel
 import httpx
 from attrs import define, field
 
@@ -111,8 +112,11 @@ class Transport(httpx.AsyncBaseTransport):
         if url.scheme not in PORTS:
             raise httpx.UnsupportedProtocol(f"the URL has scheme {url.scheme!r}, expected https")
         origin = (url.scheme, url.raw_host.decode("ascii"), url.port or PORTS[url.scheme])
-        idle = self._idle[origin]
-        while idle and not request.extensions.get("fresh", False):
+        idle, is_fresh = self._idle[origin], request.extensions.get("fresh", False)
+        if idle and is_fresh:
+            # It takes the place of one: there are never more connections than requests.
+            idle.popleft().close()
+        while idle and not is_fresh:
             connection = idle.pop()
             if not connection.is_dead:
                 return connection, origin
@@ -124,7 +128,7 @@ class Transport(httpx.AsyncBaseTransport):
             raise httpx.ProxyError(str(error)) from error
         except TimeoutError as error:
             raise httpx.ConnectTimeout(f"no connection within {seconds:g} s") from error
-        except (OSError, ProtocolError) as error:
+        except (OSError, ProtocolError, RequestNotTaken) as error:  # the last two of a proxy
             raise httpx.ConnectError(str(error)) from error
 
     async def _connect(self, origin: Origin, tell: Tell, seconds: float) -> Stream:
@@ -172,6 +176,7 @@ class Transport(httpx.AsyncBaseTransport):
         """Close all idle connections."""
         for origin in [*self._idle]:
             self._close_idle(origin)
+        await anyio.lowlevel.checkpoint()
 
 
 async def _exchange(

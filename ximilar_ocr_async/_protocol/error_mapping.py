@@ -146,9 +146,8 @@ def _error_class(code: int, text: str) -> type[OCRError]:
 def record_error(status: Status) -> ServiceError:
     """Return the error for the failing status of a single record."""
     transient = status.code == 429 or status.code >= 500  # noqa: PLR2004 - HTTP's own numbers
+    # A record's own 401 or 403 is about its URL, whatever its text says: that may be the words of
+    # the host of the image.
     cls: type[ServiceError] = ServiceUnavailable if transient else RequestRejected
-    # A record's own 401 or 403 is about its URL, unless its text says it is about the account.
-    if _NO_CREDITS.search(status.text):
-        cls = AuthError
     text = f"{status.code}: {status.text or 'no reason given'}"
     return cls(text, status=status.code, request_id=status.request_id)

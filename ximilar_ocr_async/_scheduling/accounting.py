@@ -56,8 +56,8 @@ class Accounting:
             self.end(item, BudgetExceeded(reason))
         return items[: int(left)]
 
-    def count(self, item: Item, result: Result) -> None:
-        """Count how an attempt ended for *item*."""
+    def count(self, item: Item, result: Result, *, is_lost: bool = False) -> None:
+        """Count how an attempt ended for *item*; it may be billed if it *is_lost*."""
         if item.is_given_up:
             self._count_lost(item, -1)
         if isinstance(result, ImageError):
@@ -67,7 +67,7 @@ class Accounting:
             self._count_sent(item, 1)
         if not isinstance(result, OCRError):
             self.billed += 1
-        elif judge(result) is Verdict.RESEND_MAYBE_BILLED:
+        elif is_lost or judge(result) is Verdict.RESEND_MAYBE_BILLED:
             self.maybe_billed += 1
             item.maybe_billed += 1
 

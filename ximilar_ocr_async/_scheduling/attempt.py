@@ -36,11 +36,13 @@ class AttemptResult:
         results: By id; images that did not fit into the request are not in it.
         sent: Records in the request; 0 if none was made.
         failure: Why the request failed as a whole; it is the result of each record in it, too.
+        is_lost: Whether the attempt broke off after it was made: it may have been billed.
     """
 
     results: dict[str, Result] = field(factory=dict)
     sent: int = 0
     failure: OCRError | None = None
+    is_lost: bool = False
 
     @property
     def is_overload(self) -> bool:
@@ -89,6 +91,9 @@ class BatchAttempt:
         try:
             response = await self.sender.send("POST", batch.request.path, body, fresh=fresh)
             results = await self._decode(batch.request, response, ids)
+            # Not from refusals of all records, which come sooner.
+            if not all(isinstance(result, OCRError) for result in results):
+                self.sender.learn(batch.request.path, response.seconds)
         except OCRError as error:
             # A traceback holds its frames, these hold the body: outcomes must not.
             failure = error.with_traceback(None)

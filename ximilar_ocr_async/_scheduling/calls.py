@@ -246,6 +246,11 @@ class Item:
         """Whether anybody waits for it."""
         return not self.is_done and not self.call.is_abandoned
 
+    @property
+    def is_alike(self) -> bool:
+        """Whether enough of those that were isolated with it failed alike, alone."""
+        return self.isolation is not None and self.isolation.is_alike
+
     def enter(self, phase: Phase, now: float) -> None:
         """Begin to do something else *now* [s]."""
         self._spent[self._phase] += now - self._entered
@@ -279,25 +284,29 @@ class Isolation:
 
     Attributes:
         items: The items.
-        is_hopeless: Whether the first of them failed alike, so that none will do better.
     """
 
     items: list[Item] = field(factory=list)
-    is_hopeless: bool = field(init=False, default=False)
     # How the first attempt of each ended, by id: an error in words, or nothing.
     _ends: dict[str, str] = field(init=False, factory=dict)
 
-    def observe(self, item: Item, error: OCRError | None) -> None:
+    def observe(self, item: Item, error: OCRError | None) -> bool:
         """Take note of how the first attempt at *item* alone ended.
 
         An *error* for which no record can be at fault says nothing.
+
+        Returns:
+            Whether all of them have failed alike.
         """
-        if error is not None and not is_suspect(error):
-            return
-        if item.id not in self._ends and len(self._ends) < WITNESSES:
-            self._ends[item.id] = str(error or "")
-            ends = self._ends.values()
-            self.is_hopeless = len(ends) == WITNESSES and len(set(ends)) == 1 and all(ends)
+        if error is None or is_suspect(error):
+            self._ends.setdefault(item.id, str(error or ""))
+        return self.is_alike and len(self._ends) == len(self.items)
+
+    @property
+    def is_alike(self) -> bool:
+        """Whether enough of them failed alike to say that no record is at fault."""
+        ends = self._ends.values()
+        return len(ends) >= WITNESSES and len(set(ends)) == 1 and all(ends)
 
 
 @define(eq=False, repr=False)

@@ -3,7 +3,6 @@
 They are free, so they are repeated as often as makes sense, whatever became of them.
 """
 
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
@@ -12,9 +11,10 @@ import anyio
 from anyio.abc import TaskGroup
 from attrs import frozen
 
-from ximilar_ocr_async._concurrency import EventLoopGuard, is_from_outside
+from ximilar_ocr_async._concurrency import EventLoopGuard, is_to_be_raised
 from ximilar_ocr_async._http import Sender
 from ximilar_ocr_async._protocol import decode_document
+from ximilar_ocr_async._scheduling.bugs import record_bug
 from ximilar_ocr_async._scheduling.calls import CallOptions, Patience
 from ximilar_ocr_async._scheduling.decisions import Resend, Situation, decide, is_turned_away
 from ximilar_ocr_async._scheduling.scheduler import Scheduler
@@ -28,8 +28,6 @@ from ximilar_ocr_async.errors import (
 from ximilar_ocr_async.retry import RetryPolicy
 
 T = TypeVar("T")
-
-_log = logging.getLogger("ximilar_ocr_async.scheduling")
 
 
 @frozen
@@ -83,11 +81,10 @@ class JSONGetter:
                 with scope:
                     results.append(await work())
             except BaseException as error:
-                if is_from_outside(error):
+                if is_to_be_raised(error):
                     raise
                 # A bug; raised, it would cancel the task group and with it the user's code.
-                _log.exception("a request without images raised")
-                bugs.append(OCRError(f"internal error: {error!r}"))
+                bugs.append(record_bug("a request without images", error))
             finally:
                 is_over.set()
 

@@ -3,7 +3,7 @@
 State changes are synchronous, so there is nothing to lock; only an attempt and a pause wait.
 """
 
-import logging
+import random
 from collections.abc import Awaitable, Callable, Iterable
 from math import inf
 from typing import TypeAlias
@@ -13,17 +13,16 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 from attrs import define, field
 
-from ximilar_ocr_async._concurrency import is_from_outside
+from ximilar_ocr_async._concurrency import is_to_be_raised
 from ximilar_ocr_async._constants import MAX_RECORDS
 from ximilar_ocr_async._scheduling import decisions
 from ximilar_ocr_async._scheduling.accounting import Accounting
 from ximilar_ocr_async._scheduling.attempt import AttemptResult
+from ximilar_ocr_async._scheduling.bugs import record_bug
 from ximilar_ocr_async._scheduling.calls import Batch, Call, Isolation, Item, Phase, Result
 from ximilar_ocr_async._scheduling.slots import Slots
 from ximilar_ocr_async.errors import OCRError, SessionClosed
 from ximilar_ocr_async.retry import RetryBudget, RetryPolicy
-
-_log = logging.getLogger("ximilar_ocr_async.scheduling")
 
 Attempt: TypeAlias = Callable[[Batch], Awaitable[AttemptResult]]
 """Makes one attempt at a batch; raises nothing but cancellation."""
@@ -217,14 +216,13 @@ class Scheduler:
             with batch.scope:
                 return await self.attempt(batch)
         except BaseException as error:
-            if is_from_outside(error):
+            if is_to_be_raised(error):
                 self.close()
                 self.slots.in_flight.discard(batch)
                 raise
             # A bug; raised, it would cancel the task group and with it the user's code.
-            _log.exception("an attempt raised")
-            bug = OCRError(f"internal error: {error!r}")
-            return AttemptResult(dict.fromkeys((item.id for item in batch.items), bug))
+            bug = record_bug("an attempt", error)
+            return AttemptResult({item.id: bug for item in batch.items}, is_lost=bool(batch.sent))
         return AttemptResult()
 
     async def _pause(self, batch: Batch, seconds: float) -> None:
@@ -260,7 +258,7 @@ class Scheduler:
             if result is not None:
                 if not item.attempts:
                     self._budget.deposit()
-                self.accounting.count(item, result)
+                self.accounting.count(item, result, is_lost=attempted.is_lost)
                 if item.is_wanted:
                     after = self._act(item, self._decide(item, result, attempted), isolation)
             if item.is_wanted and result is not None:
@@ -269,6 +267,9 @@ class Scheduler:
                 pauses[item] = after
             elif item.is_wanted:
                 again.append(item)
+        if isolation.items:
+            # The first of them speak for all, and their order is that of a caller.
+            random.shuffle(again)
         return again, pauses
 
     def _act(self, item: Item, decision: decisions.Decision, isolation: Isolation) -> float:
@@ -300,8 +301,9 @@ class Scheduler:
             return decisions.Done(result)
         is_whole = attempted.failure is result
         is_outage = is_whole and self._is_outage_alone(item)
-        if item.isolation and not is_outage:
-            item.isolation.observe(item, attempted.failure)
+        isolation = None if is_outage else item.isolation
+        if isolation and isolation.observe(item, attempted.failure):
+            self.slots.refuse()
         situation = decisions.Situation(
             records=attempted.sent,
             is_whole=is_whole,
@@ -310,7 +312,7 @@ class Scheduler:
             maybe_billed=item.maybe_billed,
             is_repeatable=item.request.is_repeatable,
             has_crashed=item.has_crashed,
-            is_hopeless=item.isolation is not None and item.isolation.is_hopeless,
+            is_hopeless=item.is_alike and self.slots.is_refusing,
             has_budget=self._budget.has_resend,
         )
         if is_whole and result.status in decisions.CRASHED:

@@ -27,6 +27,7 @@ class Slots:
         pausing: Batches that wait to be sent again.
         gets: Requests in flight that carry no items.
         answers: Batches that were answered so far.
+        _refused: As many as there were when a batch was last refused, each of its records alone.
     """
 
     throttle: Throttle
@@ -35,6 +36,7 @@ class Slots:
     pausing: set[Batch] = field(init=False, factory=set)
     gets: int = field(init=False, default=0)
     answers: int = field(init=False, default=0)
+    _refused: int = field(init=False, default=0)
     # After a request without items, the next slot is for items.
     _items_first: bool = field(init=False, default=False)
     _changed: anyio.Event = field(init=False, factory=anyio.Event)
@@ -43,6 +45,18 @@ class Slots:
     def breaker(self) -> CircuitBreaker:
         """The throttle's: whether there is an outage."""
         return self.throttle.breaker
+
+    def refuse(self) -> None:
+        """Count a batch of which each record was refused alike, alone."""
+        self._refused = self.answers
+
+    @property
+    def is_refusing(self) -> bool:
+        """Whether the service has answered nothing since it refused such a batch, or ever.
+
+        Otherwise a few records that are refused alike may be the very ones that are at fault.
+        """
+        return self._refused == self.answers
 
     def outage_error(self, patience: Patience) -> OCRError | None:
         """Return why a call need not wait any longer, if its patience ends before an outage."""

@@ -1,7 +1,7 @@
 """The session: images in, outcomes out. It wires the other rooms and has no algorithm."""
 
 from ximilar_ocr_async._session.account import estimate
-from ximilar_ocr_async._session.session import OCRSession
+from ximilar_ocr_async._session.session import CHECK_DEADLINE, OCRSession
 from ximilar_ocr_async._session.stream import Images, Stream
 
-__all__ = ["Images", "OCRSession", "Stream", "estimate"]
+__all__ = ["CHECK_DEADLINE", "Images", "OCRSession", "Stream", "estimate"]

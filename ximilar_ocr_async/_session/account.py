@@ -23,7 +23,7 @@ DETAILS = "/account/v2/details/"
 
 REMEDIES: dict[type[OCRError], str] = {
     AuthError: "the service was reached, and refuses the token: see https://app.ximilar.com",
-    AddressError: "check base_url, or XIMILAR_BASE_URL",
+    AddressError: "check base_url or XIMILAR_BASE_URL, certificates and proxy",
     ConnectionFailed: "check the network, and base_url or XIMILAR_BASE_URL",
     ServiceUnavailable: "the service has troubles: see https://status.ximilar.com",
     RequestRejected: "what answers is not the service: check base_url, or XIMILAR_BASE_URL",

@@ -13,6 +13,7 @@ from ximilar_ocr_async._constants import (
     MAX_BATCH_BYTES,
     MAX_RESPONSE_BYTES,
     RECOMMENDED_CONCURRENCY,
+    REQUEST_TIMEOUT,
 )
 from ximilar_ocr_async._http import HTTPClient, Token
 from ximilar_ocr_async._session.options import SessionOptions
@@ -43,7 +44,7 @@ class SessionLifecycle:
         max_response_bytes: int = MAX_RESPONSE_BYTES,
         max_records: int | None = None,
         retry: RetryPolicy | None = None,
-        timeout: float = 180.0,
+        timeout: float = REQUEST_TIMEOUT,
         deadline: float | None = None,
         outage_timeout: float = 600.0,
         drain: float = 5.0,

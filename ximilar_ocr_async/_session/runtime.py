@@ -7,7 +7,7 @@ import anyio
 from anyio.abc import TaskGroup
 from attrs import evolve, frozen
 
-from ximilar_ocr_async._concurrency import EventLoopGuard
+from ximilar_ocr_async._concurrency import EventLoopGuard, signal_in
 from ximilar_ocr_async._http import Sender, Token
 from ximilar_ocr_async._protocol import ReadRequest
 from ximilar_ocr_async._scheduling import (
@@ -78,6 +78,9 @@ class Runtime:
                 # The body's error stays out of the group, which would wrap it in one of its own.
                 self.group.cancel_scope.cancel()
                 await self.group.__aexit__(None, None, None)
+        except BaseExceptionGroup as errors:
+            # Whoever waits for a signal's exception does not look into groups.
+            raise signal_in(errors) or errors from None
         finally:
             with anyio.move_on_after(CLOSING, shield=True):
                 await self.sender.aclose()

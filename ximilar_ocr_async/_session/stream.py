@@ -17,7 +17,7 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 from attrs import define, field
 
-from ximilar_ocr_async._concurrency import is_from_outside
+from ximilar_ocr_async._concurrency import SIGNALS, is_from_outside
 from ximilar_ocr_async._constants import MAX_RECORDS
 from ximilar_ocr_async._scheduling import (
     Call,
@@ -126,12 +126,15 @@ class Stream(Generic[T]):
         self._ready.clear()
         self._early.clear()
         self._changed.set()
+        if exc is None:
+            self._raise_signal()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Outcome[T]:
         self._check_inside()
+        self._raise_signal()
         while not self._ready:
             if self._fed.is_set() and not self._held:
                 # A session that is cancelled ends its streams before their consumers hear of it.
@@ -152,6 +155,11 @@ class Stream(Generic[T]):
     def _check_inside(self) -> None:
         if not self._started or self._call.is_abandoned:
             raise SessionStateError("a stream is iterated over inside its async with block")
+
+    def _raise_signal(self) -> None:
+        """Raise what a signal raised in the source: it does not wait for outcomes."""
+        if self._fed.is_set() and isinstance(self._source_error, SIGNALS):
+            self._finish()
 
     def _finish(self) -> None:
         if self._source_error is not None:

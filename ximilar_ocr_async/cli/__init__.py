@@ -52,7 +52,7 @@ def main() -> None:
 
 def _add_job_commands(jobs: Any) -> None:
     module = "ximilar_ocr_async.cli.jobs"
-    jobs.command(f"{module}:submit", help=SUBMIT)
+    jobs.command("ximilar_ocr_async.cli.submit:submit", help=SUBMIT)
     jobs.command(
         f"{module}:list_jobs", name="list", help="List the account's asynchronous requests."
     )

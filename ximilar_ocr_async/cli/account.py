@@ -3,7 +3,8 @@
 import sys
 from typing import Literal
 
-from ximilar_ocr_async._session import OCRSession
+from ximilar_ocr_async._session import CHECK_DEADLINE
+from ximilar_ocr_async.cli.connection import DEFAULT_CONNECTION, Connection, ConnectionOptions
 from ximilar_ocr_async.cli.console import (
     SUCCESS,
     USAGE,
@@ -18,7 +19,11 @@ from ximilar_ocr_async.errors import OCRError
 from ximilar_ocr_async.models import Account
 
 
-def account(*, format: Literal["text", "json"] | None = None) -> int:  # noqa: A002 - the option's name
+def account(
+    *,
+    format: Literal["text", "json"] | None = None,  # noqa: A002 - the option's name
+    connection: ConnectionOptions = DEFAULT_CONNECTION,
+) -> int:
     """Show the account that the token belongs to. It costs nothing.
 
     If the account is shown, the service can be reached and accepts the token. Otherwise the exit
@@ -28,11 +33,13 @@ def account(*, format: Literal["text", "json"] | None = None) -> int:  # noqa: A
     ----------
     format
         Output format. The default is text on a terminal, and JSON in a file or a pipe.
+    connection.deadline
+        Longest time in seconds for each of the two requests. The default is 10.
     """
 
     async def show() -> int:
         try:
-            document = model_to_json(await _fetch_account())
+            document = model_to_json(await _fetch_account(connection))
         except OCRError as error:
             return report_error(error, USAGE)
         is_text = format == "text" if format else sys.stdout.isatty()
@@ -42,8 +49,9 @@ def account(*, format: Literal["text", "json"] | None = None) -> int:  # noqa: A
     return run(show)
 
 
-async def _fetch_account() -> Account:
-    async with OCRSession() as session:
+async def _fetch_account(connection: Connection) -> Account:
+    deadline = CHECK_DEADLINE if connection.deadline is None else connection.deadline
+    async with connection.make_session() as session:
         # Checked first, because the errors of the check say what to do.
-        await session.check()
-        return await session.account()
+        await session.check(deadline=deadline)
+        return await session.account(deadline=deadline)

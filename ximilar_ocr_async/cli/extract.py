@@ -8,6 +8,7 @@ from typing import Any
 from ximilar_ocr_async._extraction import Extraction, unstructure
 from ximilar_ocr_async._session import OCRSession
 from ximilar_ocr_async.cli.classes import choose_class
+from ximilar_ocr_async.cli.connection import DEFAULT_CONNECTION, ConnectionOptions
 from ximilar_ocr_async.cli.console import USAGE, report_error
 from ximilar_ocr_async.cli.json_lines import extraction_to_json
 from ximilar_ocr_async.cli.printer import Renderer
@@ -25,6 +26,7 @@ def extract(
     instructions: str = "",
     max_reasks: int = 0,
     options: SharedOptions = DEFAULTS,
+    connection: ConnectionOptions = DEFAULT_CONNECTION,
 ) -> int:
     """Fill in a class from images with the language model.
 
@@ -61,7 +63,7 @@ def extract(
             renderer=Renderer(to_json=extraction_to_json, to_lines=_lines, success="filled in"),
             format="jsonl",
         )
-        return run(images, options, command)
+        return run(images, options, connection, command)
     except (OptionError, OSError) as error:
         return report_error(error, USAGE)
 

@@ -1,17 +1,13 @@
-"""``ximilar-ocr jobs``: images submitted to be read later in; ids, states and outcomes out."""
+"""``ximilar-ocr jobs``: ids of asynchronous requests in; their states and outcomes out."""
 
 import sys
-from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, TypeAlias
 
 from attrs import frozen
-from cyclopts import Parameter
 
-from ximilar_ocr_async._constants import DEFAULT_LANGUAGE
-from ximilar_ocr_async._protocol import Webhook
 from ximilar_ocr_async._session import OCRSession
+from ximilar_ocr_async.cli.connection import DEFAULT_CONNECTION, ConnectionOptions
 from ximilar_ocr_async.cli.console import (
     SOME_FAILED,
     SUCCESS,
@@ -22,7 +18,7 @@ from ximilar_ocr_async.cli.console import (
     to_table,
     write_line,
 )
-from ximilar_ocr_async.cli.inputs import STANDARD_INPUT, find_images
+from ximilar_ocr_async.cli.inputs import STANDARD_INPUT
 from ximilar_ocr_async.cli.json_lines import model_to_json
 from ximilar_ocr_async.cli.printer import (
     RECORD_RENDERER,
@@ -33,146 +29,7 @@ from ximilar_ocr_async.cli.printer import (
 )
 from ximilar_ocr_async.cli.run import Arguments
 from ximilar_ocr_async.errors import JobNotFound, OptionError
-from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.models import JobInfo
-
-Headers: TypeAlias = Annotated[list[str] | None, Parameter(negative="")]
-
-# ---- submit
-
-
-@frozen(kw_only=True)
-class Submission:
-    """The arguments of a submission.
-
-    Attributes:
-        arguments: Command-line arguments that name the images.
-        lang: Language of the text.
-        prompt: Question for the language model.
-        webhook: Where to send the results.
-        type: Type of the asynchronous requests.
-        endpoint: Endpoint of that type. None means the default.
-    """
-
-    arguments: Sequence[str]
-    lang: str
-    prompt: str | None
-    webhook: Webhook | None
-    type: str
-    endpoint: str | None
-
-
-def submit(
-    images: Arguments,
-    /,
-    *,
-    lang: str = DEFAULT_LANGUAGE,
-    prompt: str | None = None,
-    webhook: str | None = None,
-    webhook_header: Headers = None,
-    type: str = "ocr",  # noqa: A002 - the option's name
-    endpoint: str | None = None,
-    max_records: int | None = None,
-) -> int:
-    """Submit images to be read later; print the ids of their asynchronous requests.
-
-    Keep the ids: "ximilar-ocr jobs wait" accepts them on any machine for two weeks.
-
-    Parameters
-    ----------
-    images
-        Files, folders, patterns or URLs. @FILE reads a list of them, - reads it from standard
-        input.
-    lang
-        Language of the text: en, zh, ko, ja or ru.
-    prompt
-        Question for the language model.
-    webhook
-        URL that receives the results when they are done, such as that of "ximilar-ocr webhook".
-    webhook_header
-        "Name: value" to send with the results. Keep it secret. It can be given more than once. The
-        default is a generated header, which is shown on standard error.
-    type
-        Type of the requests. Ximilar has not published the type of OCR; "ocr" is a guess.
-    endpoint
-        Endpoint of that type. The default is read, or read_gpt with a prompt.
-    max_records
-        Maximum number of records to send in total. Images beyond that fail without being sent.
-    """
-
-    async def start() -> int:
-        submission = Submission(
-            arguments=images,
-            lang=lang,
-            prompt=prompt,
-            webhook=_webhook(webhook, webhook_header),
-            type=type,
-            endpoint=endpoint,
-        )
-        return await _submit(OCRSession(max_records=max_records), submission)
-
-    return run(start)
-
-
-def _webhook(url: str | None, headers: list[str] | None) -> Webhook | None:
-    if url is None:
-        if headers:
-            raise OptionError("--webhook-header goes with --webhook")
-        return None
-    webhook = Webhook(url, parse_headers(headers, "--webhook-header"))
-    if not headers:
-        show_secret(webhook)
-    return webhook
-
-
-def parse_headers(texts: Iterable[str] | None, option: str) -> dict[str, str]:
-    """Return the headers in *texts* by name.
-
-    Args:
-        texts: Headers as ``Name: value``.
-        option: Name of the option that they come from.
-
-    Raises:
-        OptionError: A text has no colon. The message does not show it, as it may be secret.
-    """
-    pairs = [text.partition(":") for text in texts or ()]
-    if not all(colon for _, colon, _ in pairs):
-        raise OptionError(f'{option} has no colon, expected "Name: value"')
-    return {name.strip(): value.strip() for name, _, value in pairs}
-
-
-def show_secret(webhook: Webhook) -> None:
-    """Show the generated headers of *webhook* on standard error, because nobody knows them yet."""
-    for name, value in webhook.headers.items():
-        sys.stderr.write(
-            f"deliveries have this header; it is your secret and is not shown again:\n"
-            f"{name}: {value}\n"
-        )
-    sys.stderr.flush()
-
-
-async def _submit(session: OCRSession, submission: Submission) -> int:
-    async with session, aclosing(_find(submission.arguments)) as images:
-        job = await session.submit(
-            images,
-            webhook=submission.webhook,
-            on_id=write_line,
-            lang=submission.lang,
-            prompt=submission.prompt,
-            type=submission.type,
-            endpoint=submission.endpoint,
-        )
-    for failure in job.failures:
-        sys.stderr.write(f"{failure.image.name}: {failure.error}\n")
-    return SOME_FAILED if job.failures else SUCCESS
-
-
-async def _find(arguments: Sequence[str]) -> AsyncGenerator[str | Image]:
-    """Yield the images that *arguments* name. Files get their names as ids to identify results."""
-    async with aclosing(find_images(arguments)) as found:
-        async for source in found:
-            yield Image(source, id=str(source)) if isinstance(source, Path) else source
-
 
 # ---- list and show
 
@@ -182,6 +39,7 @@ def list_jobs(
     status: str | None = None,
     type: str | None = None,  # noqa: A002 - the option's name
     format: Format | None = None,  # noqa: A002 - the option's name
+    connection: ConnectionOptions = DEFAULT_CONNECTION,
 ) -> int:
     """List the account's asynchronous requests: id, state, type and time of submission.
 
@@ -193,11 +51,13 @@ def list_jobs(
         List only requests of this type.
     format
         Output format. The default is text on a terminal, and JSON lines in a file or a pipe.
+    connection.deadline
+        Longest time in seconds for each page of the list.
     """
 
     async def start() -> int:
         state = status.upper() if status else None
-        async with OCRSession() as session:
+        async with connection.make_session() as session:
             async for info in session.jobs(status=state, type=type):
                 write_line(_row(info) if _is_text(format) else to_json(model_to_json(info)))
         return SUCCESS
@@ -205,7 +65,13 @@ def list_jobs(
     return run(start)
 
 
-def show(ids: Arguments, /, *, format: Format | None = None) -> int:  # noqa: A002 - the option's name
+def show(
+    ids: Arguments,
+    /,
+    *,
+    format: Format | None = None,  # noqa: A002 - the option's name
+    connection: ConnectionOptions = DEFAULT_CONNECTION,
+) -> int:
     """Show the state and the details of asynchronous requests.
 
     Parameters
@@ -215,6 +81,8 @@ def show(ids: Arguments, /, *, format: Format | None = None) -> int:  # noqa: A0
     format
         Output format. The default is text on a terminal, and JSON lines in a file or a pipe. Only
         JSON lines contain the results.
+    connection.deadline
+        Longest time in seconds for each id.
     """
     try:
         found = find_ids(ids)
@@ -223,7 +91,7 @@ def show(ids: Arguments, /, *, format: Format | None = None) -> int:  # noqa: A0
 
     async def start() -> int:
         code = SUCCESS
-        async with OCRSession() as session:
+        async with connection.make_session() as session:
             for request_id in found:
                 try:
                     [info] = await session.job(request_id).infos()
@@ -293,10 +161,10 @@ def wait(
     ids: Arguments,
     /,
     *,
-    deadline: float | None = None,
     output: Path | None = None,
     format: Format | None = None,  # noqa: A002 - the option's name
     quiet: bool = False,
+    connection: ConnectionOptions = DEFAULT_CONNECTION,
 ) -> int:
     """Wait for submitted images, and print outcomes as they arrive.
 
@@ -304,15 +172,15 @@ def wait(
     ----------
     ids
         Ids of requests. @FILE reads a list of them, - reads it from standard input.
-    deadline
-        Longest time to wait in seconds. Requests that are not done by then continue, and you can
-        wait for them again.
     output
         File to write outcomes to, as JSON lines. The default is standard output, as text.
     format
         Output format.
     quiet
         Hide progress and totals. Failures are still shown.
+    connection.deadline
+        Longest time to wait in seconds. Requests that are not done by then continue, and you can
+        wait for them again.
     """
     try:
         found = find_ids(ids)
@@ -322,7 +190,7 @@ def wait(
     async def start() -> int:
         output_format = format or ("jsonl" if output else "text")
         target = Output(path=output, format=output_format, quiet=quiet)
-        return await _wait(OCRSession(), found, deadline, target)
+        return await _wait(connection.make_session(), found, connection.deadline, target)
 
     return run(start)
 

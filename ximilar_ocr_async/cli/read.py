@@ -4,6 +4,7 @@ from functools import partial
 
 from ximilar_ocr_async._session import OCRSession
 from ximilar_ocr_async._validation import check_prompt
+from ximilar_ocr_async.cli.connection import DEFAULT_CONNECTION, Connection, ConnectionOptions
 from ximilar_ocr_async.cli.console import USAGE, report_error
 from ximilar_ocr_async.cli.printer import RECORD_RENDERER
 from ximilar_ocr_async.cli.run import DEFAULTS, Arguments, Command, SharedOptions, run
@@ -14,6 +15,9 @@ NO_MODEL = (
     " ximilar-ocr serve --gpt-url and point XIMILAR_BASE_URL there"
 )
 
+REMOTE = frozenset({"--base-url", "--ca-file", "--proxy"})
+"""Options that have no meaning on this machine."""
+
 
 def read(
     images: Arguments,
@@ -22,6 +26,7 @@ def read(
     prompt: str | None = None,
     local: bool = False,
     options: SharedOptions = DEFAULTS,
+    connection: ConnectionOptions = DEFAULT_CONNECTION,
 ) -> int:
     """Read the text in images.
 
@@ -38,13 +43,15 @@ def read(
     """
     try:
         _check_prompt(prompt, local=local)
+        if local:
+            _check_local(connection)
         command = Command(
             start=partial(OCRSession.stream, lang=options.lang, prompt=prompt),
             renderer=RECORD_RENDERER,
             format="text",
             is_local=local,
         )
-        return run(images, options, command)
+        return run(images, options, connection, command)
     except (OptionError, OSError) as error:
         return report_error(error, USAGE)
 
@@ -55,3 +62,8 @@ def _check_prompt(prompt: str | None, *, local: bool) -> None:
     check_prompt(prompt, "--prompt")
     if local:
         raise OptionError(NO_MODEL)
+
+
+def _check_local(connection: Connection) -> None:
+    if useless := [option for option in connection.given if option in REMOTE]:
+        raise OptionError(f"--local reads on this machine: leave out {', '.join(useless)}")

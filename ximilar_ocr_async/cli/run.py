@@ -8,8 +8,8 @@ from typing import Annotated, Any, TypeAlias
 
 import anyio
 from anyio import to_thread
-from attrs import frozen
-from cyclopts import Parameter
+from attrs import evolve, frozen
+from cyclopts import CycloptsError, Parameter
 
 from ximilar_ocr_async._constants import (
     DEFAULT_LANGUAGE,
@@ -18,6 +18,7 @@ from ximilar_ocr_async._constants import (
 )
 from ximilar_ocr_async._session import Images, OCRSession, Stream
 from ximilar_ocr_async._validation import check_language
+from ximilar_ocr_async.cli.connection import Connection
 from ximilar_ocr_async.cli.console import SOME_FAILED, SUCCESS, discard_output
 from ximilar_ocr_async.cli.inputs import (
     STANDARD_INPUT,
@@ -34,9 +35,10 @@ def _check_arguments(_: type, arguments: Any) -> None:
     # Cyclopts can let a lone hyphen through only together with everything that starts with one.
     for argument in arguments:
         if argument.startswith("-") and argument != STANDARD_INPUT:
-            raise ValueError(
-                f'unknown option "{argument}"; for a file of that name write "./{argument}"'
-            )
+            # A value may be secret, as that of --proxy. Of a ValueError all arguments are shown.
+            name = argument.partition("=")[0]
+            message = f'unknown option "{name}"; for a file of that name write "./{name}"'
+            raise CycloptsError(msg=message)
 
 
 Arguments: TypeAlias = Annotated[
@@ -90,7 +92,9 @@ class Command:
     is_local: bool = False
 
 
-def run(arguments: Sequence[str], options: Options, command: Command) -> int:
+def run(
+    arguments: Sequence[str], options: Options, connection: Connection, command: Command
+) -> int:
     """Run *command* on the images that *arguments* name; return the exit code.
 
     Raises:
@@ -100,10 +104,10 @@ def run(arguments: Sequence[str], options: Options, command: Command) -> int:
     # Check the language before anything is sent.
     check_language(options.lang)
     with ExitStack() as stack:
-        url = stack.enter_context(_local_service()) if command.is_local else None
-        session = OCRSession(
+        if command.is_local:
+            connection = evolve(connection, base_url=stack.enter_context(_local_service()))
+        session = connection.make_session(
             "local" if command.is_local else None,
-            base_url=url,
             max_concurrency=options.concurrency,
             max_records=options.max_records,
         )

@@ -13,14 +13,15 @@ from attrs import frozen
 from ximilar_ocr_async._jobs import Delivery, WebhookReceiver
 from ximilar_ocr_async._protocol import Webhook
 from ximilar_ocr_async._session import OCRSession
+from ximilar_ocr_async.cli.connection import DEFAULT_CONNECTION, Connection, ConnectionOptions
 from ximilar_ocr_async.cli.console import SUCCESS, USAGE, report_error, to_json, write_line
-from ximilar_ocr_async.cli.jobs import Headers, parse_headers, show_secret
 from ximilar_ocr_async.cli.json_lines import outcome_to_json
+from ximilar_ocr_async.cli.submit import Headers, parse_headers, show_secret
 from ximilar_ocr_async.errors import OCRError, OptionError, WebhookError
 from ximilar_ocr_async.outcomes import Outcome
 
-FETCH_TIMEOUT = 60.0
-"""Time limit for fetching the results of one delivery [s]. After it, the delivery is refused."""
+FETCH_DEADLINE = 60.0
+"""The default for how long fetching the results of one delivery may take [s]."""
 
 
 def webhook(
@@ -29,6 +30,7 @@ def webhook(
     header: Headers = None,
     verify: Literal["secret", "refetch"] = "secret",
     output: Path | None = None,
+    connection: ConnectionOptions = DEFAULT_CONNECTION,
 ) -> int:
     """Receive webhooks, and write each outcome as a JSON line with the id of its request.
 
@@ -45,6 +47,9 @@ def webhook(
         "refetch", the results are fetched from the service with the token.
     output
         File to append the lines to. The default is standard output.
+    connection.deadline
+        Longest time in seconds to fetch the results of a delivery. After it, the delivery is
+        refused. The default is 60.
     """
     try:
         # Imported here because the extra may not be installed.
@@ -53,20 +58,29 @@ def webhook(
         extra = "pip install 'ximilar-ocr-async[webhook]'"
         message = f"webhook needs {error.name}, from the extra webhook: {extra}"
         return report_error(OptionError(message), USAGE)
+    deadline = FETCH_DEADLINE if connection.deadline is None else connection.deadline
     try:
-        session = OCRSession() if verify == "refetch" else None
+        session = _make_session(connection, verify)
         headers = parse_headers(header, "--header")
         listener, url = bind(port)
         with listener:
             receiver = WebhookReceiver(Webhook(url, headers), verify)
             with _open(output) as file:
                 _announce(receiver.webhook, is_new=not headers)
-                application = receiver.app(DeliveryWriter(file, session).write)
+                application = receiver.app(DeliveryWriter(file, session, deadline).write)
                 with suppress(KeyboardInterrupt):
                     anyio.run(_serve, make_server(application), listener, session)
     except (OptionError, OSError) as error:
         return report_error(error, USAGE)
     return SUCCESS
+
+
+def _make_session(connection: Connection, verify: str) -> OCRSession | None:
+    if verify == "refetch":
+        return connection.make_session()
+    if connection.given:
+        raise OptionError(f"{connection.given[0]} goes with --verify refetch")
+    return None
 
 
 def _open(output: Path | None) -> AbstractContextManager[TextIO | None]:
@@ -93,10 +107,12 @@ class DeliveryWriter:
     Attributes:
         file: File to write to. None means standard output.
         session: Session to fetch the results with. None trusts the results in the delivery.
+        deadline: How long fetching them may take [s].
     """
 
     file: TextIO | None
     session: OCRSession | None
+    deadline: float
 
     async def write(self, delivery: Delivery) -> None:
         """Write the outcomes of a delivery; raise `WebhookError` to have it delivered again."""
@@ -110,7 +126,7 @@ class DeliveryWriter:
 
     async def _outcomes(self, delivery: Delivery) -> Iterable[Outcome]:
         if self.session:
-            return await self.session.job(delivery.id).wait(deadline=FETCH_TIMEOUT)
+            return await self.session.job(delivery.id).wait(deadline=self.deadline)
         if delivery.outcomes is None:
             advice = f"see: ximilar-ocr jobs show {delivery.id}"
             sys.stderr.write(f"{delivery.id}: the delivery has no results; {advice}\n")

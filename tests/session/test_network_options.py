@@ -1,0 +1,108 @@
+"""What a session is told about its way to the service is checked when the session is made."""
+
+import ssl
+from http.client import HTTPSConnection
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import httpx2
+import pytest
+
+from ximilar_ocr_async import OCRSession, OptionError
+from ximilar_ocr_async.testing import InProcessService
+
+LIBRARIES = [httpx, httpx2]
+
+EXPECTED = "expected an instance of httpx.AsyncClient or httpx2.AsyncClient"
+
+
+def told(**options: Any) -> str:
+    """Make a session; return the error that it ends with."""
+    with pytest.raises(OptionError) as caught:
+        OCRSession("token", **options)
+    return str(caught.value)
+
+
+def closed(library: Any) -> Any:
+    """Return a client that was used and closed."""
+    client = library.AsyncClient()
+    anyio.run(client.aclose)
+    return client
+
+
+# ---- certificates and proxies
+
+
+@pytest.mark.parametrize(
+    "context, kind",
+    [
+        (True, "bool"),
+        ("ca.pem", "str"),
+        (Path("ca.pem"), type(Path()).__name__),
+        (ssl.SSLContext, "type"),
+    ],
+)
+def test_certificates_come_in_a_context(context: Any, kind: str) -> None:
+    """Neither a path nor a flag is one, and the message says what is expected."""
+    assert told(ssl_context=context) == f"ssl_context is a {kind}, expected an ssl.SSLContext"
+
+
+@pytest.mark.parametrize("url", ["ftp://user:s3cret@proxy", "http://user:s3cret/@proxy", 3128])
+def test_a_proxy_is_checked_at_once(url: Any) -> None:
+    """What is no proxy is told with what one looks like, and without its password."""
+    message = told(proxy=url)
+    assert message.startswith("proxy ")
+    assert "expected a URL such as http://HOST:PORT" in message
+    assert "s3cret" not in message
+
+
+def test_contexts_and_proxies_are_kept_secret() -> None:
+    """What is allowed is taken, and no repr shows the password."""
+    context = ssl.create_default_context()
+    session = OCRSession("token", ssl_context=context, proxy="socks5h://user:s3cret@proxy")
+    assert "s3cret" not in f"{session!r} {vars(session)}"
+
+
+# ---- clients
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize(
+    "name, value", [("ssl_context", ssl.create_default_context()), ("proxy", "http://proxy:3128")]
+)
+def test_a_client_has_its_own_way(library: Any, name: str, value: Any) -> None:
+    """Certificates or a proxy beside a client would be for nothing, so that is an error."""
+    message = told(http_client=library.AsyncClient(), **{name: value})
+    assert message == f"{name} and http_client are both given; a client has its own"
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_closed_client_is_refused(library: Any) -> None:
+    """A client that cannot send any more is told of before anything is sent with it."""
+    assert told(http_client=closed(library)) == "http_client is closed, expected an open one"
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_an_open_client_is_taken(library: Any) -> None:
+    """A client of either library needs nothing else."""
+    assert "not entered" in repr(OCRSession("token", http_client=library.AsyncClient()))
+
+
+@pytest.mark.parametrize(
+    "client, name",
+    [
+        (httpx.Client(), "a httpx.Client"),
+        (httpx2.Client(), "a httpx2.Client"),
+        (httpx.AsyncClient, "the class httpx.AsyncClient"),
+        (httpx2.AsyncClient, "the class httpx2.AsyncClient"),
+        (httpx.AsyncHTTPTransport(), "a httpx.AsyncHTTPTransport"),
+        (InProcessService(), "a ximilar_ocr_async.testing.in_process.InProcessService"),
+        (HTTPSConnection("api.ximilar.com"), "a http.client.HTTPSConnection"),
+        ("http://proxy", "a builtins.str"),
+    ],
+)
+def test_what_is_no_client_is_refused(client: Any, name: str) -> None:
+    """Clients for code without async, classes and other libraries' clients are named."""
+    assert told(http_client=client) == f"http_client is {name}, {EXPECTED}"

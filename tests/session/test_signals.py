@@ -1,0 +1,97 @@
+"""Signals: what their handlers raise, in whatever task it lands, ends the program and no money."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+import pytest
+
+from ximilar_ocr_async import OCRSession
+from ximilar_ocr_async.testing import InProcessService, virtual_time
+
+URLS = [f"https://images.example/{number}.jpg" for number in range(25)]
+
+SIGNALS = [KeyboardInterrupt(), SystemExit(3)]
+"""What handlers raise: Python's own for SIGINT, and those that exit for SIGTERM."""
+
+
+def session_of(service: InProcessService) -> OCRSession:
+    """Return a session that reads from *service*."""
+    return OCRSession("t", base_url="https://ocr.example", http_client=service.client())
+
+
+def run(main: Callable[[], Awaitable[object]], library: str) -> None:
+    """Run *main* as programs do."""
+    backend, options = virtual_time(library)
+    anyio.run(main, backend=backend, backend_options=options)
+
+
+def interrupting(service: InProcessService, error: BaseException, at: int) -> None:
+    """Let *error* be raised in the attempt that makes request number *at*, after it was billed."""
+    answer = service.handle_async_request
+
+    async def interrupt(request: Any) -> Any:
+        response = await answer(request)
+        if len(service.log) == at:
+            raise error
+        return response
+
+    service.handle_async_request = interrupt  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("library", ["asyncio", "trio"])
+@pytest.mark.parametrize("error", SIGNALS, ids=lambda error: type(error).__name__)
+def test_a_signal_that_lands_in_an_attempt_ends_the_program(
+    library: str, error: BaseException
+) -> None:
+    """It is no internal error of one batch, and what was on its way is marked."""
+    service = InProcessService(latency=1.0)
+    interrupting(service, error, 3)
+    books: list[Any] = []
+
+    async def main() -> None:
+        async with session_of(service) as session:
+            books.append(session._open().scheduler.accounting)
+            await session.read_all(URLS)
+
+    with pytest.raises(type(error)):
+        run(main, library)
+    billed = sum(len(seen.records) for seen in service.log)
+    assert books[0].billed + books[0].maybe_billed == billed == 25
+
+
+@pytest.mark.parametrize("library", ["asyncio", "trio"])
+@pytest.mark.parametrize("error", SIGNALS, ids=lambda error: type(error).__name__)
+def test_a_signal_that_lands_in_a_request_without_images_ends_the_program(
+    library: str, error: BaseException
+) -> None:
+    """The account's request is no better a place to lose it in."""
+    service = InProcessService()
+    interrupting(service, error, 1)
+
+    async def main() -> None:
+        async with session_of(service) as session:
+            await session.account()
+
+    with pytest.raises(type(error)):
+        run(main, library)
+
+
+@pytest.mark.parametrize("library", ["asyncio", "trio"])
+@pytest.mark.parametrize("error", SIGNALS, ids=lambda error: type(error).__name__)
+def test_a_signal_that_lands_in_the_source_ends_the_program(
+    library: str, error: BaseException
+) -> None:
+    """An iterable is pulled in a task of the session, which does not keep it either."""
+    service = InProcessService()
+
+    async def source() -> Any:
+        yield URLS[0]
+        raise error
+
+    async def main() -> None:
+        async with session_of(service) as session:
+            await session.read_all(source())
+
+    with pytest.raises(type(error)):
+        run(main, library)

@@ -1,0 +1,154 @@
+"""``ximilar-ocr jobs submit``: images to be read later in; ids of asynchronous requests out."""
+
+import sys
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+from attrs import frozen
+from cyclopts import Parameter
+
+from ximilar_ocr_async._constants import DEFAULT_LANGUAGE
+from ximilar_ocr_async._protocol import Webhook
+from ximilar_ocr_async._session import OCRSession
+from ximilar_ocr_async.cli.connection import DEFAULT_CONNECTION, ConnectionOptions
+from ximilar_ocr_async.cli.console import SOME_FAILED, SUCCESS, run, write_line
+from ximilar_ocr_async.cli.inputs import find_images
+from ximilar_ocr_async.cli.run import Arguments
+from ximilar_ocr_async.errors import OptionError
+from ximilar_ocr_async.images import Image
+
+Headers: TypeAlias = Annotated[list[str] | None, Parameter(negative="")]
+
+
+@frozen(kw_only=True)
+class Submission:
+    """The arguments of a submission.
+
+    Attributes:
+        arguments: Command-line arguments that name the images.
+        lang: Language of the text.
+        prompt: Question for the language model.
+        webhook: Where to send the results.
+        type: Type of the asynchronous requests.
+        endpoint: Endpoint of that type. None means the default.
+    """
+
+    arguments: Sequence[str]
+    lang: str
+    prompt: str | None
+    webhook: Webhook | None
+    type: str
+    endpoint: str | None
+
+
+def submit(
+    images: Arguments,
+    /,
+    *,
+    lang: str = DEFAULT_LANGUAGE,
+    prompt: str | None = None,
+    webhook: str | None = None,
+    webhook_header: Headers = None,
+    type: str = "ocr",  # noqa: A002 - the option's name
+    endpoint: str | None = None,
+    max_records: int | None = None,
+    connection: ConnectionOptions = DEFAULT_CONNECTION,
+) -> int:
+    """Submit images to be read later; print the ids of their asynchronous requests.
+
+    Keep the ids: "ximilar-ocr jobs wait" accepts them on any machine for two weeks.
+
+    Parameters
+    ----------
+    images
+        Files, folders, patterns or URLs. @FILE reads a list of them, - reads it from standard
+        input.
+    lang
+        Language of the text: en, zh, ko, ja or ru.
+    prompt
+        Question for the language model.
+    webhook
+        URL that receives the results when they are done, such as that of "ximilar-ocr webhook".
+    webhook_header
+        "Name: value" to send with the results. Keep it secret. It can be given more than once. The
+        default is a generated header, which is shown on standard error.
+    type
+        Type of the requests. Ximilar has not published the type of OCR; "ocr" is a guess.
+    endpoint
+        Endpoint of that type. The default is read, or read_gpt with a prompt.
+    max_records
+        Maximum number of records to send in total. Images beyond that fail without being sent.
+    connection.deadline
+        Longest time in seconds for all submissions. Images that are not submitted by then fail.
+    """
+
+    async def start() -> int:
+        hook = _webhook(webhook, webhook_header)
+        submission = Submission(
+            arguments=images, lang=lang, prompt=prompt, webhook=hook, type=type, endpoint=endpoint
+        )
+        return await _submit(connection.make_session(max_records=max_records), submission)
+
+    return run(start)
+
+
+def _webhook(url: str | None, headers: list[str] | None) -> Webhook | None:
+    if url is None:
+        if headers:
+            raise OptionError("--webhook-header goes with --webhook")
+        return None
+    webhook = Webhook(url, parse_headers(headers, "--webhook-header"))
+    if not headers:
+        show_secret(webhook)
+    return webhook
+
+
+def parse_headers(texts: Iterable[str] | None, option: str) -> dict[str, str]:
+    """Return the headers in *texts* by name.
+
+    Args:
+        texts: Headers as ``Name: value``.
+        option: Name of the option that they come from.
+
+    Raises:
+        OptionError: A text has no colon. The message does not show it, as it may be secret.
+    """
+    pairs = [text.partition(":") for text in texts or ()]
+    if not all(colon for _, colon, _ in pairs):
+        raise OptionError(f'{option} has no colon, expected "Name: value"')
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def show_secret(webhook: Webhook) -> None:
+    """Show the generated headers of *webhook* on standard error, because nobody knows them yet."""
+    for name, value in webhook.headers.items():
+        sys.stderr.write(
+            f"deliveries have this header; it is your secret and is not shown again:\n"
+            f"{name}: {value}\n"
+        )
+    sys.stderr.flush()
+
+
+async def _submit(session: OCRSession, submission: Submission) -> int:
+    async with session, aclosing(_find(submission.arguments)) as images:
+        job = await session.submit(
+            images,
+            webhook=submission.webhook,
+            on_id=write_line,
+            lang=submission.lang,
+            prompt=submission.prompt,
+            type=submission.type,
+            endpoint=submission.endpoint,
+        )
+    for failure in job.failures:
+        sys.stderr.write(f"{failure.image.name}: {failure.error}\n")
+    return SOME_FAILED if job.failures else SUCCESS
+
+
+async def _find(arguments: Sequence[str]) -> AsyncGenerator[str | Image]:
+    """Yield the images that *arguments* name. Files get their names as ids to identify results."""
+    async with aclosing(find_images(arguments)) as found:
+        async for source in found:
+            yield Image(source, id=str(source)) if isinstance(source, Path) else source
