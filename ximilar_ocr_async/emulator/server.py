@@ -50,13 +50,13 @@ def serve_until_interrupted(
 
 
 @contextmanager
-def serving(service: Service) -> Iterator[str]:
-    """Serve in a thread on a free port; yield the URL.
+def serving(service: Service, callers: Callers = LOCAL) -> Iterator[str]:
+    """Serve *callers* in a thread on a free port; yield the URL.
 
     On exit, requests that are still in progress are dropped, because nobody waits for them.
     """
     listener, url = bind()
-    server = _server(service, shutdown_timeout=0)
+    server = _server(service, callers, shutdown_timeout=0)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
@@ -146,7 +146,7 @@ class _Protocol(H11Protocol):
 
 
 def _server(
-    service: Service, callers: Callers = LOCAL, *, shutdown_timeout: int | None = None
+    service: Service, callers: Callers, *, shutdown_timeout: int | None = None
 ) -> uvicorn.Server:
     if service.faults.lost_replies or service.faults.lost_submits:
         logging.getLogger("uvicorn.error").addFilter(_is_unplanned)
