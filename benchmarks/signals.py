@@ -23,12 +23,13 @@ IMAGES = 400
 SLOTS = 16
 
 PROGRAM = """
-import json, signal, sys
+import faulthandler, json, signal, sys
 import anyio
 from ximilar_ocr_async import OCRSession
 
 url, library, images = sys.argv[1], sys.argv[2], int(sys.argv[3])
 books = []
+faulthandler.dump_traceback_later(20, exit=True)
 
 def leave(*_):
     raise SystemExit(3)
@@ -99,7 +100,7 @@ def trial(library: str, seconds: float, number: signal.Signals, longest: float) 
         with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as program:
             assert program.stdout is not None
             assert program.stdout.readline() == "begun\n"
-            time.sleep(random.uniform(0, longest))
+            time.sleep(random.uniform(0, longest))  # noqa: S311 - no secret
             program.send_signal(number)
             told: dict[str, Any] = json.loads(program.stdout.read() or '{"end": "killed"}')
         service.shutdown()
