@@ -52,21 +52,26 @@ def is_from_outside(error: BaseException) -> bool:
     """Whether *error* cancels the current task itself, not only something that the task awaits."""
     if not isinstance(error, anyio.get_cancelled_exc_class()):
         return False
-    return anyio.current_effective_deadline() == float("-inf") or _is_cancelled_natively()
+    task = _asyncio_task()
+    is_native = task is not None and task.cancelling() > 0  # as all are when a program ends
+    return is_native or anyio.current_effective_deadline() == float("-inf")
 
 
-def _is_cancelled_natively() -> bool:
-    """Whether asyncio itself cancels the current task, as it does with all when a program ends."""
+def _asyncio_task() -> Any:
+    """Return the current task of asyncio; None on trio."""
     try:
-        task: Any = sys.modules["asyncio"].current_task()
-    except (KeyError, RuntimeError):  # on trio
-        return False
-    return bool(task.cancelling())
+        return sys.modules["asyncio"].current_task()
+    except (KeyError, RuntimeError):
+        return None
 
 
 def signal_in(errors: BaseExceptionGroup[BaseException]) -> BaseException | None:
-    """Return what a signal raised, if that is among the *errors* of a task group."""
-    found: BaseException | None = errors.subgroup(SIGNALS)
+    """Return what a signal raised, if that is among the *errors* of a task group.
+
+    On asyncio it has left the event loop already. Raised twice, it would end the loop before the
+    threads of anyio are told to end, and the program would hang.
+    """
+    found: BaseException | None = None if _asyncio_task() else errors.subgroup(SIGNALS)
     while isinstance(found, BaseExceptionGroup):
         found = found.exceptions[0]
     return found
