@@ -111,9 +111,7 @@ class Transport(httpx.AsyncBaseTransport):
         if url.scheme not in PORTS:
             raise httpx.UnsupportedProtocol(f"the URL has scheme {url.scheme!r}, expected https")
         if url.scheme == "https" and self.ssl_context is None:
-            raise httpx.UnsupportedProtocol(
-                "the URL is https, and there is no ssl_context"
-            )
+            raise httpx.UnsupportedProtocol("the URL is https, and there is no ssl_context")
         origin = (url.scheme, url.raw_host.decode("ascii"), url.port or PORTS[url.scheme])
         idle, is_fresh = self._idle[origin], request.extensions.get("fresh", False)
         if idle and is_fresh:
