@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests import leaks
 from tests.command_line import cli, empty_folder
 from ximilar_ocr_async.testing import InProcessService, virtual_time
 
@@ -50,3 +51,14 @@ def _no_item_ends_twice(request: pytest.FixtureRequest) -> Iterator[None]:
     logger.removeHandler(watch)
     if request.node.get_closest_marker("ends_twice") is None:
         assert watch.seen == []
+
+
+@pytest.fixture(autouse=True)
+def _no_token_leaks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail a test in which the token stood in a log or in a frame of an exception."""
+    watch = leaks.Watch()
+    monkeypatch.setattr(pytest, "raises", watch.raises)
+    logging.getLogger().addHandler(watch)
+    yield
+    logging.getLogger().removeHandler(watch)
+    assert watch.found == []

@@ -1,7 +1,8 @@
 """The package's own client on real sockets: connections are made, kept, used again and closed."""
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, cast
 
@@ -218,15 +219,16 @@ async def test_errors_are_those_of_httpx() -> None:
         with pytest.raises(httpx.RemoteProtocolError):
             await request(transport, server.url)
         ends = [Connection.read_nothing]
-        large = transport.make_request(
-            "POST",
-            server.url,
-            content=pieces_of(bytes(100_000), 500),
-            headers={"Content-Length": "50000000"},
-            extensions={"timeout": {"write": 0.05}},
-        )
-        with pytest.raises(httpx.WriteTimeout):
-            await transport.handle_async_request(large)
+        async with aclosing(pieces_of(bytes(100_000), 500)) as pieces:
+            large = transport.make_request(
+                "POST",
+                server.url,
+                content=pieces,
+                headers={"Content-Length": "50000000"},
+                extensions={"timeout": {"write": 0.05}},
+            )
+            with pytest.raises(httpx.WriteTimeout):
+                await transport.handle_async_request(large)
     with pytest.raises(httpx.ConnectError, match="refused"):
         await request(transport, server.url)
     with pytest.raises(httpx.UnsupportedProtocol, match="'ftp'"):
@@ -245,7 +247,7 @@ class _Begun:
         raise ProtocolError("illegal header value")
 
 
-async def pieces_of(piece: bytes, count: int) -> AsyncIterator[bytes]:
+async def pieces_of(piece: bytes, count: int) -> AsyncGenerator[bytes, None]:
     """Yield the same piece so often."""
     for _ in range(count):
         yield piece

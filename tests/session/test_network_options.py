@@ -58,14 +58,6 @@ def test_a_proxy_is_checked_at_once(url: Any) -> None:
     assert "s3cret" not in message
 
 
-def test_no_proxy_is_on_a_way_in_plain_http() -> None:
-    """It could read the token, and the service is on this machine anyway."""
-    message = told(base_url="http://127.0.0.1:8000", proxy="http://user:s3cret@proxy:3128")
-    assert "base_url is 'http://127.0.0.1:8000' in plain http" in message
-    assert "leave out proxy" in message
-    assert "s3cret" not in message
-
-
 def test_contexts_and_proxies_are_kept_secret() -> None:
     """What is allowed is taken, and no repr shows the password."""
     context = ssl.create_default_context()

@@ -47,9 +47,9 @@ class Proxy:
     password: str = field(default="", repr=False)
 
     @classmethod
-    def parse(cls, url: str) -> "Proxy":
-        """Return the proxy at *url*; raise `OptionError` if that is not the URL of a proxy."""
-        check_proxy(url)
+    def parse(cls, url: str, name: str = "proxy") -> "Proxy":
+        """Return the proxy at *url*; raise `OptionError`, which calls it *name*, if it is none."""
+        check_proxy(url, name)
         parts = urlsplit(url)
         user = None if parts.username is None else unquote(parts.username)
         port = parts.port or PORTS[parts.scheme]
@@ -192,7 +192,7 @@ def find_proxy(given: str | None, url: str) -> Proxy | None:
         or _is_excepted(host, parts.port or PORTS[parts.scheme], named.get("no", ""))
     ):
         return None
-    return Proxy.parse(found if "://" in found else f"http://{found}")
+    return Proxy.parse(found if "://" in found else f"http://{found}", "HTTPS_PROXY or ALL_PROXY")
 
 
 def _is_excepted(host: str, port: int, exceptions: str) -> bool:

@@ -15,6 +15,7 @@ from math import inf
 from typing import Any, TypeAlias, TypeVar, cast
 
 import anyio
+import anyio.lowlevel
 import httpx
 from attrs import define, field
 
@@ -178,6 +179,7 @@ class Transport(httpx.AsyncBaseTransport):
         """Close all idle connections."""
         for origin in [*self._idle]:
             self._close_idle(origin)
+        await anyio.lowlevel.checkpoint()
 
 
 async def _exchange(

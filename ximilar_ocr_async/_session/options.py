@@ -1,7 +1,6 @@
 """The options of a session, checked once."""
 
 import ssl
-from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
@@ -63,9 +62,6 @@ class SessionOptions:
             raise OptionError(f"ssl_context is a {kind}, expected an ssl.SSLContext")
         if self.proxy is not None:
             check_proxy(self.proxy)
-            if urlsplit(self.base_url).scheme == "http":
-                message = "to which a proxy could read the token; leave out proxy"
-                raise OptionError(f"base_url is {self.base_url!r} in plain http, {message}")
         if self.http_client is None:
             return
         given = [name for name in ("ssl_context", "proxy") if getattr(self, name) is not None]
