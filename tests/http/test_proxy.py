@@ -105,7 +105,7 @@ async def test_an_environment_that_makes_no_sense_is_an_error_at_once(
 ) -> None:
     """A session whose way cannot be found is not entered, and no password is shown."""
     monkeypatch.setenv("HTTPS_PROXY", "ftp://user:secret@proxy")
-    with pytest.raises(OptionError, match="HTTPS_PROXY .*'ftp'") as caught:
+    with pytest.raises(OptionError, match=r"HTTPS_PROXY .*'ftp'") as caught:
         async with OCRSession("t", base_url=SERVICE):
             pass
     assert "secret" not in str(caught.value)

@@ -188,16 +188,16 @@ async def _exchange(
     """Send *request*; return the head of its response."""
     seconds = _seconds(timeouts, "write")
     try:
-        head = connection.begin(
+        connection.begin(
             Head(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
         )
         await tell("http11.send_request_headers.started", {"request": request})
         if isinstance(request.stream, httpx.ByteStream):
-            await connection.send(head, b"".join(request.stream), seconds)
+            await connection.send(b"".join(request.stream), seconds)
         else:
             size = float(request.headers.get("Content-Length", inf))
             pieces = cast("httpx.AsyncByteStream", request.stream)
-            await connection.upload(head, pieces, size, seconds)
+            await connection.upload(pieces, size, seconds)
     except TimeoutError as error:
         raise httpx.WriteTimeout(f"nothing could be sent for {seconds:g} s") from error
     except OSError as error:
