@@ -1,6 +1,8 @@
 """The event loop and process that a session belongs to, and threads and cancellation there."""
 
 import os
+import sys
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -48,8 +50,18 @@ def is_to_be_raised(error: BaseException) -> bool:
 
 def is_from_outside(error: BaseException) -> bool:
     """Whether *error* cancels the current task itself, not only something that the task awaits."""
-    is_cancellation = isinstance(error, anyio.get_cancelled_exc_class())
-    return is_cancellation and anyio.current_effective_deadline() == float("-inf")
+    if not isinstance(error, anyio.get_cancelled_exc_class()):
+        return False
+    return anyio.current_effective_deadline() == float("-inf") or _is_cancelled_natively()
+
+
+def _is_cancelled_natively() -> bool:
+    """Whether asyncio itself cancels the current task, as it does with all when a program ends."""
+    try:
+        task: Any = sys.modules["asyncio"].current_task()
+    except (KeyError, RuntimeError):  # on trio
+        return False
+    return bool(task.cancelling())
 
 
 def signal_in(errors: BaseExceptionGroup[BaseException]) -> BaseException | None:
