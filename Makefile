@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --no-cache-dir
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint types faults bench bench-concurrency bench-jobs live images clean
+.PHONY: demo test lint types faults floors bench bench-concurrency bench-jobs live images clean
 
 demo: .venv/demo
 	$(BIN)/python examples/demo.py
@@ -24,6 +24,10 @@ types: .venv/dev
 
 faults: .venv/dev
 	$(BIN)/python benchmarks/faults.py
+
+floors: .venv/dev
+	$(PIP) --group floors
+	$(BIN)/python benchmarks/floors.py
 
 bench: .venv/bench
 	$(BIN)/python benchmarks/bench.py
