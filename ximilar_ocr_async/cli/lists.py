@@ -52,24 +52,29 @@ def read_list(word: str, ending: bytes = LINE) -> Iterator[list[str]]:
             yield from _read(file, repr(path), ending)
 
 
-def _read(file: BufferedIOBase, name: str, ending: bytes) -> Iterator[list[str]]:
-    rest, number = b"", 1
+def _read(file: BufferedIOBase, title: str, ending: bytes) -> Iterator[list[str]]:
+    rest, place = b"", 1
     # Reads what has arrived, and does not wait for more.
     while piece := file.read1(PIECE):
         *whole, rest = (rest + piece).split(ending)
-        for place, entry in enumerate((*whole, rest), number):
-            _check(entry, f"entry {place:,} of {name}")
-        number += len(whole)
-        yield [_decode(entry, ending) for entry in whole if entry.strip(b"\r")]
-    if rest:
-        yield [_decode(rest, ending)]
+        names: list[str] = []
+        for entry in (*whole, rest):
+            if fault := _fault_of(entry):
+                yield [name for name in names if name]
+                raise OptionError(f"entry {place:,} of {title} {fault}")
+            names.append(_decode(entry, ending))
+            place += 1
+        # The last one may go on.
+        place -= 1
+        yield [name for name in names[:-1] if name]
+    if name := _decode(rest, ending):
+        yield [name]
 
 
-def _check(entry: bytes, name: str) -> None:
+def _fault_of(entry: bytes) -> str | None:
     if len(entry) > MAX_ENTRY:
-        raise OptionError(f"{name} has more than {MAX_ENTRY:,} bytes, expected a name or a URL")
-    if NUL in entry:
-        raise OptionError(f"{name} has a NUL character, which ends names only with --null")
+        return f"has more than {MAX_ENTRY:,} bytes"
+    return "has a NUL character, which ends names only with --null" if NUL in entry else None
 
 
 def _decode(entry: bytes, ending: bytes) -> str:
