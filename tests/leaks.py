@@ -1,4 +1,4 @@
-"""Watches what tests raise and log for the token: tracebacks are looked into with their locals."""
+"""Watches what tests raise and log for secrets: tracebacks are looked into with their locals."""
 
 import logging
 import re
@@ -11,14 +11,19 @@ from typing import Any
 
 import pytest
 
-HEADER = re.compile(r"authorization\W{1,12}Token \w", re.IGNORECASE)
-"""The header that holds the token, in the repr of bytes, texts, pairs and mappings."""
+SECRET = re.compile(
+    r"authorization\W{1,9}(b\W)?(Token|Basic) \w"  # in the repr of bytes, texts, pairs and mappings
+    r"|://[^\s/@:'\"]*:[^\s/@*'\"]+@"  # a URL with a password
+    r"|s3cret",  # what tests call a secret
+    re.IGNORECASE,
+)
+"""What shows the token, a password of a service or a proxy, or a secret of a webhook."""
 
 TESTS = str(Path(__file__).parent)
 
 
 def leaks(error: BaseException) -> Iterator[str]:
-    """Yield where the token stands in a frame below the tests, of *error* or what led to it."""
+    """Yield where a secret stands in a frame below the tests, of *error* or what led to it."""
     seen: set[int] = set()
     errors: list[BaseException | None] = [error]
     while errors:
@@ -27,14 +32,14 @@ def leaks(error: BaseException) -> Iterator[str]:
             continue
         seen.add(id(one))
         errors += [one.__cause__, one.__context__, *getattr(one, "exceptions", ())]
-        if HEADER.search(str(one)):
+        if SECRET.search(str(one)):
             yield f"{type(one).__name__}: {one}"
         for frame, line in traceback.walk_tb(one.__traceback__):
             code = frame.f_code
             if code.co_filename.startswith(TESTS):
                 continue
             for name, value in frame.f_locals.items():
-                if HEADER.search(shown := _show(value)):
+                if SECRET.search(shown := _show(value)):
                     yield f"{name} in {code.co_name}, {code.co_filename}:{line}: {shown[:200]}"
 
 
@@ -50,7 +55,7 @@ class Watch(logging.Handler):
     """Looks into what is logged, and what `pytest.raises` catches.
 
     Attributes:
-        found: Where the token was.
+        found: Where secrets were.
     """
 
     def __init__(self) -> None:
@@ -61,7 +66,7 @@ class Watch(logging.Handler):
         """Look into a record, its words and its exception."""
         if record.exc_info and record.exc_info[1]:
             self.found += leaks(record.exc_info[1])
-        if HEADER.search(record.getMessage()):
+        if SECRET.search(record.getMessage()):
             self.found.append(f"logged: {record.getMessage()[:200]}")
 
     def raises(self, *args: Any, **options: Any) -> Any:

@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,8 @@ def test_what_is_no_file_is_refused(tmp_path: Path, name: str, reason: str) -> N
     """A path behind which no file can be read is an error that names the path and the reason."""
     with pytest.raises(ImageError) as caught:
         examine(Image(tmp_path / name))
-    assert str(caught.value).startswith(f"{tmp_path / name} ")
+    shown = str(tmp_path / name).replace("\0", "\\x00")
+    assert str(caught.value).startswith(f"{shown} ")
     assert reason in str(caught.value)
 
 
@@ -151,6 +153,63 @@ def test_a_named_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     with pytest.raises(ImageError, match=r"pipe\.png is not a file"):
         examine(Image(pipe))
+
+
+@pytest.mark.parametrize(
+    "path, reason",
+    [
+        ("/dev/zero", "is not a file"),
+        ("/dev/null", "is not a file"),
+        ("/proc/self/environ", "is empty"),
+    ],
+)
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's files")
+def test_what_the_system_makes_up_is_refused(path: str, reason: str) -> None:
+    """Neither a device nor the environment is read."""
+    with pytest.raises(ImageError) as caught:
+        examine(Image(Path(path)))
+    assert str(caught.value) == f"{path} {reason}"
+
+
+class Exchanged(os.PathLike[str]):
+    """A path behind which there is another file each time that it is looked at."""
+
+    def __init__(self, *paths: Path) -> None:
+        self.paths = iter(paths)
+
+    def __fspath__(self) -> str:
+        """Return the path."""
+        return str(next(self.paths))
+
+
+def test_a_pipe_in_place_of_a_file_is_refused_without_waiting(tmp_path: Path) -> None:
+    """What took the place of a file after it was looked at is refused when it is open."""
+    file, pipe = tmp_path / "a.png", tmp_path / "pipe.png"
+    file.write_bytes(TAKEN["PNG"])
+    os.mkfifo(pipe)
+    with pytest.raises(ImageError, match=r"pipe\.png is not a file"):
+        examine(Image(Exchanged(file, pipe, pipe)))
+
+
+def test_a_file_that_became_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """A file that was examined and is a pipe when it is read is an error."""
+    file = tmp_path / "a.png"
+    file.write_bytes(TAKEN["PNG"])
+    image = Image(file)
+    fingerprint = examine(image)
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(ImageError, match=r"a\.png is not a file"):
+        next(read_pieces(image, fingerprint, 7))
+
+
+def test_names_are_shown_in_one_line(tmp_path: Path) -> None:
+    """A message about a file has its name without line breaks, and not all of a long one."""
+    for name in ("a\nb\x1b[2J.png", "/".join(["x" * 200] * 9)):
+        with pytest.raises(ImageError) as caught:
+            examine(Image(tmp_path / name))
+        assert str(caught.value).isprintable()
+        assert len(str(caught.value)) < 600
 
 
 # ---- sources
@@ -232,6 +291,16 @@ def test_sources_of_other_types_are_refused(source: Any) -> None:
         check_source(Image(source))
     kind = type(source).__name__
     assert str(caught.value) == f"image is a {kind}, allowed are a URL, a Path, bytes and Image"
+
+
+@pytest.mark.parametrize("id_", ["", "x" * 4097])
+def test_an_id_has_a_length(id_: str) -> None:
+    """An id that is empty or longer than any path is an error that says how long it may be."""
+    with pytest.raises(ImageError) as caught:
+        check_source(Image("https://x.example", id=id_))
+    told = f"the id of an image has {len(id_):,} characters, expected 1 to 4,096 characters"
+    assert str(caught.value) == told
+    check_source(Image("https://x.example", id=id_[:4096] or None))
 
 
 # ---- what an image says of itself

@@ -14,6 +14,8 @@ from ximilar_ocr_async._validation import (
     check_base_url,
     check_language,
     check_proxy,
+    in_one_line,
+    shown,
 )
 from ximilar_ocr_async.errors import OptionError
 
@@ -96,7 +98,17 @@ def test_any_text_as_a_base_url_is_taken_or_refused(url: str) -> None:
         check_base_url(url)
 
 
-@pytest.mark.parametrize("url", ["https://user:s3cret@host", "https://user:s3cret/@host"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user:s3cret@host",
+        "https://user:s3cret/@host",
+        "https:user:s3cret@host",
+        "https:/user:s3cret@host",
+        "user:s3cret@host",
+        "http://host/user:s3cret@host",
+    ],
+)
 def test_no_message_shows_the_password_in_a_base_url(url: str) -> None:
     """A user is refused without being shown, whatever the URL is taken for."""
     with pytest.raises(OptionError) as caught:
@@ -170,3 +182,16 @@ def test_no_message_shows_what_a_proxy_is_told(scheme: str, before: str, after: 
         check_proxy(f"{scheme}://{before}s3cret{after}")
     except OptionError as error:
         assert "s3cret" not in str(error)  # noqa: PT017 - not every URL is refused
+
+
+# ---- words of others
+
+
+@given(text=st.text(), limit=st.integers(1, 99))
+def test_words_of_others_are_shown_in_one_short_line(text: str, limit: int) -> None:
+    """Whatever the text, it is printable, and whole or cut with its length."""
+    line = shown(text, limit)
+    assert line.isprintable()
+    assert len(line) < limit + 30
+    assert line.startswith(text[:limit]) == text[:limit].isprintable()
+    assert in_one_line(text).isprintable()

@@ -44,6 +44,12 @@ RECOMMENDED_CONCURRENCY = 3
 MAX_IMAGE_BYTES = 256 * 1024 * 1024
 """The largest file [bytes]. Source: judgement; larger files are hardly images."""
 
+MAX_NAME = 4096
+"""The longest id of an image [characters]. Source: judgement; a path on Linux is no longer."""
+
+MAX_REQUEST_ID = 200
+"""The longest id of an asynchronous request [characters]. Source: judgement; UUIDs have 36."""
+
 MAX_BATCH_BYTES = 32 * 1024 * 1024
 """The most encoded images in one request [bytes]. Source: judgement; the real limit is unknown."""
 

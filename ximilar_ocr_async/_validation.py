@@ -4,13 +4,45 @@ import ipaddress
 from math import inf, isfinite
 from urllib.parse import unquote, urlsplit
 
-from ximilar_ocr_async._constants import BYTES_PER_TOKEN, LANGUAGES, MAX_PROMPT_TOKENS
+from ximilar_ocr_async._constants import (
+    BYTES_PER_TOKEN,
+    LANGUAGES,
+    MAX_PROMPT_TOKENS,
+    MAX_REQUEST_ID,
+)
 from ximilar_ocr_async.errors import OptionError
 
 PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 
 MAX_SOCKS_WORD = 255
 """The longest user or password [bytes]. Source: RFC 1929."""
+
+MAX_SHOWN = 500
+"""How much of others' words a message shows [characters]."""
+
+
+def in_one_line(text: str) -> str:
+    """Return *text* with escapes for all that is not printable, such as ends of lines.
+
+    It may end up in a log or on a terminal, where it must not begin lines or give orders.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def shown(text: str, limit: int = MAX_SHOWN) -> str:
+    """Return *text* as a part of one line, of *limit* characters and a few."""
+    line = in_one_line(text[:limit])[:limit]
+    return line if len(text) <= limit else f"{line}... ({len(text):,} characters)"
+
+
+def without_secrets(url: str) -> str:
+    """Return the repr of *url*, with asterisks for its user, password and query."""
+    parts = urlsplit(url)
+    _, at, host = parts.netloc.rpartition("@")
+    user, query = "***@" if at else "", "***" if parts.query else ""
+    return repr(parts._replace(netloc=user + host, query=query, fragment="").geturl())
 
 
 def check_language(lang: str) -> str:
@@ -58,37 +90,61 @@ def check_prompt(prompt: str, name: str = "prompt") -> str:
     return prompt
 
 
+def check_request_id(request_id: str) -> None:
+    """Raise `OptionError` if *request_id* cannot be the id of an asynchronous request."""
+    is_word = isinstance(request_id, str) and request_id not in {"", ".", ".."}
+    if not is_word or len(request_id) > MAX_REQUEST_ID or not request_id.isprintable():
+        told = shown(repr(request_id))
+        raise OptionError(f"id is {told}, expected that of an asynchronous request")
+
+
 def check_base_url(url: str, name: str = "base_url") -> None:
     """Raise `OptionError` if *url* is not a URL, or if using it would expose the token.
 
     Args:
-        url: The service's address.
+        url: The service's address. Neither message nor traceback shows a password in it.
         name: What the error message calls it.
     """
+    fault = _fault_of_base_url(url)
+    if fault:
+        del url
+        raise OptionError(f"{name} {fault}")
+
+
+def _fault_of_base_url(url: str) -> str | None:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
     except ValueError:
-        # Neither message shows the URL, because it may contain a password.
-        raise OptionError(f"{name} is not a URL, expected https://HOST") from None
+        return "is not a URL, expected https://HOST"
     if "@" in parts.netloc:
-        raise OptionError(f"{name} is not allowed to name a user; the token goes into a header")
+        return "is not allowed to name a user; the token goes into a header"
+    # Before the @ of what is no URL there may be a password, too.
+    told = "is not a URL" if "@" in url else f"is {url!r}"
     if parts.scheme not in {"http", "https"} or not host:
-        raise OptionError(f"{name} is {url!r}, expected https://HOST")
+        return f"{told}, expected https://HOST"
     if parts.scheme == "http" and not is_loopback(host):
-        raise OptionError(f"{name} is {url!r}, plain http is allowed only to this machine")
+        return f"{told}, plain http is allowed only to this machine"
+    return None
 
 
 def check_proxy(url: str, name: str = "proxy") -> None:
     """Raise `OptionError` if *url* is not that of a proxy.
 
     Args:
-        url: The URL. No message shows it, because it may hold a password.
+        url: The URL. Neither message nor traceback shows it, because it may hold a password.
         name: What the error message calls it.
     """
+    fault = _fault_of_proxy(url)
+    if fault:
+        del url
+        raise OptionError(f"{name} {fault}")
+
+
+def _fault_of_proxy(url: str) -> str | None:
     expected = f"expected a URL such as http://HOST:PORT, with {', '.join(PROXY_SCHEMES)}"
     if not isinstance(url, str):
-        raise OptionError(f"{name} is a {type(url).__name__}, {expected}")
+        return f"is a {type(url).__name__}, {expected}"
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -98,14 +154,15 @@ def check_proxy(url: str, name: str = "proxy") -> None:
         is_url = False
     if not is_url:
         escapes = "in a user or password write / as %2F, ? as %3F and # as %23"
-        raise OptionError(f"{name} is not a URL, {expected}; {escapes}")
+        return f"is not a URL, {expected}; {escapes}"
     if parts.scheme not in PROXY_SCHEMES:
-        raise OptionError(f"{name} has the scheme {parts.scheme!r}, {expected}")
+        return f"has the scheme {parts.scheme!r}, {expected}"
     if not host:
-        raise OptionError(f"{name} names no host, {expected}")
+        return f"names no host, {expected}"
     if parts.scheme.startswith("socks") and max(sizes) > MAX_SOCKS_WORD:
         limit = f"the limit is {MAX_SOCKS_WORD}"
-        raise OptionError(f"{name} has a user or password of {max(sizes)} bytes, {limit}")
+        return f"has a user or password of {max(sizes)} bytes, {limit}"
+    return None
 
 
 def check_client(client: object) -> None:

@@ -30,7 +30,9 @@
 """
 
 from copy import copy
-from typing import Any
+from typing import Any, TypeVar
+
+E = TypeVar("E", bound=BaseException)
 
 
 class OCRError(Exception):
@@ -61,6 +63,12 @@ def with_reason(error: OCRError, reason: str) -> OCRError:
     explained = copy(error)
     explained.args = (f"{error}; {reason}",)
     return explained
+
+
+def without_frames(error: E) -> E:
+    """Return *error* without the frames that it came from, whose locals may hold a secret."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
 
 
 class OptionError(OCRError, ValueError):

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 from attrs import Attribute, field, frozen
 
-from ximilar_ocr_async._constants import IMAGE_FORMATS, MAX_IMAGE_BYTES
-from ximilar_ocr_async._validation import check_language, check_prompt
+from ximilar_ocr_async._constants import IMAGE_FORMATS, MAX_IMAGE_BYTES, MAX_NAME
+from ximilar_ocr_async._validation import check_language, check_prompt, shown
 from ximilar_ocr_async.errors import ImageError, OptionError
 
 Source: TypeAlias = str | os.PathLike[str] | bytes
@@ -97,7 +97,10 @@ class Image:
 
 
 def check_source(image: Image) -> None:
-    """Raise `ImageError` if a source of this kind cannot be sent, without opening it."""
+    """Raise `ImageError` if an image cannot be sent under its id, without opening it."""
+    if isinstance(image.id, str) and not 0 < len(image.id) <= MAX_NAME:
+        limit = f"expected 1 to {MAX_NAME:,} characters"
+        raise ImageError(f"the id of an image has {len(image.id):,} characters, {limit}")
     match image.source:
         case str() as url if not is_url(url):
             raise ImageError(f"{url[:80]!r} is not an http(s) URL; for a file pass a pathlib.Path")
@@ -145,18 +148,20 @@ def examine(image: Image) -> FileFingerprint:
     """
     match image.source:
         case str():
-            raise ImageError(f"{image.name} is a URL, which only the service loads")
+            raise ImageError(f"{shown(image.name)} is a URL, which only the service loads")
         case bytes() as data:
             fingerprint, head = FileFingerprint(len(data)), data[:_HEAD]
         case path:
             fingerprint, head = _examine_file(path)
     if not fingerprint.size:
-        raise ImageError(f"{image.name} is empty")
+        raise ImageError(f"{shown(image.name)} is empty")
     format_ = sniff(head)
     if format_ is None:
-        raise ImageError(f"{image.name} is not an image")
+        raise ImageError(f"{shown(image.name)} is not an image")
     if format_ not in IMAGE_FORMATS:
-        raise ImageError(f"{image.name} is {format_}, allowed are {', '.join(IMAGE_FORMATS)}")
+        raise ImageError(
+            f"{shown(image.name)} is {format_}, allowed are {', '.join(IMAGE_FORMATS)}"
+        )
     return fingerprint
 
 
@@ -179,7 +184,7 @@ def read_pieces(
             piece = file.read(min(piece_size, left))
             left -= len(piece)
             if not piece or (not left and _fingerprint(os.fstat(file.fileno())) != fingerprint):
-                raise ImageError(f"{image.name} changed while it was being sent")
+                raise ImageError(f"{shown(image.name)} changed while it was being sent")
             yield piece
 
 
@@ -189,16 +194,13 @@ def unreadable(image: Image, error: Exception) -> ImageError:
 
 
 def _examine_file(path: "os.PathLike[str]") -> tuple[FileFingerprint, bytes]:
-    with _image_errors(path):
-        # Checked before opening, because opening a pipe would wait for its writer.
-        found = os.stat(path)  # noqa: PTH116 - takes any os.PathLike
-    if not stat.S_ISREG(found.st_mode):
-        raise ImageError(f"{os.fspath(path)!s} is not a file")
-    if found.st_size > MAX_IMAGE_BYTES:
-        size = f"{found.st_size:,} bytes, the limit is {MAX_IMAGE_BYTES:,}"
-        raise ImageError(f"{os.fspath(path)!s} is {size}")
     with _opened(path) as file:
-        return _fingerprint(os.fstat(file.fileno())), file.read(_HEAD)
+        found = os.fstat(file.fileno())
+        if found.st_size > MAX_IMAGE_BYTES:
+            size = f"{found.st_size:,} bytes, the limit is {MAX_IMAGE_BYTES:,}"
+            raise ImageError(f"{_shown(path)} is {size}")
+        # No more than its size: /proc has empty files that tell what the process knows.
+        return _fingerprint(found), file.read(min(_HEAD, found.st_size))
 
 
 def _fingerprint(found: os.stat_result) -> FileFingerprint:
@@ -207,9 +209,26 @@ def _fingerprint(found: os.stat_result) -> FileFingerprint:
 
 @contextmanager
 def _opened(path: "os.PathLike[str]") -> Iterator[BinaryIO]:
-    # Unbuffered, because reads are either large or the only one.
-    with _image_errors(path), open(path, "rb", buffering=0) as file:  # noqa: PTH123 - any os.PathLike
-        yield file
+    """Open a regular file; raise `ImageError` for anything else."""
+    with _image_errors(path):
+        # Looked at first, because opening a device or a pipe alone can do something.
+        _check_regular(path, os.stat(path))  # noqa: PTH116 - takes any os.PathLike
+        # Unbuffered, because reads are either large or the only one.
+        with open(path, "rb", buffering=0, opener=_open_at_once) as file:
+            # And again, because it may have become another one meanwhile.
+            _check_regular(path, os.fstat(file.fileno()))
+            yield file
+
+
+def _check_regular(path: "os.PathLike[str]", found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise ImageError(f"{_shown(path)} is not a file")
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open *path* without waiting, as for the writer of a pipe."""
+    # Windows has neither such pipes nor the flag.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 @contextmanager
@@ -218,7 +237,11 @@ def _image_errors(path: "os.PathLike[str]") -> Iterator[None]:
         yield
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise ImageError(f"{os.fspath(path)!s} cannot be read: {reason}") from None
+        raise ImageError(f"{_shown(path)} cannot be read: {reason}") from None
+
+
+def _shown(path: "os.PathLike[str]") -> str:
+    return shown(str(os.fspath(path)))
 
 
 def sniff(head: bytes) -> str | None:

@@ -29,6 +29,11 @@ wcbQ1JJrkNiJ5Q==
 """
 """A file of PEM that OpenSSL loads and that has no certificate."""
 
+SEEN = (
+    "ximilar-ocr: others on this machine can see the secret in --proxy; "
+    "set HTTPS_PROXY in its place\n"
+)
+
 COMMANDS = [
     ["read", "a.jpg"],
     ["extract", "a.jpg", "--fields", "due: date"],
@@ -106,18 +111,33 @@ def test_a_proxy_opens_a_tunnel_and_sees_no_token(cli: CLI, plain: str) -> None:
         way = ["--base-url", url, "--ca-file", "ours.pem", "--proxy", gate.url]
         ran = cli("read", "a.jpg", "--quiet", *way)
     [head] = gate.heads
-    assert (ran.code, ran.out, ran.err) == (0, "what stands there\n", "")
+    assert (ran.code, ran.out, ran.err) == (0, "what stands there\n", SEEN)
     assert head.startswith(b"CONNECT ocr.example:")
     assert gate.carried
     assert TOKEN.encode() not in head + gate.carried
 
 
+def test_a_password_in_the_environment_is_seen_by_nobody(
+    cli: CLI, plain: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy with a password in HTTPS_PROXY is used without a warning, and shown nowhere."""
+    with (
+        beside(secured(plain, "ocr.example")) as url,
+        beside(proxy(url)) as gate,
+    ):
+        monkeypatch.setenv("HTTPS_PROXY", gate.url)
+        ran = cli("read", "a.jpg", "--quiet", "--base-url", url, "--ca-file", "ours.pem")
+    assert (ran.code, ran.out, ran.err) == (0, "what stands there\n", "")
+    assert len(gate.heads) == 1
+
+
 def test_a_proxy_that_refuses_is_told_without_the_password(cli: CLI) -> None:
-    """Another password exits with 2 and one line with the proxy's reason."""
+    """Another password exits with 2 and a line with the proxy's reason, after the warning."""
     with beside(proxy("https://127.0.0.1:1")) as gate:
         url = gate.url.replace("user", "other")
         ran = cli("account", "--base-url", "https://ocr.example", "--proxy", url)
-    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 2)
+    assert ran.err.startswith(SEEN)
     assert "407" in ran.err
     assert PASSWORD not in ran.err
     assert "%2F" not in ran.err

@@ -13,6 +13,8 @@ from typing import Any, get_type_hints
 
 import pytest
 from attrs import define, field
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.command_line import CLI, JPEG, Ran, served, start, write
 from ximilar_ocr_async import OptionError
@@ -429,3 +431,32 @@ def test_lists_in_lists_have_an_end(cli: CLI) -> None:
     """A field that is too deep is named."""
     ran = cli("extract", "a.jpg", "--fields", f"deep: {'list[' * 3000}int{']' * 3000}")
     assert (ran.code, "deep has too many nested lists" in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        f"a: x{' ' * 10_000_000}y",
+        f"a: list[{' ' * 10_000_000}]",
+        f"a: int{' ?' * 5_000_000}",
+        f"a: {'list[' * 2_000_000}",
+        f"a:{':' * 10_000_000}",
+        "," * 10_000_000,
+        f"{'a' * 10_000_000} b: int",
+    ],
+    ids=lambda fields: fields[:12],
+)
+def test_fields_are_read_in_no_time(fields: str) -> None:
+    """Ten million characters are refused at once, where squares of them would take hours."""
+    with pytest.raises(OptionError) as caught:
+        make_class(fields)
+    assert len(str(caught.value)) < 700
+
+
+@given(fields=st.text("a:,?[] \n") | st.text())
+def test_any_text_is_fields_or_none(fields: str) -> None:
+    """Whatever the text, it is a class or an error of one line."""
+    try:
+        assert get_type_hints(make_class(fields))
+    except OptionError as error:
+        assert str(error).isprintable()  # noqa: PT017 - some texts are fields

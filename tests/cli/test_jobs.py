@@ -149,6 +149,23 @@ def test_what_the_service_does_not_tell_is_left_open(
     assert shown.out == "id      x\nstatus  CREATED\n\n"
 
 
+@pytest.mark.parametrize("command", [["show", "x"], ["list"]])
+@pytest.mark.parametrize("form", ["text", "jsonl"])
+def test_what_the_service_says_of_a_webhook_is_not_shown(
+    cli: CLI, monkeypatch: pytest.MonkeyPatch, command: list[str], form: str
+) -> None:
+    """Neither its headers nor its URL come into a file or on a terminal."""
+    hook = {"endpoint": "https://user:s3cret@me.example", "headers": {"X-Hook": "s3cret"}}
+    job = {"id": "x", "status": "DONE", "webhook": hook}
+    told = job if command[0] == "show" else {"results": [job]}
+    with Site(answer(json.dumps(told).encode())).open() as site:
+        monkeypatch.setenv("XIMILAR_BASE_URL", f"http://127.0.0.1:{site.port}")
+        monkeypatch.setenv("XIMILAR_API_TOKEN", "abc")
+        ran = cli("jobs", *command, "--format", form)
+    assert (ran.code, "DONE" in ran.out, ran.err) == (0, True, "")
+    assert "s3cret" not in ran.out
+
+
 def test_a_prompt_goes_to_the_language_model(cli: CLI, monkeypatch: pytest.MonkeyPatch) -> None:
     """A prompt, a language and an endpoint are submitted, and answered."""
     write("a.jpg")

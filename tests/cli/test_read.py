@@ -80,6 +80,7 @@ def test_without_a_token_nothing_is_read(cli: CLI) -> None:
         (["nothing*.jpg"], "no images: nothing*.jpg"),
         (["empty", "@none.txt"], "no images: empty @none.txt"),
         (["-"], "no images: -"),
+        ([""], "no images: "),
         (["@missing.txt"], "missing.txt"),
         (["a.jpg", "@missing.txt"], "missing.txt"),
         (["-", "@missing.txt"], "missing.txt"),

@@ -37,7 +37,8 @@ def stop(process: Any) -> tuple[int, str, str]:
 @contextmanager
 def receiving(*words: str) -> Iterator[tuple[Any, str]]:
     """Receive in a process of its own; yield it and where."""
-    with start("webhook", "--port", "0", "--header", HEADER, *words) as process:
+    Path("header").write_text(f"{HEADER}\n")
+    with start("webhook", "--port", "0", "--header", "@header", *words) as process:
         told = process.stderr.readline()
         assert told.startswith("receiving on http://127.0.0.1:")
         yield process, told.split()[-1]
@@ -58,7 +59,7 @@ def test_what_is_done_is_written_as_it_comes(
         served(make_service(), monkeypatch),
         receiving("--verify", verify) as (process, url),
     ):
-        hook = ["--webhook", f"{url}/hook", "--webhook-header", HEADER]
+        hook = ["--webhook", f"{url}/hook", "--webhook-header", "@header"]
         [request_id] = submit(cli, "a.jpg", "b.jpg", *hook)
         lines = [json.loads(process.stdout.readline()) for _ in range(2)]
         ended = stop(process)

@@ -60,15 +60,18 @@ async def test_ids_are_kept_as_given() -> None:
         assert await session.job([]).wait() == []
 
 
-@pytest.mark.parametrize("ids", ["", ".", "..", [""], [7], [None], b"r1"])
+@pytest.mark.parametrize(
+    "ids", ["", ".", "..", [""], [7], [None], b"r1", "a\nb", "\ud800", "x" * 201]
+)
 async def test_an_id_is_a_name(ids: Any) -> None:
     """What cannot be one is an error at once."""
     async with InProcessService().session() as session:
-        with pytest.raises(OptionError, match="expected that of an asynchronous request"):
+        with pytest.raises(OptionError, match="expected that of an asynchronous request") as caught:
             session.job(ids)
+    assert str(caught.value).isprintable()
 
 
-@pytest.mark.parametrize("request_id", ["../details/", "a/b", "a?b#c", "%2e%2e", "\ud800", " "])
+@pytest.mark.parametrize("request_id", ["../details/", "a/b", "a?b#c", "%2e%2e", "ž" * 200, " "])
 async def test_an_id_leads_nowhere_else(request_id: str) -> None:
     """Whatever is in it, one request is asked for."""
     there = InProcessService()

@@ -1,6 +1,7 @@
 """Deliveries: what proves one, what is refused, and what is in it."""
 
 import hmac
+import pickle
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 from tests.jobs.deliveries import GIVEN, HEADERS, ROW, URL, news, receiver
 from ximilar_ocr_async import OptionError, Webhook, WebhookError, WebhookReceiver
 from ximilar_ocr_async._jobs import receiver as module
+from ximilar_ocr_async._protocol.encode import make_body
 from ximilar_ocr_async._protocol.requests import SubmitRequest
 from ximilar_ocr_async._protocol.webhook import SECRET_HEADER
+from ximilar_ocr_async.testing.service.submissions import Webhook as Taken
 
 # ---- where to tell
 
@@ -29,24 +32,60 @@ def test_a_webhook_without_headers_gets_a_secret() -> None:
     assert hash(one) == hash(other)
 
 
-@pytest.mark.parametrize("url", ["", "me.example", "ftp://me.example/", "http://", None, 7])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "me.example", "ftp://me.example/", "http://", None, 7, b"http://me.example"),
+        *("https://me:s3cret@", "ftp://me:s3cret@me.example", "https:me:s3cret@me.example"),
+        "x" * 9999,
+    ],
+)
 def test_a_webhook_needs_a_url(url: Any) -> None:
-    """Anything but an http(s) URL is an error that says so."""
-    with pytest.raises(OptionError, match="url of a webhook is"):
+    """Anything but an http(s) URL is an error that says so, in few words without a password."""
+    with pytest.raises(OptionError, match="url of a webhook is") as caught:
         Webhook(url)
+    assert len(str(caught.value)) < 700
+
+
+@pytest.mark.parametrize(
+    "url, told",
+    [
+        ("https://me:s3cret@me.example:8/hook", "https://***@me.example:8/hook"),
+        ("https://me.example/hook?key=s3cret&x=1#s3cret", "https://me.example/hook?***"),
+        ("http://[::1]:8/", "http://[::1]:8/"),
+    ],
+)
+def test_the_url_is_shown_without_its_secrets(url: str, told: str) -> None:
+    """A repr that holds a webhook hides user, password and query, and the service gets them."""
+    hook = Webhook(url, HEADERS)
+    request = SubmitRequest("read", "en", webhook=hook)
+    assert repr(hook) == f"Webhook(url={told!r})"
+    assert told in repr(WebhookReceiver(hook)) + repr(request)
+    body = make_body([], request.fields)
+    assert "s3cret" not in f"{WebhookReceiver(hook)!r} {request!r} {Taken(url)!r} {body!r}"
+    assert request.fields["webhook"] == {"endpoint": url, "headers": HEADERS}
+    assert (hook.url, pickle.loads(pickle.dumps(hook))) == (url, hook)  # noqa: S301
 
 
 @pytest.mark.parametrize(
     "headers, told",
     [
-        ({"X Y": "secret-1"}, "'X Y' is not a valid header name"),
-        ({"": "secret-1"}, "'' is not a valid header name"),
-        ({7: "secret-1"}, "7 is not a valid header name"),
-        ({"X": "secret-1\r\nY: 1"}, "header X is empty or not all visible ASCII"),
+        ({"X Y": "s3cret"}, "'X Y' is not a valid header name"),
+        ({"": "s3cret"}, "'' is not a valid header name"),
+        ({7: "s3cret"}, "7 is not a valid header name"),
+        ({"X": "s3cret\r\nY: 1"}, "header X is empty or not all visible ASCII"),
         ({"X": ""}, "header X"),
         ({"X": "sécret-1"}, "header X"),
         ({"X": 1}, "header X"),
-        ({"X": "secret-1", "x": "secret-2"}, "header x is given twice"),
+        ({"X": "s3cret\r\nY: s3cret"}, "header X is empty or not all visible ASCII"),
+        ({"X": "s3cret\x00"}, "header X is empty or not all visible ASCII"),
+        ({"X": "s3cret\tx"}, "header X is empty or not all visible ASCII"),
+        ({"X": "s3cret" + " " * 5000 + "\x7f"}, "header X is empty or not all visible ASCII"),
+        ({"X": "s3cret" * 1000}, "header X has 6,000 characters, the limit is 4,096"),
+        ({"X" * 101: "s3cret"}, f"'{'X' * 101}' is not a valid header name"),
+        ({"X\nY": "s3cret"}, r"'X\nY' is not a valid header name"),
+        ([("X", "s3cret")], "headers of a webhook are a list, expected a mapping"),
+        ({"X": "s3cret", "x": "s3cret+"}, "header x is given twice"),
     ],
 )
 def test_headers_must_be_fit_to_be_sent(headers: Any, told: str) -> None:
@@ -54,7 +93,7 @@ def test_headers_must_be_fit_to_be_sent(headers: Any, told: str) -> None:
     with pytest.raises(OptionError) as caught:
         Webhook(URL, headers)
     assert told in str(caught.value)
-    assert "secret-1" not in str(caught.value)
+    assert "s3cret" not in str(caught.value)
 
 
 def test_headers_are_the_webhooks_own() -> None:

@@ -65,6 +65,49 @@ def test_contexts_and_proxies_are_kept_secret() -> None:
     assert "s3cret" not in f"{session!r} {vars(session)}"
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"base_url": "https://user:s3cret@host"},
+        {"base_url": "https:user:s3cret@host"},
+        {"base_url": "https://user:s3cret/@host"},
+        {"proxy": "http://user:s3cret@proxy", "timeout": 0},
+        {"proxy": "http://user:s3cret@proxy", "http_client": httpx.AsyncClient()},
+        {"proxy": "http://user:s3cret@proxy", "max_records": "many"},
+    ],
+)
+def test_a_session_that_is_not_made_keeps_its_secrets(options: dict[str, Any]) -> None:
+    """Neither the message nor a local of the traceback has a password, whatever else is wrong."""
+    assert "s3cret" not in told(**options)
+    options["token"] = "Token s3cret\n€"
+    with pytest.raises(OptionError, match="token is a str that is empty or not all visible ASCII"):
+        OCRSession(**options)
+
+
+@pytest.mark.parametrize(
+    "name, value, options",
+    [
+        ("XIMILAR_BASE_URL", "https://user:s3cret@host", {}),
+        ("HTTPS_PROXY", "ftp://user:s3cret@proxy", {}),
+        ("HTTPS_PROXY", "http://user:s3cret/@proxy", {}),
+        ("SSL_CERT_FILE", "nowhere.pem", {"proxy": "http://user:s3cret@proxy"}),
+    ],
+)
+def test_a_session_that_is_not_entered_keeps_its_secrets(
+    name: str, value: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the environment says wrongly is told of without a password in a traceback."""
+    monkeypatch.setenv(name, value)
+
+    async def enter() -> None:
+        async with OCRSession("token", **options):
+            raise AssertionError
+
+    with pytest.raises(OptionError) as caught:
+        anyio.run(enter)
+    assert "s3cret" not in str(caught.value)
+
+
 # ---- clients
 
 

@@ -14,13 +14,13 @@ from ximilar_ocr_async._jobs.polling import Polling
 from ximilar_ocr_async._jobs.receiver import Delivery, WebhookReceiver
 from ximilar_ocr_async._protocol import decode_model, jobs
 from ximilar_ocr_async._scheduling import CallOptions, JSONGetter
+from ximilar_ocr_async._validation import check_request_id
 from ximilar_ocr_async.errors import (
     DeadlineExceeded,
     JobExpired,
     JobFailed,
     JobNotFound,
     OCRError,
-    OptionError,
     ReplyError,
     RequestRejected,
     with_reason,
@@ -91,8 +91,7 @@ class Job:
         """Return the job of what was submitted before under these *ids*."""
         given = [ids] if isinstance(ids, str) else list(ids)
         for request_id in given:
-            if not isinstance(request_id, str) or request_id in {"", ".", ".."}:
-                raise OptionError(f"id is {request_id!r}, expected that of an asynchronous request")
+            check_request_id(request_id)
         unique = enumerate(dict.fromkeys(given))
         parts = {request_id: Part(number * MAX_RECORDS) for number, request_id in unique}
         return cls(getter, options, receiver, parts)

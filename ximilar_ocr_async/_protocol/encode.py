@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from ximilar_ocr_async._protocol.request_body import Base64Image, Part, RequestBody
+from ximilar_ocr_async._validation import shown
 from ximilar_ocr_async.errors import ImageError
 from ximilar_ocr_async.images import FileFingerprint, Image, examine, unreadable
 
@@ -71,7 +72,7 @@ def _look_at(outgoing: Outgoing) -> Base64Image:
     fingerprint = examine(outgoing.image)
     if outgoing.fingerprint not in {None, fingerprint}:
         # An attempt before may have been billed; this would be another picture.
-        raise ImageError(f"{outgoing.image.name} changed since it was first sent")
+        raise ImageError(f"{shown(outgoing.image.name)} changed since it was first sent")
     outgoing.fingerprint = fingerprint
     return Base64Image(outgoing.id, outgoing.image, fingerprint)
 
@@ -92,7 +93,7 @@ def encode_record(
     try:
         head = _dumps(fields).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise ImageError(f"extra of {image.name} is not JSON: {error}") from None
+        raise ImageError(f"extra of {shown(image.name)} is not JSON: {error}") from None
     if data is None:
         return (head,)
     # Base64 needs no escapes, so it is spliced in: json.dumps would walk and copy all of it.

@@ -59,7 +59,8 @@ class RequestBody:
         faulty: The id of the record whose image could not be read. Iterating raised the reason.
     """
 
-    parts: Sequence[Part] = ()
+    # They are large, and may hold the secrets of a webhook.
+    parts: Sequence[Part] = field(default=(), repr=False)
     faulty: str | None = field(init=False, default=None)
 
     def __len__(self) -> int:

@@ -2,16 +2,21 @@
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
-from attrs import Attribute, field, frozen
+from attrs import field, frozen
 
+from ximilar_ocr_async._validation import shown, without_secrets
 from ximilar_ocr_async.errors import OptionError
 from ximilar_ocr_async.images import is_url
 
 SECRET_HEADER = "X-Webhook-Secret"  # noqa: S105 - the name is not secret
 """The header that a webhook gets if it is given none."""
 
-_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
+MAX_VALUE = 4096
+"""The longest value of a header [characters]. Source: judgement; servers take 8 KiB of headers."""
+
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", re.ASCII)
 _VALUE = re.compile(r"[!-~]([ -~]*[!-~])?", re.ASCII)
 """The allowed names and values of headers, without obsolete ones [RFC 9110, 5.1 and 5.5]."""
 
@@ -21,32 +26,36 @@ def _with_secret(headers: Mapping[str, str] | None) -> Mapping[str, str]:
         import secrets  # noqa: PLC0415 - loads modules that most programs never need
 
         return {SECRET_HEADER: secrets.token_urlsafe(32)}
-    # A secret read from a file may end with a line break. Raising an error for that would show the
-    # secret in the locals of its traceback.
+    # A secret read from a file may end with a line break.
     return {n: v.strip() if isinstance(v, str) else v for n, v in headers.items()}
 
 
-def _check_url(_: "Webhook", __: "Attribute[str]", url: str) -> None:
-    if not isinstance(url, str) or not is_url(url):
-        raise OptionError(f"url of a webhook is {url!r}, expected http(s)://HOST/...")
+def _fault_of_url(url: Any) -> str | None:
+    if isinstance(url, str) and is_url(url):
+        return None
+    told = "no URL" if "@" in str(url) else shown(repr(url))
+    return f"url of a webhook is {told}, expected http(s)://HOST/..."
 
 
-def _check_headers(
-    _: "Webhook", __: "Attribute[Mapping[str, str]]", headers: Mapping[str, str]
-) -> None:
+def _fault_of_headers(headers: Any) -> str | None:
+    """Return what is wrong with headers. That shows no value, because it is a secret."""
+    if not isinstance(headers, Mapping):
+        return f"headers of a webhook are a {type(headers).__name__}, expected a mapping"
     seen: set[str] = set()
     for name, value in headers.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise OptionError(f"{name!r} is not a valid header name")
-        # The message does not show the value, because it is a secret.
-        if not isinstance(value, str) or not _VALUE.fullmatch(value):
-            raise OptionError(f"header {name} is empty or not all visible ASCII")
+            return f"{shown(repr(name))} is not a valid header name"
+        if not isinstance(value, str) or not _VALUE.fullmatch(value.strip()):
+            return f"header {name} is empty or not all visible ASCII"
+        if len(value) > MAX_VALUE:
+            return f"header {name} has {len(value):,} characters, the limit is {MAX_VALUE:,}"
         if name.lower() in seen:
-            raise OptionError(f"header {name} is given twice")
+            return f"header {name} is given twice"
         seen.add(name.lower())
+    return None
 
 
-@frozen
+@frozen(init=False)
 class Webhook:
     """Where the service reports that an asynchronous request is done.
 
@@ -54,12 +63,20 @@ class Webhook:
     so all of them are secrets.
 
     Attributes:
-        url: The URL that the service posts deliveries to.
+        url: The URL that the service posts deliveries to. Its repr hides a password and a query.
         headers: The headers of each delivery. If none are given, a header with a random secret of
             256 bits is made.
     """
 
-    url: str = field(validator=_check_url)
-    headers: Mapping[str, str] = field(
-        default=None, converter=_with_secret, validator=_check_headers, repr=False, hash=False
-    )
+    url: str = field(repr=without_secrets)
+    headers: Mapping[str, str] = field(repr=False, hash=False)
+
+    def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
+        fault = _fault_of_url(url) or _fault_of_headers(headers or {})
+        if fault is None:
+            self.__attrs_init__(url, _with_secret(headers))
+            return
+        # They must not stand in the locals of a traceback, because a secret may have one stray
+        # character.
+        del url, headers
+        raise OptionError(fault)

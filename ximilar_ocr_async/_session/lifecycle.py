@@ -18,7 +18,7 @@ from ximilar_ocr_async._constants import (
 from ximilar_ocr_async._http import HTTPClient, Token
 from ximilar_ocr_async._session.options import SessionOptions
 from ximilar_ocr_async._session.runtime import Runtime
-from ximilar_ocr_async.errors import SessionStateError
+from ximilar_ocr_async.errors import SessionStateError, without_frames
 from ximilar_ocr_async.outcomes import Stats
 from ximilar_ocr_async.retry import RetryPolicy
 
@@ -54,27 +54,28 @@ class SessionLifecycle:
     ) -> None:
         try:
             self._token = Token.find(token)
-        finally:
-            # The raw token must not stand in the locals of a traceback.
-            del token
-        self._options = SessionOptions(
-            base_url=base_url or os.environ.get("XIMILAR_BASE_URL") or BASE_URL,
-            max_concurrency=max_concurrency,
-            adaptive=adaptive,
-            max_requests_per_second=max_requests_per_second,
-            linger=linger,
-            max_batch_bytes=max_batch_bytes,
-            max_response_bytes=max_response_bytes,
-            max_records=max_records,
-            retry=retry or RetryPolicy(),
-            timeout=timeout,
-            deadline=deadline,
-            outage_timeout=outage_timeout,
-            drain=drain,
-            http_client=http_client,
-            ssl_context=ssl_context,
-            proxy=proxy,
-        )
+            self._options = SessionOptions(
+                base_url=base_url or os.environ.get("XIMILAR_BASE_URL") or BASE_URL,
+                max_concurrency=max_concurrency,
+                adaptive=adaptive,
+                max_requests_per_second=max_requests_per_second,
+                linger=linger,
+                max_batch_bytes=max_batch_bytes,
+                max_response_bytes=max_response_bytes,
+                max_records=max_records,
+                retry=retry or RetryPolicy(),
+                timeout=timeout,
+                deadline=deadline,
+                outage_timeout=outage_timeout,
+                drain=drain,
+                http_client=http_client,
+                ssl_context=ssl_context,
+                proxy=proxy,
+            )
+        except Exception as error:  # noqa: BLE001 - raised again
+            # Neither the raw token nor a password in a URL must stand in the locals of a traceback.
+            del token, base_url, proxy
+            raise without_frames(error) from None
 
     async def __aenter__(self) -> Self:
         if self._state != "not entered":

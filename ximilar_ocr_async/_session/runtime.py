@@ -20,6 +20,7 @@ from ximilar_ocr_async._scheduling import (
 )
 from ximilar_ocr_async._session.options import SessionOptions
 from ximilar_ocr_async._session.stream import AnyImage, Images, Stream
+from ximilar_ocr_async.errors import without_frames
 from ximilar_ocr_async.outcomes import Stats, T
 
 READ_OUTAGE_TIMEOUT = 30.0
@@ -43,15 +44,19 @@ class Runtime:
     @classmethod
     async def start(cls, options: SessionOptions, token: Token) -> Self:
         """Put the parts together, and open the task group in which all requests run."""
-        sender = await Sender.open(
-            base_url=options.base_url,
-            token=token,
-            timeout=options.timeout,
-            max_response_bytes=options.max_response_bytes,
-            client=options.http_client,
-            ssl_context=options.ssl_context,
-            proxy=options.proxy,
-        )
+        try:
+            sender = await Sender.open(
+                base_url=options.base_url,
+                token=token,
+                timeout=options.timeout,
+                max_response_bytes=options.max_response_bytes,
+                client=options.http_client,
+                ssl_context=options.ssl_context,
+                proxy=options.proxy,
+            )
+        except Exception as error:  # noqa: BLE001 - raised again
+            # Its frames may hold the password of a proxy.
+            raise without_frames(error) from None
         group = await anyio.create_task_group().__aenter__()
         group.start_soon(sender.run)
         scheduler = build_scheduler(

@@ -1,7 +1,6 @@
 """Classes to fill in: the options --schema and --fields in, a class out."""
 
 import importlib
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,12 +10,13 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypedDict
 
+from ximilar_ocr_async._validation import shown
 from ximilar_ocr_async.errors import OptionError
 
 _TYPES = {kind.__name__: kind for kind in (str, int, float, Decimal, bool, date, datetime, time)}
 
-_FIELD = re.compile(r"\s*([^\s:]+)\s*:\s*(\S.*?)\s*", re.DOTALL)
-_LIST = re.compile(r"list\s*\[\s*(.*?)\s*\]", re.DOTALL)
+MAX_NESTING = 20
+"""How many lists and question marks a type may have around another."""
 
 ALLOWED = f"{', '.join(_TYPES)}, list[X], and X? for a value that may be missing"
 
@@ -76,28 +76,30 @@ def make_class(fields: str) -> type[Any]:
     """
     types: dict[str, Any] = {}
     for field in fields.split(","):
-        parts = _FIELD.fullmatch(field)
-        if not parts:
-            raise OptionError(f"--fields: {field.strip()!r} is not a field, expected name:type")
-        name, kind = parts.groups()
+        name, _, kind = (part.strip() for part in field.partition(":"))
+        if not name or not kind:
+            told = shown(repr(field.strip()))
+            raise OptionError(f"--fields: {told} is not a field, expected name:type")
         if not name.isidentifier():
-            raise OptionError(f"--fields: {name!r} is not a name, expected letters, digits and _")
+            told = shown(repr(name))
+            raise OptionError(f"--fields: {told} is not a name, expected letters, digits and _")
         if name in types:
-            raise OptionError(f"--fields: the field {name} is given twice")
-        try:
-            types[name] = _type_of(kind, name)
-        except RecursionError:
-            raise OptionError(f"--fields: {name} has too many nested lists") from None
+            raise OptionError(f"--fields: the field {shown(name)} is given twice")
+        types[name] = _type_of(kind, shown(name))
     # A TypedDict, because making an attrs class or dataclass would execute code with these names.
     cls: type[Any] = TypedDict("Fields", types)  # type: ignore[misc]
     return cls
 
 
-def _type_of(kind: str, name: str) -> Any:
+def _type_of(kind: str, name: str, depth: int = 0) -> Any:
+    """Return the type that *kind* stands for, at a *depth* in lists of others."""
+    if depth > MAX_NESTING:
+        raise OptionError(f"--fields: {name} has too many nested lists")
     if kind.endswith("?"):
-        return _type_of(kind[:-1].rstrip(), name) | None
-    if items := _LIST.fullmatch(kind):
-        return list[_type_of(items[1], name)]  # type: ignore[misc]
+        return _type_of(kind[:-1].rstrip(), name, depth + 1) | None
+    opening, bracket, items = kind.partition("[")
+    if opening.rstrip() == "list" and bracket and items.endswith("]"):
+        return list[_type_of(items[:-1].strip(), name, depth + 1)]  # type: ignore[misc]
     if kind not in _TYPES:
-        raise OptionError(f"--fields: {name} is {kind!r}, allowed are {ALLOWED}")
+        raise OptionError(f"--fields: {name} is {shown(repr(kind))}, allowed are {ALLOWED}")
     return _TYPES[kind]

@@ -4,6 +4,7 @@ import ssl
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
+from urllib.parse import urlsplit
 
 from attrs import asdict, field, frozen
 from cyclopts import Parameter
@@ -11,6 +12,7 @@ from cyclopts import Parameter
 from ximilar_ocr_async._constants import REQUEST_TIMEOUT
 from ximilar_ocr_async._session import OCRSession
 from ximilar_ocr_async._validation import check_at_least, check_base_url, check_proxy
+from ximilar_ocr_async.cli.console import warn_of_secret
 from ximilar_ocr_async.errors import OptionError
 
 
@@ -23,8 +25,9 @@ class Connection:
             https://api.ximilar.com.
         ca_file: PEM file of certificates to trust, in place of the default ones, which are those
             of SSL_CERT_FILE or SSL_CERT_DIR, or else the usual authorities.
-        proxy: URL of a proxy: http, https, socks5 or socks5h, maybe with user and password. The
-            default is HTTPS_PROXY or ALL_PROXY, unless NO_PROXY excepts the service.
+        proxy: URL of a proxy: http, https, socks5 or socks5h. The default is HTTPS_PROXY or
+            ALL_PROXY, unless NO_PROXY excepts the service. A password belongs into HTTPS_PROXY,
+            because others can see the words of a command.
         timeout: Longest time in seconds for one request.
         deadline: Longest time in seconds for the whole call. Images without a result by then fail.
     """
@@ -60,7 +63,7 @@ class Connection:
         check_at_least("--timeout", self.timeout, 0.001)
         if self.deadline is not None:
             check_at_least("--deadline", self.deadline, 0.0)
-        return OCRSession(
+        session = OCRSession(
             token,
             base_url=self.base_url,
             ssl_context=None if self.ca_file is None else _trust(self.ca_file),
@@ -69,6 +72,9 @@ class Connection:
             deadline=self.deadline,
             **options,
         )
+        if self.proxy is not None and urlsplit(self.proxy).password:
+            warn_of_secret("--proxy", "set HTTPS_PROXY in its place")
+        return session
 
 
 DEFAULT_CONNECTION = Connection()

@@ -4,10 +4,12 @@ import json
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from math import isfinite
 from typing import Any, TextIO
 
 import anyio
 
+from ximilar_ocr_async._validation import in_one_line
 from ximilar_ocr_async.errors import AddressError, AuthError, OCRError, OptionError
 
 SUCCESS, SOME_FAILED, USAGE = 0, 1, 2
@@ -43,7 +45,7 @@ def discard_output() -> int:
 
 def report_error(error: Exception, code: int) -> int:
     """Write *error* and its notes to standard error; return *code*."""
-    sys.stderr.write(f"ximilar-ocr: {error}\n")
+    write_message(f"ximilar-ocr: {error}")
     report_notes(error)
     return code
 
@@ -51,7 +53,19 @@ def report_error(error: Exception, code: int) -> int:
 def report_notes(error: BaseException) -> None:
     """Write the notes of *error* to standard error, such as the ids of jobs already submitted."""
     for note in getattr(error, "__notes__", ()):
-        sys.stderr.write(f"ximilar-ocr: {note}\n")
+        write_message(f"ximilar-ocr: {note}")
+
+
+def warn_of_secret(option: str, remedy: str) -> None:
+    """Say that *option* was given with a secret in it, and how to do without."""
+    danger = f"others on this machine can see the secret in {option}"
+    write_message(f"ximilar-ocr: {danger}; {remedy}")
+
+
+def write_message(text: str) -> None:
+    """Write *text* to standard error, as one line: names of files may have line breaks in them."""
+    sys.stderr.write(f"{in_one_line(text)}\n")
+    sys.stderr.flush()
 
 
 def write_line(text: str, file: TextIO | None = None) -> None:
@@ -62,9 +76,26 @@ def write_line(text: str, file: TextIO | None = None) -> None:
     file.flush()
 
 
-def to_json(document: Mapping[str, Any]) -> str:
-    """Return *document* as one line of JSON."""
-    return json.dumps(document, ensure_ascii=False)
+def to_json(document: Any, *, indent: int | None = None) -> str:
+    """Return *document* as JSON, in one line unless an *indent* is given.
+
+    A user's class may contain values that JSON has no type for, which become strings, and numbers
+    that it has no words for, which become null.
+    """
+    encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=str, indent=indent)
+    try:
+        return encoder.encode(document)
+    except ValueError:
+        return encoder.encode(_finite(document))
+
+
+def _finite(value: Any) -> Any:
+    """Return *value* with None in place of each number that is none or has no end."""
+    if isinstance(value, Mapping):
+        return {_finite(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def to_table(document: Mapping[str, Any]) -> str:
@@ -75,4 +106,4 @@ def to_table(document: Mapping[str, Any]) -> str:
 
 
 def _cell(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return in_one_line(value) if isinstance(value, str) else to_json(value)

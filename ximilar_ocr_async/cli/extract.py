@@ -1,6 +1,5 @@
 """``ximilar-ocr extract``: images and a class in, objects that the language model filled in out."""
 
-import json
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -9,7 +8,7 @@ from ximilar_ocr_async._extraction import Extraction, unstructure
 from ximilar_ocr_async._session import OCRSession
 from ximilar_ocr_async.cli.classes import choose_class
 from ximilar_ocr_async.cli.connection import DEFAULT_CONNECTION, ConnectionOptions
-from ximilar_ocr_async.cli.console import USAGE, report_error
+from ximilar_ocr_async.cli.console import USAGE, report_error, to_json
 from ximilar_ocr_async.cli.json_lines import extraction_to_json
 from ximilar_ocr_async.cli.printer import Renderer
 from ximilar_ocr_async.cli.run import DEFAULTS, Arguments, Command, SharedOptions, run
@@ -69,5 +68,4 @@ def extract(
 
 
 def _lines(outcome: Success[Any]) -> Sequence[str]:
-    value = unstructure(outcome.value)
-    return [json.dumps(value, ensure_ascii=False, indent=2, default=str)]
+    return [to_json(unstructure(outcome.value), indent=2)]

@@ -2,12 +2,16 @@
 
 import os
 import sys
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
+from contextlib import closing, suppress
 from glob import glob, has_magic
+from itertools import islice
 from pathlib import Path
 
 import anyio
+from anyio import to_thread
 
+from ximilar_ocr_async.cli.lists import LINE, LIST_FILE, STANDARD_INPUT, read_list
 from ximilar_ocr_async.errors import OptionError
 
 SUFFIXES = frozenset(
@@ -15,56 +19,81 @@ SUFFIXES = frozenset(
 )
 """Suffixes of images in a folder. Files that are named are used whatever their suffix."""
 
-STANDARD_INPUT = "-"
+BLOCK = 100
+"""How many files of a folder are found before other tasks get their turn."""
 
 
 def names_one_image(arguments: Sequence[str]) -> bool:
     """Return whether *arguments* name exactly one image, whose text needs no heading."""
-    if len(arguments) != 1 or arguments[0] == STANDARD_INPUT:
+    if len(arguments) != 1 or _is_list(arguments[0]):
         return False
     argument = arguments[0]
-    if _is_url(argument):
-        return True
-    return not (_is_list(argument) or Path(argument).is_dir() or _is_pattern(argument))
+    return _is_url(argument) or not (Path(argument).is_dir() or _is_pattern(argument))
 
 
-def names_a_stream(arguments: Sequence[str]) -> bool:
-    """Return whether *arguments* name a list that can be read only once, such as a pipe."""
-    return any(argument == STANDARD_INPUT or Path(argument[1:]).is_fifo() for argument in arguments)
+async def find_images(arguments: Sequence[str], ending: bytes = LINE) -> AsyncGenerator[str | Path]:
+    """Yield each image that *arguments* name, those of lists as they arrive.
 
+    Args:
+        arguments: Files, folders, patterns, URLs and lists. Only these words have such meanings:
+            an entry of a list is one file or one URL.
+        ending: What entries of lists end with.
 
-async def find_images(arguments: Sequence[str]) -> AsyncGenerator[str | Path]:
-    """Yield each image that *arguments* name; raise `OptionError` if there are none."""
+    Raises:
+        OptionError: There are no images, or a list is none.
+    """
     found = False
     for argument in arguments:
-        async for image in _images_of(argument):
-            found = True
-            yield image
+        with closing(_blocks(argument, ending)) as blocks:
+            while (block := await _next(blocks, argument)) is not None:
+                for image in block:
+                    found = True
+                    yield image
     if not found:
         raise OptionError(f"no images: {' '.join(arguments)}")
 
 
-async def _images_of(argument: str) -> AsyncGenerator[str | Path]:
-    """Yield the images that *argument* names. Lines of standard input are read as they arrive."""
-    if argument == STANDARD_INPUT:
-        async for line in anyio.wrap_file(sys.stdin.buffer):
-            for image in expand(_decode(line)):
-                yield image
-    else:
-        for image in expand(argument):
-            yield image
+async def _next(blocks: Iterator[list[str | Path]], argument: str) -> list[str | Path] | None:
+    """Return what *argument* names next; None at its end."""
+    if argument == STANDARD_INPUT and os.name == "posix":
+        # A thread that waits for input would not hear of an interrupt. What cannot be waited for,
+        # such as a file, is there.
+        with suppress(OSError):
+            await anyio.wait_readable(sys.stdin)
+    return await to_thread.run_sync(next, blocks, None)
 
 
-def expand(argument: str) -> Iterator[str | Path]:
-    """Yield the images that *argument* names: URLs as strings, files as paths."""
+def count_images(arguments: Sequence[str], ending: bytes = LINE) -> int | None:
+    """Return how many images *arguments* name; None if a list can be read only once.
+
+    Blocks on the disk.
+    """
+    if any(_is_list(word) and _is_stream(word) for word in arguments):
+        return None
+    return sum(len(block) for word in arguments for block in _blocks(word, ending))
+
+
+def _blocks(argument: str, ending: bytes) -> Generator[list[str | Path]]:
+    """Yield the images that *argument* names, some at a time: URLs as strings, files as paths."""
+    if _is_list(argument):
+        for entries in read_list(argument, ending):
+            yield [_image(entry) for entry in entries]
+        return
+    images = _expand(argument)
+    while block := list(islice(images, BLOCK)):
+        yield block
+
+
+def _image(name: str) -> str | Path:
+    return name if _is_url(name) else Path(name)
+
+
+def _expand(argument: str) -> Iterator[str | Path]:
+    """Yield the images that a word names, which is no list."""
     if not argument:
         return
     if _is_url(argument):
         yield argument
-    elif _is_list(argument):
-        with Path(argument[1:]).open("rb") as lines:
-            for line in lines:
-                yield from expand(_decode(line))
     elif Path(argument).is_dir():
         yield from _walk(argument)
     elif _is_pattern(argument):
@@ -73,17 +102,18 @@ def expand(argument: str) -> Iterator[str | Path]:
         yield Path(argument)
 
 
-def _decode(line: bytes) -> str:
-    # File names are bytes. This preserves those that are not UTF-8.
-    return os.fsdecode(line.rstrip(b"\r\n"))
-
-
 def _is_url(argument: str) -> bool:
     return argument.startswith(("http://", "https://"))
 
 
 def _is_list(argument: str) -> bool:
-    return argument.startswith("@") and not Path(argument).exists()
+    if argument == STANDARD_INPUT:
+        return True
+    return argument.startswith(LIST_FILE) and not Path(argument).exists()
+
+
+def _is_stream(argument: str) -> bool:
+    return argument == STANDARD_INPUT or Path(argument.removeprefix(LIST_FILE)).is_fifo()
 
 
 def _is_pattern(argument: str) -> bool:

@@ -1,12 +1,14 @@
 """``ximilar-ocr jobs``: ids of asynchronous requests in; their states and outcomes out."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from attrs import frozen
 
 from ximilar_ocr_async._session import OCRSession
+from ximilar_ocr_async._validation import check_request_id
 from ximilar_ocr_async.cli.connection import DEFAULT_CONNECTION, ConnectionOptions
 from ximilar_ocr_async.cli.console import (
     SOME_FAILED,
@@ -17,9 +19,10 @@ from ximilar_ocr_async.cli.console import (
     to_json,
     to_table,
     write_line,
+    write_message,
 )
-from ximilar_ocr_async.cli.inputs import STANDARD_INPUT
 from ximilar_ocr_async.cli.json_lines import model_to_json
+from ximilar_ocr_async.cli.lists import LIST_FILE, STANDARD_INPUT, read_list
 from ximilar_ocr_async.cli.printer import (
     RECORD_RENDERER,
     Format,
@@ -96,7 +99,7 @@ def show(
                 try:
                     [info] = await session.job(request_id).infos()
                 except JobNotFound as error:
-                    sys.stderr.write(f"{error}\n")
+                    write_message(str(error))
                     code = SOME_FAILED
                 else:
                     write_line(_details(info) if _is_text(format) else to_json(model_to_json(info)))
@@ -107,18 +110,20 @@ def show(
 
 def find_ids(arguments: Sequence[str]) -> list[str]:
     """Return the ids that *arguments* name, each once; raise `OptionError` if there are none."""
-    lines = (line.strip() for argument in arguments for line in _lines(argument))
-    if found := list(dict.fromkeys(line for line in lines if line)):
-        return found
-    raise OptionError(f"no ids: {' '.join(arguments)}")
+    words = (word.strip() for argument in arguments for word in _words(argument))
+    found = list(dict.fromkeys(word for word in words if word))
+    for request_id in found:
+        check_request_id(request_id)
+    if not found:
+        raise OptionError(f"no ids: {' '.join(arguments)}")
+    return found
 
 
-def _lines(argument: str) -> list[str]:
-    if argument == STANDARD_INPUT:
-        return sys.stdin.read().splitlines()
-    if argument.startswith("@"):
-        return Path(argument[1:]).read_text(encoding="utf-8", errors="replace").splitlines()
-    return [argument]
+def _words(argument: str) -> Iterator[str]:
+    if argument == STANDARD_INPUT or argument.startswith(LIST_FILE):
+        yield from chain.from_iterable(read_list(argument))
+    else:
+        yield argument
 
 
 def _is_text(format: Format | None) -> bool:  # noqa: A002 - the option's name
@@ -208,5 +213,5 @@ async def _wait(
                 printer.write(outcome)
                 bar.advance(task)
     if not output.quiet:
-        sys.stderr.write(f"{printer.totals()}\n")
+        write_message(printer.totals())
     return SOME_FAILED if printer.failed else SUCCESS

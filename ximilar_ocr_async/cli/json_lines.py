@@ -11,7 +11,10 @@ from ximilar_ocr_async.outcomes import Outcome
 
 def model_to_json(model: Account | JobInfo) -> dict[str, Any]:
     """Return *model* as JSON types, with the field names of the service."""
-    return to_json_types(model)
+    document = to_json_types(model)
+    # If the service repeats the webhook of a request, the secrets of that are in it.
+    document.pop("webhook", None)
+    return document
 
 
 def outcome_to_json(outcome: Outcome) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Printing of outcomes: outcomes in; text or JSON lines, failures, progress and totals out."""
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +11,8 @@ from attrs import define, field, frozen
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ximilar_ocr_async.cli.console import write_line
+from ximilar_ocr_async._validation import shown
+from ximilar_ocr_async.cli.console import to_json, write_line, write_message
 from ximilar_ocr_async.cli.json_lines import outcome_to_json
 from ximilar_ocr_async.outcomes import Outcome, Success
 
@@ -99,18 +99,14 @@ class Printer:
             self.done += 1
         else:
             self.failed += 1
-            sys.stderr.write(f"{outcome.image.name}: {outcome.error}\n")
+            write_message(f"{shown(outcome.image.name)}: {outcome.error}")
         if self.format == "jsonl":
-            # A user's class may contain values that JSON has no type for; they become strings.
-            write_line(
-                json.dumps(self.renderer.to_json(outcome), ensure_ascii=False, default=str),
-                self.file,
-            )
+            write_line(to_json(self.renderer.to_json(outcome)), self.file)
         elif outcome.ok:
             self._write_text(outcome.image.name, self.renderer.to_lines(outcome))
 
     def _write_text(self, name: str, lines: Sequence[str]) -> None:
-        heading = [f"==> {name} <=="] if self.headings else []
+        heading = [f"==> {shown(name)} <=="] if self.headings else []
         gap = [""] if self.headings else []
         write_line("\n".join([*heading, *lines, *gap]), self.file)
 

@@ -19,21 +19,18 @@ from ximilar_ocr_async._constants import (
 from ximilar_ocr_async._session import Images, OCRSession, Stream
 from ximilar_ocr_async._validation import check_language
 from ximilar_ocr_async.cli.connection import Connection
-from ximilar_ocr_async.cli.console import SOME_FAILED, SUCCESS, discard_output
-from ximilar_ocr_async.cli.inputs import (
-    STANDARD_INPUT,
-    expand,
-    find_images,
-    names_a_stream,
-    names_one_image,
-)
+from ximilar_ocr_async.cli.console import SOME_FAILED, SUCCESS, discard_output, write_message
+from ximilar_ocr_async.cli.inputs import count_images, find_images, names_one_image
+from ximilar_ocr_async.cli.lists import LINE, NUL, STANDARD_INPUT
 from ximilar_ocr_async.cli.printer import Format, Printer, Renderer, open_output, progress
 from ximilar_ocr_async.errors import OptionError
 
 
 def _check_arguments(_: type, arguments: Any) -> None:
-    # Cyclopts can let a lone hyphen through only together with everything that starts with one.
-    for argument in arguments:
+    # Cyclopts can let a lone hyphen through only together with everything that starts with one. It
+    # does not say which of the last words come after a double hyphen.
+    protected = len(sys.argv) - sys.argv.index("--") - 1 if "--" in sys.argv else 0
+    for argument in arguments[: len(arguments) - protected]:
         if argument.startswith("-") and argument != STANDARD_INPUT:
             # A value may be secret, as that of --proxy. Of a ValueError all arguments are shown.
             name = argument.partition("=")[0]
@@ -59,6 +56,8 @@ class Options:
         output: File to write outcomes to, as JSON lines. The default is standard output.
         format: Output format.
         quiet: Hide progress and totals. Failures are still shown.
+        null: Names in lists end with a NUL character, as "find -print0" writes them, and not with
+            a line break. Use it for files that others have named.
     """
 
     lang: str = DEFAULT_LANGUAGE
@@ -67,6 +66,12 @@ class Options:
     output: Path | None = None
     format: Format | None = None
     quiet: bool = False
+    null: bool = False
+
+    @property
+    def ending(self) -> bytes:
+        """What entries of lists end with."""
+        return NUL if self.null else LINE
 
 
 DEFAULTS = Options()
@@ -128,23 +133,20 @@ async def _run(
     printer: Printer,
 ) -> int:
     """Print outcomes as they arrive; return the exit code."""
-    total = None if names_a_stream(arguments) else await to_thread.run_sync(_count, arguments)
+    total = await to_thread.run_sync(count_images, arguments, options.ending)
+    images = find_images(arguments, options.ending)
     try:
         with progress(quiet=options.quiet) as bar:
             task = bar.add_task(f"reading {LANGUAGES[options.lang]}", total=total)
-            async with session, command.start(session, find_images(arguments)) as outcomes:
+            async with session, command.start(session, images) as outcomes:
                 async for outcome in outcomes:
                     printer.write(outcome)
                     bar.advance(task)
     except BrokenPipeError:
         return discard_output()
     if not options.quiet:
-        sys.stderr.write(f"{printer.totals()}\n")
+        write_message(printer.totals())
     return SOME_FAILED if printer.failed else SUCCESS
-
-
-def _count(arguments: Sequence[str]) -> int:
-    return sum(1 for argument in arguments for _ in expand(argument))
 
 
 @contextmanager

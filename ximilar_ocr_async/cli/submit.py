@@ -1,25 +1,31 @@
 """``ximilar-ocr jobs submit``: images to be read later in; ids of asynchronous requests out."""
 
-import sys
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from urllib.parse import urlsplit
 
 from attrs import frozen
-from cyclopts import Parameter
 
 from ximilar_ocr_async._constants import DEFAULT_LANGUAGE
 from ximilar_ocr_async._protocol import Webhook
 from ximilar_ocr_async._session import OCRSession
+from ximilar_ocr_async._validation import shown
 from ximilar_ocr_async.cli.connection import DEFAULT_CONNECTION, ConnectionOptions
-from ximilar_ocr_async.cli.console import SOME_FAILED, SUCCESS, run, write_line
+from ximilar_ocr_async.cli.console import (
+    SOME_FAILED,
+    SUCCESS,
+    run,
+    warn_of_secret,
+    write_line,
+    write_message,
+)
+from ximilar_ocr_async.cli.headers import Headers, parse_headers, show_secret
 from ximilar_ocr_async.cli.inputs import find_images
+from ximilar_ocr_async.cli.lists import LINE, NUL
 from ximilar_ocr_async.cli.run import Arguments
 from ximilar_ocr_async.errors import OptionError
 from ximilar_ocr_async.images import Image
-
-Headers: TypeAlias = Annotated[list[str] | None, Parameter(negative="")]
 
 
 @frozen(kw_only=True)
@@ -28,6 +34,7 @@ class Submission:
 
     Attributes:
         arguments: Command-line arguments that name the images.
+        ending: What entries of lists end with.
         lang: Language of the text.
         prompt: Question for the language model.
         webhook: Where to send the results.
@@ -36,6 +43,7 @@ class Submission:
     """
 
     arguments: Sequence[str]
+    ending: bytes
     lang: str
     prompt: str | None
     webhook: Webhook | None
@@ -54,6 +62,7 @@ def submit(
     type: str = "ocr",  # noqa: A002 - the option's name
     endpoint: str | None = None,
     max_records: int | None = None,
+    null: bool = False,
     connection: ConnectionOptions = DEFAULT_CONNECTION,
 ) -> int:
     """Submit images to be read later; print the ids of their asynchronous requests.
@@ -72,14 +81,18 @@ def submit(
     webhook
         URL that receives the results when they are done, such as that of "ximilar-ocr webhook".
     webhook_header
-        "Name: value" to send with the results. Keep it secret. It can be given more than once. The
-        default is a generated header, which is shown on standard error.
+        "Name: value" to send with the results, or @FILE with one in each line. Keep it secret:
+        others can see the words of a command, and not what is in a file. It can be given more than
+        once. The default is a generated header, which is shown on standard error.
     type
         Type of the requests. Ximilar has not published the type of OCR; "ocr" is a guess.
     endpoint
         Endpoint of that type. The default is read, or read_gpt with a prompt.
     max_records
         Maximum number of records to send in total. Images beyond that fail without being sent.
+    null
+        Names in lists end with a NUL character, as "find -print0" writes them, and not with a line
+        break. Use it for files that others have named.
     connection.deadline
         Longest time in seconds for all submissions. Images that are not submitted by then fail.
     """
@@ -87,7 +100,13 @@ def submit(
     async def start() -> int:
         hook = _webhook(webhook, webhook_header)
         submission = Submission(
-            arguments=images, lang=lang, prompt=prompt, webhook=hook, type=type, endpoint=endpoint
+            arguments=images,
+            ending=NUL if null else LINE,
+            lang=lang,
+            prompt=prompt,
+            webhook=hook,
+            type=type,
+            endpoint=endpoint,
         )
         return await _submit(connection.make_session(max_records=max_records), submission)
 
@@ -100,39 +119,15 @@ def _webhook(url: str | None, headers: list[str] | None) -> Webhook | None:
             raise OptionError("--webhook-header goes with --webhook")
         return None
     webhook = Webhook(url, parse_headers(headers, "--webhook-header"))
+    if urlsplit(url).password:
+        warn_of_secret("--webhook", "its headers prove deliveries without a password")
     if not headers:
         show_secret(webhook)
     return webhook
 
 
-def parse_headers(texts: Iterable[str] | None, option: str) -> dict[str, str]:
-    """Return the headers in *texts* by name.
-
-    Args:
-        texts: Headers as ``Name: value``.
-        option: Name of the option that they come from.
-
-    Raises:
-        OptionError: A text has no colon. The message does not show it, as it may be secret.
-    """
-    pairs = [text.partition(":") for text in texts or ()]
-    if not all(colon for _, colon, _ in pairs):
-        raise OptionError(f'{option} has no colon, expected "Name: value"')
-    return {name.strip(): value.strip() for name, _, value in pairs}
-
-
-def show_secret(webhook: Webhook) -> None:
-    """Show the generated headers of *webhook* on standard error, because nobody knows them yet."""
-    for name, value in webhook.headers.items():
-        sys.stderr.write(
-            f"deliveries have this header; it is your secret and is not shown again:\n"
-            f"{name}: {value}\n"
-        )
-    sys.stderr.flush()
-
-
 async def _submit(session: OCRSession, submission: Submission) -> int:
-    async with session, aclosing(_find(submission.arguments)) as images:
+    async with session, aclosing(_find(submission)) as images:
         job = await session.submit(
             images,
             webhook=submission.webhook,
@@ -143,12 +138,12 @@ async def _submit(session: OCRSession, submission: Submission) -> int:
             endpoint=submission.endpoint,
         )
     for failure in job.failures:
-        sys.stderr.write(f"{failure.image.name}: {failure.error}\n")
+        write_message(f"{shown(failure.image.name)}: {failure.error}")
     return SOME_FAILED if job.failures else SUCCESS
 
 
-async def _find(arguments: Sequence[str]) -> AsyncGenerator[str | Image]:
-    """Yield the images that *arguments* name. Files get their names as ids to identify results."""
-    async with aclosing(find_images(arguments)) as found:
+async def _find(submission: Submission) -> AsyncGenerator[str | Image]:
+    """Yield the images of a submission. Files get their names as ids to identify results."""
+    async with aclosing(find_images(submission.arguments, submission.ending)) as found:
         async for source in found:
             yield Image(source, id=str(source)) if isinstance(source, Path) else source

@@ -1,7 +1,6 @@
 """``ximilar-ocr webhook``: webhook deliveries in, outcomes as JSON lines out."""
 
 import socket
-import sys
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
@@ -14,9 +13,16 @@ from ximilar_ocr_async._jobs import Delivery, WebhookReceiver
 from ximilar_ocr_async._protocol import Webhook
 from ximilar_ocr_async._session import OCRSession
 from ximilar_ocr_async.cli.connection import DEFAULT_CONNECTION, Connection, ConnectionOptions
-from ximilar_ocr_async.cli.console import SUCCESS, USAGE, report_error, to_json, write_line
+from ximilar_ocr_async.cli.console import (
+    SUCCESS,
+    USAGE,
+    report_error,
+    to_json,
+    write_line,
+    write_message,
+)
+from ximilar_ocr_async.cli.headers import Headers, parse_headers, show_secret
 from ximilar_ocr_async.cli.json_lines import outcome_to_json
-from ximilar_ocr_async.cli.submit import Headers, parse_headers, show_secret
 from ximilar_ocr_async.errors import OCRError, OptionError, WebhookError
 from ximilar_ocr_async.outcomes import Outcome
 
@@ -40,8 +46,10 @@ def webhook(
         Port on 127.0.0.1. 0 takes a free one. A tunnel or a proxy with TLS must forward deliveries
         there from outside.
     header
-        "Name: value" that deliveries must have, the same as given at the submission. It can be
-        given more than once. The default is a generated header, which is shown on standard error.
+        "Name: value" that deliveries must have, the same as given at the submission, or @FILE with
+        one in each line. Keep it secret: others can see the words of a command, and not what is in
+        a file. It can be given more than once. The default is a generated header, which is shown on
+        standard error.
     verify
         How deliveries are verified. With "secret", a delivery with the header is trusted. With
         "refetch", the results are fetched from the service with the token.
@@ -91,8 +99,7 @@ def _announce(webhook: Webhook, *, is_new: bool) -> None:
     """Print the URL of the receiver on standard error, and its secret if that *is_new*."""
     if is_new:
         show_secret(webhook)
-    sys.stderr.write(f"receiving on {webhook.url}\n")
-    sys.stderr.flush()
+    write_message(f"receiving on {webhook.url}")
 
 
 async def _serve(server: Any, listener: socket.socket, session: OCRSession | None) -> None:
@@ -121,7 +128,7 @@ class DeliveryWriter:
             if lines := [_line(delivery.id, outcome) for outcome in outcomes]:
                 write_line("\n".join(lines), self.file)
         except (OCRError, OSError) as error:
-            sys.stderr.write(f"{delivery.id}: {error}\n")
+            write_message(f"{delivery.id}: {error}")
             raise WebhookError("the delivery cannot be processed now", status=503) from None
 
     async def _outcomes(self, delivery: Delivery) -> Iterable[Outcome]:
@@ -129,7 +136,7 @@ class DeliveryWriter:
             return await self.session.job(delivery.id).wait(deadline=self.deadline)
         if delivery.outcomes is None:
             advice = f"see: ximilar-ocr jobs show {delivery.id}"
-            sys.stderr.write(f"{delivery.id}: the delivery has no results; {advice}\n")
+            write_message(f"{delivery.id}: the delivery has no results; {advice}")
         return delivery.outcomes or ()
 
 

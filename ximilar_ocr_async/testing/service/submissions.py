@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlencode
 from attrs import define, evolve, field, frozen
 
 from ximilar_ocr_async._constants import CREDITS
+from ximilar_ocr_async._validation import without_secrets
 from ximilar_ocr_async.testing.service.contract import (
     NOT_FOUND,
     InvalidBody,
@@ -71,7 +72,7 @@ class Webhook:
         headers: Headers to send, which may be secret.
     """
 
-    endpoint: str
+    endpoint: str = field(repr=without_secrets)
     headers: Mapping[str, str] = field(factory=dict, repr=False)
 
 
