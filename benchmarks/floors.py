@@ -34,7 +34,7 @@ ADVISORIES = {
     "tqdm": ("4.66.3", "CVE-2024-34062"),
     "urllib3": ("2.7", "CVE-2026-44432"),
 }
-"""The first version without the advisory, and the last advisory, by name. Known in 2026-12."""
+"""The first version without the advisory, and the last advisory, by name. Known in 2026-11."""
 
 
 def main() -> None:
