@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --no-cache-dir
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint types faults floors bench bench-concurrency bench-jobs live images clean
+.PHONY: demo test lint types signals faults wire floors bench bench-concurrency bench-jobs live images clean
 
 demo: .venv/demo
 	$(BIN)/python examples/demo.py
@@ -22,8 +22,14 @@ lint: .venv/dev
 types: .venv/dev
 	$(BIN)/mypy
 
+signals: .venv/dev
+	$(BIN)/python benchmarks/signals.py
+
 faults: .venv/dev
 	$(BIN)/python benchmarks/faults.py
+
+wire: .venv/dev
+	$(BIN)/python benchmarks/wire.py
 
 floors: .venv/dev
 	$(PIP) --group floors

@@ -4,7 +4,7 @@
 
 Each case runs on asyncio and on trio, with the session's own client, with an injected one of httpx
 and with one of httpx2, over loopback sockets. Afterwards the promises of the README are checked
-(``tests/faults``). It takes a minute.
+(``tests/faults``). It takes two minutes.
 """
 
 import sys

@@ -1,6 +1,8 @@
 """The event loop and process that a session belongs to, and threads and cancellation there."""
 
 import os
+import sys
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -48,13 +50,28 @@ def is_to_be_raised(error: BaseException) -> bool:
 
 def is_from_outside(error: BaseException) -> bool:
     """Whether *error* cancels the current task itself, not only something that the task awaits."""
-    is_cancellation = isinstance(error, anyio.get_cancelled_exc_class())
-    return is_cancellation and anyio.current_effective_deadline() == float("-inf")
+    if not isinstance(error, anyio.get_cancelled_exc_class()):
+        return False
+    task = _asyncio_task()
+    is_native = task is not None and task.cancelling() > 0  # as all are when a program ends
+    return is_native or anyio.current_effective_deadline() == float("-inf")
+
+
+def _asyncio_task() -> Any:
+    """Return the current task of asyncio; None on trio."""
+    try:
+        return sys.modules["asyncio"].current_task()
+    except (KeyError, RuntimeError):
+        return None
 
 
 def signal_in(errors: BaseExceptionGroup[BaseException]) -> BaseException | None:
-    """Return what a signal raised, if that is among the *errors* of a task group."""
-    found: BaseException | None = errors.subgroup(SIGNALS)
+    """Return what a signal raised, if that is among the *errors* of a task group.
+
+    On asyncio it has left the event loop already. Raised twice, it would end the loop before the
+    threads of anyio are told to end, and the program would hang.
+    """
+    found: BaseException | None = None if _asyncio_task() else errors.subgroup(SIGNALS)
     while isinstance(found, BaseExceptionGroup):
         found = found.exceptions[0]
     return found

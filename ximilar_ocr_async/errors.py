@@ -129,6 +129,8 @@ class ExtractionError(OCRError):
     Attributes:
         faults: What does not fit, each with its address, such as ``$.lines[2]: expected an object,
             got 7``. Empty if the completion contains no JSON object.
+        hints: The faults without anything that the model wrote, such as ``$.lines[2]: expected an
+            object``. A prompt may contain them.
         answer: The whole completion. The message shows its beginning.
         record: The `Record` that was billed, with the text of the image.
     """
@@ -138,6 +140,7 @@ class ExtractionError(OCRError):
         message: str = "",
         *,
         faults: tuple[str, ...] = (),
+        hints: tuple[str, ...] = (),
         answer: str = "",
         record: Any = None,
         status: int | None = None,
@@ -146,6 +149,7 @@ class ExtractionError(OCRError):
     ) -> None:
         super().__init__(message, status=status, request_id=request_id, retry_after=retry_after)
         self.faults = faults
+        self.hints = hints
         self.answer = answer
         self.record = record
 

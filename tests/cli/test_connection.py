@@ -11,6 +11,7 @@ from tests.command_line import CLI, write
 from tests.faults.certificates import ANOTHER, OURS, authority
 from tests.loopback import Site
 from tests.relays import PASSWORD, beside, proxy, secured
+from ximilar_ocr_async.emulator.callers import Callers
 from ximilar_ocr_async.emulator.server import serving
 from ximilar_ocr_async.testing.service.scripted_engine import ScriptedEngine
 from ximilar_ocr_async.testing.service.scripted_gpt import ScriptedGPT
@@ -62,7 +63,8 @@ def folder(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def plain() -> Iterator[str]:
     """Serve over plain HTTP; yield where."""
-    with serving(Service(ScriptedEngine("what stands there"), gpt=ScriptedGPT("{}"))) as url:
+    service = Service(ScriptedEngine("what stands there"), gpt=ScriptedGPT("{}"))
+    with serving(service, Callers(["ocr.example"])) as url:
         yield url
 
 

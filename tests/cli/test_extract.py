@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
+from types import ModuleType
 from typing import Any, get_type_hints
 
 import pytest
@@ -78,7 +79,7 @@ class Model:
 @pytest.fixture(autouse=True)
 def folder(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Run each test in a folder with two images and a module of classes."""
-    # What the command line adds to them goes again.
+    # What modules of this folder add to them goes again.
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.delitem(sys.modules, "invoices", raising=False)
     Path("invoices.py").write_text(MODULE)
@@ -361,6 +362,43 @@ def test_a_program_of_its_own_finds_the_module_here() -> None:
     with start("extract", "c.jpg", "--schema=invoices:Invoice", env=env) as process:
         out, err = process.communicate()
     assert (process.returncode, json.loads(out)["ok"]) == (0, True), err
+
+
+HOSTILE = ["httpx", "h11", "json", "typing", "anyio", "attrs", "cattrs", "tenacity", "ssl", "uuid"]
+"""Modules that the program has or loads."""
+
+MISSING = ["h2", "socksio", "brotli", "brotlicffi", "zstandard", "sniffio", "exceptiongroup"]
+"""Modules that the program, or a library that it loads, takes if they are there."""
+
+
+@pytest.mark.usefixtures("service")
+def test_nothing_else_here_is_run() -> None:
+    """Files beside the schema that are called like libraries are run neither then nor later."""
+    for name in [*HOSTILE, *MISSING]:
+        Path(f"{name}.py").write_text(f"open('ran-{name}', 'w')")
+    env = {**os.environ, "PYTHONSAFEPATH": "1"}
+    with start("extract", "a.jpg", "--schema=invoices:Invoice", env=env) as process:
+        out, err = process.communicate()
+    assert [path.name for path in Path().glob("ran-*")] == []
+    assert (process.returncode, json.loads(out)["ok"]) == (0, True), err
+
+
+def test_the_path_is_as_before(cli: CLI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This folder is looked in last, while the module is loaded and no longer."""
+    before, here = [*sys.path], str(Path.cwd())
+    Path("looks.py").write_text("import sys; path = [*sys.path]")
+    Path("adds.py").write_text(f"import sys; sys.path = [*sys.path, {here!r}]")
+    for module in ("looks", "adds"):
+        # So that the module is forgotten afterwards.
+        monkeypatch.setitem(sys.modules, module, ModuleType(module))
+        del sys.modules[module]
+    for schema in ("invoices:Bill", "nowhere:Bill", "looks:Bill"):
+        assert cli("extract", "a.jpg", "--schema", schema).code == 2
+        assert sys.path == before
+    assert sys.modules["looks"].path == [*before, here]
+    # What the module itself adds is none of ours.
+    assert cli("extract", "a.jpg", "--schema", "adds:Bill").code == 2
+    assert sys.path == [*before, here]
 
 
 @pytest.mark.parametrize("name", ["read", "extract"])

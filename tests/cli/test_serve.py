@@ -58,6 +58,33 @@ def test_serve_serves_until_interrupted(words: list[str], code: int) -> None:
     assert (process.returncode, rest) == (0, ("", ""))
 
 
+def test_serve_answers_under_names_of_its_own() -> None:
+    """Names are refused unless they were allowed, with any port."""
+    with start("serve", "--port", "0", "--allow-host", "box.example", "--allow-host=b") as process:
+        url = process.stdout.readline().split()[2].rstrip(",")
+        try:
+            codes = [
+                httpx.get(
+                    f"{url}/account/v2/details/",
+                    headers={"Authorization": "Token abc", "Host": host},
+                    timeout=60,
+                ).status_code
+                for host in ("localhost", "box.example:80", "B", "evil.example")
+            ]
+        finally:
+            process.send_signal(signal.SIGINT)
+            rest = process.stdout.read(), process.stderr.read()
+    assert codes == [200, 200, 200, 421]
+    assert (process.returncode, rest) == (0, ("", ""))
+
+
+def test_a_name_that_is_none_is_told(cli: CLI) -> None:
+    """A name with a port, or a URL, exits with 2."""
+    ran = cli("serve", "--allow-host", "box.example:8000")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("ximilar-ocr: --allow-host: 'box.example:8000' is not the name of a ")
+
+
 def test_serve_shows_planned_faults(tmp_path: Path) -> None:
     """The service says which faults are on, shows them, and logs nothing of what was planned."""
     plan = tmp_path / "plan.toml"

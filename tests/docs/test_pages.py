@@ -14,6 +14,7 @@ from tests.faults.certificates import OURS, authority
 from tests.relays import proxy, secured
 from tests.session.test_web import fetch, served, until
 from ximilar_ocr_async import Webhook
+from ximilar_ocr_async.emulator.callers import Callers
 from ximilar_ocr_async.emulator.server import serving
 from ximilar_ocr_async.testing import InProcessService, ScriptedGPT
 from ximilar_ocr_async.testing.service.scripted_engine import ScriptedEngine
@@ -175,7 +176,8 @@ async def test_an_image_is_read_in_a_company_as_printed(
     image, ca_file = tmp_path / "a.png", tmp_path / "ca.pem"
     image.write_bytes(PNG)
     authority(OURS).cert_pem.write_to_path(str(ca_file))
-    with serving(Service(ScriptedEngine("what stands there"))) as plain:
+    there = Service(ScriptedEngine("what stands there"))
+    with serving(there, Callers(["ocr.example"])) as plain:
         async with secured(plain, "ocr.example") as url, proxy(url) as gate:
             monkeypatch.setenv("XIMILAR_BASE_URL", url)
             text = await run_block(NETWORK)["read_in_a_company"](image, ca_file, gate.url)

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from ximilar_ocr_async.emulator.asgi import app
+from ximilar_ocr_async.emulator.callers import Callers
 from ximilar_ocr_async.emulator.server import serving
 from ximilar_ocr_async.testing.service.contract import READ
 from ximilar_ocr_async.testing.service.faults import PAGE, FaultPlan
@@ -30,7 +31,7 @@ def body(image: bytes = b"one", **fields: Any) -> bytes:
 def client(service: Service, **options: Any) -> httpx.AsyncClient:
     """Make a client of *service* in process."""
     transport = httpx.ASGITransport(app(service, **options))
-    return httpx.AsyncClient(transport=transport, base_url="http://service", headers=TOKEN)
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=TOKEN)
 
 
 @contextmanager
@@ -81,7 +82,7 @@ async def talk(service: Service, *received: dict[str, Any]) -> list[Any]:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    headers = [(b"authorization", b"Token abc")]
+    headers = [(b"host", b"localhost"), (b"authorization", b"Token abc")]
     scope = {"type": "http", "method": "POST", "path": READ, "headers": headers}
     await app(service)({**scope, "query_string": b""}, receive, send)
     assert left == []
@@ -105,6 +106,37 @@ async def test_half_a_surrogate_pair_comes_back() -> None:
     assert answer.json()["records"][0]["mine"] == "\ud800"
 
 
+# --- Who may ask
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "http://localhost"}])
+async def test_whoever_may_not_ask_spends_nothing(headers: dict[str, str]) -> None:
+    """Web pages read nothing, submit nothing, and are not even counted."""
+    service = Service(ScriptedEngine())
+    async with client(service) as http:
+        for answer in (
+            await http.post(READ, content=body(), headers=headers),
+            await http.post(REQUESTS, json=JOB, headers=headers),
+            await http.get(REQUESTS, headers=headers),
+            await http.get("/", headers=headers),
+        ):
+            assert answer.status_code in {403, 421}
+            assert answer.json()["status"]["code"] == answer.status_code
+    assert (service.requests, service.billed) == (0, 0)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("method", ["OPTIONS", "HEAD", "TRACE"])
+async def test_a_browser_is_never_told_that_it_may(method: str) -> None:
+    """What a browser asks before a request of a page has no answer that allows it."""
+    headers = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
+    async with client(Service(ScriptedEngine())) as http:
+        answer = await http.request(method, READ, headers=headers)
+    assert answer.status_code in {403, 405}
+    assert not any(name.startswith("access-control") for name in answer.headers)
+
+
 # --- Asynchronous requests
 
 JOB = {"type": "ocr", "records": [{"_base64": "b25l"}]}
@@ -114,7 +146,7 @@ JOB = {"type": "ocr", "records": [{"_base64": "b25l"}]}
 async def test_jobs_are_worked_off_in_the_lifespan() -> None:
     """What is submitted while the application runs is done, and links lead back to it."""
     service = Service(ScriptedEngine(latency=60))
-    application = app(service)
+    application = app(service, callers=Callers(["Service.Example"]))
     async with (
         application.router.lifespan_context(application),
         httpx.AsyncClient(

@@ -52,6 +52,8 @@ async def test_news_are_posted_with_their_headers(site: Site) -> None:
         (Delivery(), "0.0.0.0"),
         (Delivery(), "169.254.169.254"),
         (Delivery(), "8.8.8.8"),
+        (Delivery(), "[::ffff:127.0.0.1]"),
+        (Delivery(allow_public=True), "168.63.129.16"),
         (Delivery(allow_public=True), "10.0.0.1"),
         (Delivery(allow_public=True), "[fd00::1]"),
     ],

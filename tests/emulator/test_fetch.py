@@ -120,6 +120,38 @@ async def test_loopback_is_refused_before_anything_is_sent(site: Site, host: str
     assert site.connections == 0
 
 
+def resolve(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]:
+    """Have names lead to the addresses of each of *answers* in turn; return what is looked up."""
+    left, asked = list(answers), list[str]()
+
+    async def look_up(host: str, *_: object, **__: object) -> list[tuple[object, ...]]:
+        asked.append(host)
+        return [(None, None, None, "", (address, 0)) for address in left.pop(0)]
+
+    monkeypatch.setattr(anyio, "getaddrinfo", look_up)
+    return asked
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("addresses", [["127.0.0.1", "8.8.8.8"], ["8.8.8.8", "127.0.0.1"]])
+async def test_every_address_of_a_name_is_looked_at(
+    site: Site, addresses: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name of which one address is not public is refused, whichever comes first."""
+    resolve(monkeypatch, addresses)
+    assert (await refused(Fetch(), site.url("scans.example")))[0] == 403
+    assert site.connections == 0
+
+
+@pytest.mark.anyio
+async def test_a_name_is_looked_up_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The address that was looked at is the one that is asked, whatever the name leads to later."""
+    asked = resolve(monkeypatch, ["127.0.0.1"])
+    assert await Fetch(allow_private=True)(site.url("scans.example")) == IMAGE
+    assert asked == ["scans.example"]
+    assert f"Host: scans.example:{site.port}\r\n".encode() in site.asked[0]
+
+
 @given(address=st.one_of([st.ip_addresses(network=network) for network in SPECIAL]))
 def test_special_addresses_are_refused(address: object) -> None:
     """Private, link-local, shared, reserved and embedded addresses are refused."""
@@ -129,7 +161,18 @@ def test_special_addresses_are_refused(address: object) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
-    "url", ["http://169.254.169.254/latest/meta-data/", "https://10.0.0.1/", "http://[fd00::1]/"]
+    "url",
+    [
+        "http://169.254.169.254/latest/meta-data/",
+        "http://168.63.129.16/",
+        "http://100.100.100.200/",
+        "https://10.0.0.1/",
+        "http://[fd00::1]/",
+        "http://[fd00:ec2::254]/",
+        "http://[fec0::1]/",
+        "http://[2002:7f00:1::1]/",
+        "http://239.255.255.250/",
+    ],
 )
 async def test_metadata_and_private_networks_are_refused(url: str) -> None:
     """The cloud's metadata and the neighbours' addresses are refused, with either scheme."""

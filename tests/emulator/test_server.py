@@ -2,11 +2,13 @@
 
 import json
 import os
+import select
 import signal
 import socket
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from urllib.parse import urlsplit
 
 import anyio
@@ -16,13 +18,20 @@ from attrs import define, field
 
 from tests.loopback import Site, answer
 from ximilar_ocr_async.emulator.openai_chat import OpenAIChat
-from ximilar_ocr_async.emulator.server import HOST, bind, serve_until_interrupted, serving
+from ximilar_ocr_async.emulator.server import (
+    HOST,
+    TIMEOUTS,
+    bind,
+    serve_until_interrupted,
+    serving,
+)
 from ximilar_ocr_async.testing.service.contract import DETAILS, READ
 from ximilar_ocr_async.testing.service.engine import Reading
 from ximilar_ocr_async.testing.service.scripted_engine import ScriptedEngine
 from ximilar_ocr_async.testing.service.service import Service
 from ximilar_ocr_async.testing.service.submissions import REQUESTS
 
+GPT = "/ocr/v2/read_gpt"
 TOKEN = {"Authorization": "Token abc"}
 ONE_IMAGE = {"records": [{"_base64": "aGVsbG8="}]}
 
@@ -142,6 +151,132 @@ def test_other_addresses_of_the_machine_are_not_served() -> None:
     """The machine's other addresses refuse connections on the port."""
     with serving(Service(ScriptedEngine())) as url, pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.2", port_of(url)))
+
+
+# --- Whom it answers
+
+
+@pytest.mark.parametrize("name", ["rebound.example", "127.0.0.1.nip.io"])
+def test_a_page_that_has_its_name_rebound_gets_nothing(name: str) -> None:
+    """A web page whose name leads here neither reads, nor asks the model, nor posts webhooks."""
+    with Site(None).open() as model, Site(answer(b"")).open() as receiver:
+        gpt = OpenAIChat(f"http://127.0.0.1:{model.port}/v1", "tiny", "sk-secret")
+        service = Service(ScriptedEngine("Mew"), gpt=gpt)
+        records = [{"_base64": "aGVsbG8=", "prompt": "what is it?"}]
+        hook = {"endpoint": receiver.url()}
+        job = {"type": "ocr", "endpoint": "read_gpt", "records": records, "webhook": hook}
+        with serving(service) as url:
+            headers = {**TOKEN, "Host": f"{name}:{port_of(url)}"}
+            for path, sent in ((GPT, {"records": records}), (REQUESTS, job)):
+                told = httpx.post(url + path, json=sent, headers=headers)
+                assert told.status_code == 421
+                assert "serve with --allow-host" in told.json()["status"]["text"]
+        assert (service.requests, service.billed, model.asked, receiver.asked) == (0, 0, [], [])
+
+
+# --- Slow and many
+
+
+POST = f"POST {READ} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Token abc\r\n".encode()
+GET = f"GET {DETAILS} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Token abc\r\n\r\n".encode()
+
+
+def dribble(peer: socket.socket, piece: bytes) -> bytes:
+    """Send *piece* again and again, until the connection ends; return what has come."""
+    peer.settimeout(60)
+    came = b""
+    with suppress(ConnectionResetError, BrokenPipeError):
+        while True:
+            if not select.select([peer], [], [], 0.01)[0]:
+                peer.sendall(piece)
+            elif now := peer.recv(65536):
+                came += now
+            else:
+                break
+    return came
+
+
+@pytest.mark.parametrize("piece", [b"", b"x"])
+@pytest.mark.parametrize(
+    "part, sent",
+    [
+        ("head", b""),
+        ("head", b"GET / HTTP/1.1\r\nX: "),
+        ("body", POST + b"Content-Length: 1000000\r\n\r\n"),
+        ("body", POST + b"Transfer-Encoding: chunked\r\n\r\nfffff\r\n"),
+    ],
+)
+def test_a_request_that_does_not_come_is_not_waited_for(
+    part: str, sent: bytes, piece: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A head and a body have their time, however they come, and nothing is read or billed."""
+    monkeypatch.setitem(TIMEOUTS, part, 0.1)
+    service = Service(ScriptedEngine())
+    with serving(service) as url, socket.create_connection((HOST, port_of(url))) as peer:
+        peer.sendall(sent)
+        assert dribble(peer, piece) == b""
+    assert service.requests == 0
+
+
+@pytest.mark.parametrize(
+    "part, sent, status",
+    [
+        # A request that came with the one before it, but for its body.
+        ("body", GET + POST + b"Content-Length: 1000000\r\n\r\n", b"200"),
+        # The body of a request that was refused.
+        ("head", b"POST / HTTP/1.1\r\nHost: evil\r\nContent-Length: 1000000\r\n\r\n", b"421"),
+        ("head", GET + b"GET / HTTP/1.1\r\nX: ", b"200"),
+    ],
+)
+def test_what_follows_a_response_has_its_time_too(
+    part: str, sent: bytes, status: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a second request nor the rest of a first one keeps a connection."""
+    monkeypatch.setitem(TIMEOUTS, part, 0.1)
+    for piece in (b"", b"x"):
+        with serving(Service(ScriptedEngine())) as url:
+            with socket.create_connection((HOST, port_of(url))) as peer:
+                peer.sendall(sent)
+                came = dribble(peer, piece)
+        assert came.startswith(b"HTTP/1.1 " + status)
+        assert came.count(b"HTTP/1.1") == 1
+
+
+def test_a_slow_reading_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time that the service takes itself is no matter of the client's."""
+    monkeypatch.setitem(TIMEOUTS, "head", 0.1)
+    monkeypatch.setitem(TIMEOUTS, "body", 0.1)
+    with serving(Service(ScriptedEngine("at last", latency=0.3))) as url:
+        read = httpx.post(url + READ, json=ONE_IMAGE, headers=TOKEN)
+    assert read.json()["records"][0]["_ocr"]["full_text"] == "at last"
+
+
+def test_connections_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One connection too many is closed, and those that were there go on."""
+    monkeypatch.setattr("ximilar_ocr_async.emulator.server.MAX_CONNECTIONS", 3)
+    with serving(Service(ScriptedEngine())) as url, ExitStack() as stack:
+        where = (HOST, port_of(url))
+        peers = [stack.enter_context(socket.create_connection(where)) for _ in range(4)]
+        assert dribble(peers.pop(), b"") == b""
+        for peer in peers:
+            peer.sendall(GET)
+            peer.shutdown(socket.SHUT_WR)
+            assert dribble(peer, b"").startswith(b"HTTP/1.1 200")
+        assert httpx.get(url + DETAILS, headers=TOKEN).status_code == 200
+
+
+def test_requests_whose_clients_have_left_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who hangs up and asks again makes no more work than connections could."""
+    monkeypatch.setattr("ximilar_ocr_async.emulator.server.MAX_CONNECTIONS", 2)
+    engine = EndlessEngine()
+    body = json.dumps(ONE_IMAGE).encode()
+    with serving(Service(engine)) as url:
+        for _ in range(3):
+            with socket.create_connection((HOST, port_of(url))) as peer:
+                peer.sendall(POST + b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+                engine.begun.wait()
+                engine.begun.clear()
+        assert httpx.get(url + DETAILS, headers=TOKEN).status_code == 503
 
 
 def test_a_busy_port_cannot_be_had() -> None:

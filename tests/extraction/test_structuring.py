@@ -294,7 +294,26 @@ def test_faults_are_few_and_short() -> None:
     assert len(caught.value.faults) == MAX_FAULTS
     with pytest.raises(ExtractionError) as caught:
         structure({"x": {"k" * 1000: []}}, one_field(dict[str, int]))
-    assert caught.value.faults == (f"$.x['{'k' * 195}...: expected a whole number, got an array",)
+    assert caught.value.faults == (f"$.x['{'k' * 40}'...]: expected a whole number, got an array",)
+
+
+def test_faults_are_lines_that_can_be_printed() -> None:
+    """Neither a key nor the words of a validator can forge a line, colours or an order of text."""
+    hostile = "a\nERROR \x1b[31m\u202e\ud800'"
+    with pytest.raises(ExtractionError) as caught:
+        structure({"x": {hostile: []}}, one_field(dict[str, int]))
+    [of_key] = caught.value.faults
+
+    def refuse(_: Any, __: Any, value: str) -> None:
+        raise ValueError(value)
+
+    fussy = attrs.make_class("One", {"x": attrs.field(type=str, validator=refuse)})
+    with pytest.raises(ExtractionError) as caught:
+        structure({"x": hostile}, fussy)
+    [of_word] = caught.value.faults
+    assert of_key == f"$.x[{hostile!r}]: expected a whole number, got an array"
+    assert of_word == "$: ValueError: a ERROR [31m '"
+    assert all(text.isprintable() for text in (of_key, of_word))
 
 
 @attrs.frozen

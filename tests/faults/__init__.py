@@ -6,6 +6,7 @@ F67 and F68 are not in it: they are about a journal, which the package does not 
 from tests.faults.between import BETWEEN
 from tests.faults.caller import CALLER
 from tests.faults.case import BACKENDS, LIBRARIES, Case
+from tests.faults.chaos import CHAOS
 from tests.faults.connect import CONNECT
 from tests.faults.cut import CUT
 from tests.faults.early import EARLY
@@ -31,5 +32,6 @@ CASES = [
     *CUT,
     *BETWEEN,
     *INJECTED,
+    *CHAOS,
 ]
 """In the order of their rows."""

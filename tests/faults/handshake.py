@@ -162,6 +162,11 @@ HANDSHAKE = [
     .given(replies(read, then=refuses("400 Bad Request", NO_TLS)))
     .when(in_turn, images=pictures(11))
     .then(fails(AddressError, says="plain HTTP request"), but={0: reads()}, requests=2),
+    Case("F12.12", "scheme of base_url in capitals")
+    .promises("TLS is spoken: read at once")
+    .given(tls=identity)
+    .when(url="HTTPS://127.0.0.1:{port}")
+    .then(reads(), requests=1),
     Case("F13", "TLS breaks off without a goodbye within a large body, once")
     .promises("UploadCut, tried again; billed once")
     .given(first(1, drop_mid_body), tls=identity)

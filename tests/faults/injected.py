@@ -5,13 +5,14 @@ from types import ModuleType
 from typing import Any
 
 from tests.faults.case import Case, ClientOptions, Trial
+from tests.faults.certificates import OURS, trust
 from tests.faults.connect import busy, within
 from tests.faults.cut import poisoned, refuses_over
 from tests.faults.expect import fails, pictures, reads
 from tests.faults.gateway import LATE
 from tests.faults.server import FaultyServer
 from tests.faults.steps import after, always, failing, once, refuses
-from ximilar_ocr_async import AddressError, AuthError, OptionError, RequestRejected
+from ximilar_ocr_async import AddressError, AuthError, OptionError, ReplyLost, RequestRejected
 
 # ---- clients
 
@@ -33,6 +34,19 @@ def reads_and_raises(_: ModuleType, __: FaultyServer) -> Mapping[str, Any]:
         response.raise_for_status()
 
     return {"event_hooks": {"response": [check]}}
+
+
+def breaks_off(module: ModuleType, _: FaultyServer) -> Mapping[str, Any]:
+    """Return the options of a client that tells nothing, and raises when an answer has come."""
+
+    async def send(transport: Any, request: Any) -> Any:
+        request.extensions.pop("trace")
+        response = await module.AsyncHTTPTransport.handle_async_request(transport, request)
+        await response.aclose()
+        raise RuntimeError("as the test has it")
+
+    kind = type("Transport", (module.AsyncHTTPTransport,), {"handle_async_request": send})
+    return {"transport": kind(verify=trust(OURS))}
 
 
 # ---- calls
@@ -100,6 +114,10 @@ INJECTED = [
     .given(once(after(LATE, refuses("503 Service Unavailable", failing(503, "busy")))))
     .when(client=reads_and_raises)
     .then(reads(attempts=2), requests=2),
+    Case("F73.4", "client with a transport that tells nothing, and raises RuntimeError in the end")
+    .promises("ReplyLost after two, maybe billed")
+    .when(client=breaks_off)
+    .then(fails(ReplyLost, attempts=2, maybe_billed=True), requests=2, recovers=False),
     Case("F74", "client that is closed while the session is open")
     .promises("each image fails with OptionError at once, nothing is sent")
     .when(close_under_session, images=pictures(31), client=lambda *_: {})

@@ -7,6 +7,7 @@ import struct
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import anyio
@@ -219,6 +220,20 @@ class _Overheard(ByteStream):
         await self.stream.aclose()
 
 
+async def attend(server: FaultyServer, behave: Behaviour, stream: SocketStream) -> None:
+    """Have a connection to the server behave as told, and close it."""
+    server.connections += 1
+    server.open += 1
+    connection = Connection(stream, server, server.connections)
+    try:
+        async with stream:
+            with suppress(*GONE):
+                await behave(connection)
+    finally:
+        connection.finish()
+        server.open -= 1
+
+
 @asynccontextmanager
 async def faulty_server(
     behave: Behaviour,
@@ -245,21 +260,9 @@ async def faulty_server(
     server = FaultyServer(f"http{'' if tls is None else 's'}://127.0.0.1:{port}", tls)
     crowd = _fill_queue(listening) if way == "blackhole" else []
 
-    async def handle(stream: SocketStream) -> None:
-        server.connections += 1
-        server.open += 1
-        connection = Connection(stream, server, server.connections)
-        try:
-            async with stream:
-                with suppress(*GONE):
-                    await behave(connection)
-        finally:
-            connection.finish()
-            server.open -= 1
-
     async def serve() -> None:
         async with await SocketListener.from_socket(listening) as listener:
-            await listener.serve(handle)
+            await listener.serve(partial(attend, server, behave))
 
     async with anyio.create_task_group() as group:
 

@@ -68,7 +68,8 @@ async def test_a_body_may_take_its_time_between_two_pieces() -> None:
     async with faulty_server(behave_well) as server:
         connection = await open_connection(server.url)
         pieces = Pieces(b'{"records": ', b"[]}", seconds=0.2)
-        await connection.upload(connection.begin(head(15)), pieces, 15, 0.1)
+        connection.begin(head(15))
+        await connection.upload(pieces, 15, 0.1)
         assert connection.sent is not None
         assert (await connection.receive_head(5.0)).status_code == 200
         connection.close()
@@ -79,7 +80,8 @@ async def test_a_body_that_is_too_short_is_not_sent() -> None:
     async with faulty_server(behave_well) as server:
         connection = await open_connection(server.url)
         with pytest.raises(http1.ProtocolError):
-            await connection.upload(connection.begin(head(15)), Pieces(b"{}"), 15, 5.0)
+            connection.begin(head(15))
+            await connection.upload(Pieces(b"{}"), 15, 5.0)
         assert connection.sent is None
         connection.close()
 
@@ -95,8 +97,8 @@ async def test_a_body_of_unknown_size_ends_with_its_last_piece() -> None:
     async with faulty_server(answer) as server:
         connection = await open_connection(server.url)
         chunked = [("Host", "127.0.0.1"), ("Transfer-Encoding", "chunked")]
-        begun = connection.begin(http1.Head(method="POST", target="/", headers=chunked))
-        await connection.upload(begun, Pieces(b"a", b"b"), float("inf"), 5.0)
+        connection.begin(http1.Head(method="POST", target="/", headers=chunked))
+        await connection.upload(Pieces(b"a", b"b"), float("inf"), 5.0)
         assert (await connection.receive_head(5.0)).status_code == 200
         connection.close()
 
@@ -116,7 +118,8 @@ async def test_an_answer_during_the_upload_is_heard_at_once(end: Any, is_secured
         connection = await open_connection(server.url)
         with anyio.fail_after(10.0):
             pieces = Pieces(*[bytes(100_000)] * (size // 100_000))
-            await connection.upload(connection.begin(head(size)), pieces, size, 9.0)
+            connection.begin(head(size))
+            await connection.upload(pieces, size, 9.0)
             assert connection.sent is None
             assert pieces.left
             assert (await connection.receive_head(5.0)).status_code == 413
@@ -140,7 +143,8 @@ async def test_nothing_but_an_answer_stops_the_upload(is_secured: bool) -> None:
     async with faulty_server(hint, tls=identity() if is_secured else None) as server:
         connection = await open_connection(server.url)
         pieces = Pieces(*[bytes(100_000)] * 30, seconds=0.002)
-        await connection.upload(connection.begin(head(size)), pieces, size, 5.0)
+        connection.begin(head(size))
+        await connection.upload(pieces, size, 5.0)
         assert connection.sent is not None
         assert (await connection.receive_head(5.0)).status_code == 200
         connection.close()
@@ -157,7 +161,8 @@ async def test_a_connection_that_closes_within_the_upload_is_no_answer() -> None
     async with faulty_server(hang_up) as server:
         connection = await open_connection(server.url)
         pieces = Pieces(*[bytes(1000)] * 30, seconds=0.01)
-        await connection.upload(connection.begin(head(30_000)), pieces, 30_000, 5.0)
+        connection.begin(head(30_000))
+        await connection.upload(pieces, 30_000, 5.0)
         assert connection.sent is None
         with pytest.raises(http1.ProtocolError):
             await connection.receive_head(5.0)
@@ -175,7 +180,8 @@ async def test_garbage_within_the_upload_stops_it() -> None:
     async with faulty_server(babble) as server:
         connection = await open_connection(server.url)
         pieces = Pieces(*[bytes(1000)] * 30, seconds=0.01)
-        await connection.upload(connection.begin(head(30_000)), pieces, 30_000, 5.0)
+        connection.begin(head(30_000))
+        await connection.upload(pieces, 30_000, 5.0)
         assert connection.sent is None
         with pytest.raises(http1.ProtocolError):
             await connection.receive_head(5.0)
@@ -237,7 +243,8 @@ async def test_an_answer_before_a_small_request_is_heard(is_secured: bool) -> No
         connection = await open_connection(server.url)
         while server.open or not server.connections:  # noqa: ASYNC110 - nothing tells
             await anyio.sleep(0.01)
-        await connection.send(connection.begin(head(2)), b"{}", 5.0)
+        connection.begin(head(2))
+        await connection.send(b"{}", 5.0)
         assert connection.sent is None
         assert (await connection.receive_head(5.0)).status_code == 401
         connection.close()
@@ -249,6 +256,7 @@ async def test_a_request_that_cannot_leave_is_an_error() -> None:
         connection = await open_connection(server.url)
         size = 20_000_000
         with pytest.raises(TimeoutError):
-            await connection.send(connection.begin(head(size)), bytes(size), 0.1)
+            connection.begin(head(size))
+            await connection.send(bytes(size), 0.1)
         assert connection.sent is None
         connection.close()

@@ -233,6 +233,8 @@ async def test_errors_are_those_of_httpx() -> None:
         await request(transport, server.url)
     with pytest.raises(httpx.UnsupportedProtocol, match="'ftp'"):
         await request(transport, "ftp://127.0.0.1")
+    with pytest.raises(httpx.UnsupportedProtocol, match="no ssl_context"):
+        await request(transport, "https://127.0.0.1")
     short = transport.make_request("POST", "http://127.0.0.1", content=b"", headers={"X": "\n"})
     with pytest.raises(httpx.LocalProtocolError):
         await _exchange(cast("Any", _Begun()), short, _tell_nobody, {})

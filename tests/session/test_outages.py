@@ -1,8 +1,10 @@
 """An outage is a pause, for as long as a call has patience."""
 
+import random
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 
 from tests.helpers import PNG, error_of, failing, refused, refusing, times, urls
@@ -233,3 +235,21 @@ async def test_a_call_cancelled_during_its_probe_leaves_the_next_one_free(
             service.latency = 1
             group.start_soon(session.read_all, urls(5))
         assert session.stats.records_billed >= 5
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_an_outage_within_much_work_convicts_nobody(seed: int) -> None:
+    """A gateway's 502 that meets one batch twice is no sign that its records are at fault."""
+    chance = random.Random(seed)
+
+    class Away(InProcessService):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if 1.0 <= anyio.current_time() % 1000 < 2.5:
+                await anyio.sleep(0.001)
+                return httpx.Response(502, text="<html>502")
+            self.latency = chance.uniform(0.05, 0.15)
+            return await super().handle_async_request(request)
+
+    async with Away().session(max_concurrency=16) as session:
+        outcomes = await session.read_all(urls(3000))
+    assert all(outcome.ok for outcome in outcomes)

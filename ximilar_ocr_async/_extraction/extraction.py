@@ -1,6 +1,5 @@
 """The question that extracts a class: an image in, a prompt out; a record in, an outcome out."""
 
-import re
 from typing import Generic
 
 from attrs import define, evolve, field, frozen
@@ -16,9 +15,6 @@ from ximilar_ocr_async.outcomes import Ended, Failure, Outcome, Success, T, make
 
 ROOM = 100
 """Bytes that a prompt must leave free for what was wrong with the completion."""
-
-_KEY = re.compile(r"\['.*'\]", re.DOTALL)
-"""A dictionary key in an address. The model chose it."""
 
 
 @frozen
@@ -135,16 +131,6 @@ def _with_faults(prompt: str, error: ExtractionError) -> str | None:
     room = MAX_PROMPT_TOKENS * BYTES_PER_TOKEN - len(prompt.encode(errors="surrogatepass"))
     if room < ROOM:
         return None
-    faults = "; ".join(map(_neutral, error.faults)) or "it was not one whole JSON object"
+    faults = "; ".join(error.hints) or "it was not one whole JSON object"
     addition = f"\nAn earlier answer was wrong: {faults}".encode(errors="surrogatepass")
     return prompt + addition[:room].decode(errors="ignore")
-
-
-def _neutral(fault: str) -> str:
-    """Return a fault without what the model wrote.
-
-    The model may have copied it from the image, and in a prompt it could act as an instruction.
-    """
-    address, _, reason = _KEY.sub("[...]", fault).partition(": ")
-    is_ours = reason.startswith("expected ")
-    return f"{address}: {reason.partition(', got ')[0] if is_ours else reason.partition(':')[0]}"

@@ -63,6 +63,7 @@ def extract(record: Record, cls: type[T]) -> T:
         raise ExtractionError(
             f"{error}{beginning}",
             faults=error.faults,
+            hints=error.hints,
             answer=completion,
             record=record,
             request_id=record.status.request_id,

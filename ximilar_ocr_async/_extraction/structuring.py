@@ -15,14 +15,15 @@ from math import isfinite
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from attrs import NOTHING
-from cattrs import Converter, transform_error
-from cattrs.errors import (
-    AttributeValidationNote,
-    ClassValidationError,
-    IterableValidationError,
-    IterableValidationNote,
-)
+from cattrs import Converter
 
+from ximilar_ocr_async._extraction.faults import (
+    Fault,
+    Misfit,
+    faults_of,
+    misfit,
+    mismatch,
+)
 from ximilar_ocr_async._extraction.schema import Field, fields_of, has_fields, label, unwrap
 from ximilar_ocr_async.errors import ExtractionError
 
@@ -34,39 +35,6 @@ judgement; the error also holds the completion, and 100,000 faults would take 10
 
 _FAULTS_IN_MESSAGE = 3
 """The most faults in an error message. ``ExtractionError.faults`` holds more."""
-
-_MAX_PART_LENGTH, _MAX_VALUE_LENGTH = 200, 40
-"""The longest address or reason in a fault, and the longest value in a reason [characters]."""
-
-
-class _Mismatch(ValueError):
-    """A value does not fit its type. The message names what was expected and what was found."""
-
-
-def _mismatch(expected: str, value: Any) -> _Mismatch:
-    return _Mismatch(f"expected {expected}, got {_summary(value)}")
-
-
-def _summary(value: Any) -> str:
-    match value:
-        case str():
-            return _quoted(value)
-        case None | bool() | float():
-            return json.dumps(value)
-        case int():
-            return str(value) if abs(value) < 10**_MAX_VALUE_LENGTH else "a huge number"
-        case Mapping():
-            return "an object"
-        case list():
-            return "an array"
-        case _:
-            return "nothing"
-
-
-def _quoted(text: str) -> str:
-    beginning = repr(text[:_MAX_VALUE_LENGTH])
-    return beginning if len(text) <= _MAX_VALUE_LENGTH else f"{beginning}..."
-
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]{1,3})?", re.ASCII | re.IGNORECASE)
 """Thousands separators are not allowed: 1,234 is a different number in English and in German."""
@@ -142,7 +110,7 @@ def _structure_scalar(value: Any, kind: Any) -> Any:
     try:
         return read(value)
     except (ArithmeticError, LookupError, TypeError, ValueError):
-        raise _mismatch(expected, value) from None
+        raise mismatch(expected, value) from None
 
 
 def _structure_member(value: Any, kind: type[Enum]) -> Enum:
@@ -162,7 +130,7 @@ def _choose(value: Any, choices: Sequence[tuple[Any, Any]], expected: Iterable[A
         for key, choice in choices:
             if type(key) is type(form) and key == form:  # in Python, 1 == True == 1.0
                 return choice
-    raise _mismatch(f"one of {json.dumps([*expected], ensure_ascii=False)[1:-1]}", value)
+    raise mismatch(f"one of {json.dumps([*expected], ensure_ascii=False)[1:-1]}", value)
 
 
 def _array_hook(kind: Any) -> Callable[[Any, Any], Any]:
@@ -172,11 +140,11 @@ def _array_hook(kind: Any) -> Callable[[Any, Any], Any]:
 
     def hook(value: Any, _: Any) -> Any:
         if not isinstance(value, list):
-            raise _mismatch("an array", value)
+            raise mismatch("an array", value)
         if is_row and len(value) != len(args):
-            raise _Mismatch(f"expected {len(args)} items, got {len(value)}")
+            raise misfit(f"{len(args)} items", f"{len(value)}")
         parts = zip(range(len(value)), value, args if is_row else repeat(args[0]), strict=False)
-        return make(_structure_parts(parts, kind).values())
+        return make(_structure_parts(parts, Fault.in_item).values())
 
     return hook
 
@@ -186,8 +154,9 @@ def _map_hook(kind: Any) -> Callable[[Any, Any], Any]:
 
     def hook(value: Any, _: Any) -> Any:
         if not isinstance(value, Mapping):
-            raise _mismatch("an object", value)
-        return _structure_parts(((str(key), item, hint) for key, item in value.items()), kind)
+            raise mismatch("an object", value)
+        parts = ((str(key), item, hint) for key, item in value.items())
+        return _structure_parts(parts, Fault.in_key)
 
     return hook
 
@@ -199,9 +168,10 @@ def _class_hook(kind: Any) -> Callable[[Any, Any], Any]:
 
     def hook(value: Any, _: Any) -> Any:
         if not isinstance(value, Mapping):
-            raise _mismatch("an object", value)
+            raise mismatch("an object", value)
         given = [field for field in fields if not _uses_default(field, value)]
-        parts = _structure_parts(((f.name, _item(f, value), f.hint) for f in given), kind)
+        items = ((field.name, _item(field, value), field.hint) for field in given)
+        parts = _structure_parts(items, Fault.in_field)
         return kind(**{field.parameter: parts[field.name] for field in given})
 
     return hook
@@ -217,21 +187,26 @@ def _item(field: Field, value: Mapping[str, Any]) -> Any:
     return value.get(field.name, None if field.takes_null else NOTHING)
 
 
-def _structure_parts(parts: Iterable[tuple[Any, Any, Any]], kind: Any) -> dict[Any, Any]:
-    """Structure the parts of *kind*, each (key, value, type). Raise all their errors together."""
-    is_class = has_fields(kind)
-    done, errors = {}, []
+def _structure_parts(
+    parts: Iterable[tuple[Any, Any, Any]], inside: Callable[[Fault, Any], Fault]
+) -> dict[Any, Any]:
+    """Structure parts, each (key, value, type). Raise all their faults together.
+
+    Args:
+        parts: The parts of one value.
+        inside: Adds the key of a part to the address of a fault in it.
+    """
+    done: dict[Any, Any] = {}
+    faults: list[Fault] = []
     for key, value, hint in parts:
         try:
             done[key] = _converter.structure(value, hint)
         except Exception as error:  # noqa: BLE001 - cattrs and the user's classes raise many types
-            note = AttributeValidationNote if is_class else IterableValidationNote
-            error.add_note(note("", key, hint))
-            errors.append(error)
-            if len(errors) == MAX_FAULTS:
+            faults += [inside(fault, key) for fault in faults_of(error)]
+            if len(faults) >= MAX_FAULTS:
                 break
-    if errors:
-        raise (ClassValidationError if is_class else IterableValidationError)("", errors, kind)
+    if faults:
+        raise Misfit(*faults[:MAX_FAULTS])
     return done
 
 
@@ -262,16 +237,18 @@ def structure(value: Any, cls: type[T]) -> T:
     are ISO 8601, enums are values or names. NaN, infinity and thousands separators are refused.
 
     Raises:
-        ExtractionError: *value* does not fit *cls*. ``faults`` says where.
+        ExtractionError: *value* does not fit *cls*. ``faults`` and ``hints`` say where.
     """
     try:
         return _converter.structure(value, cls)
     except Exception as error:  # noqa: BLE001 - as above
-        faults = _faults(error)
+        found = faults_of(error)
+    faults = tuple(map(str, found))
     more = "; and more" if len(faults) > _FAULTS_IN_MESSAGE else ""
     listed = "; ".join(faults[:_FAULTS_IN_MESSAGE])
     message = f"the completion does not fit {cls.__name__}: {listed}{more}"
-    raise ExtractionError(message, faults=faults)
+    hints = tuple(fault.hint for fault in found)
+    raise ExtractionError(message, faults=faults, hints=hints)
 
 
 def unstructure(value: Any) -> Any:
@@ -294,29 +271,3 @@ def unstructure(value: Any) -> Any:
         case date() | time():
             return value.isoformat()
     return value
-
-
-def _faults(error: Exception) -> tuple[str, ...]:
-    reasons: list[str] = []
-
-    # Reasons are collected apart from addresses. cattrs would join the two in one string that
-    # cannot be split again, because both may contain what the model wrote.
-    def keep_reason(error: BaseException, _: Any) -> str:
-        reasons.append(_reason(error))
-        return ""
-
-    addresses = transform_error(error, format_exception=keep_reason)
-    pairs = zip(addresses[:MAX_FAULTS], reasons, strict=False)
-    return tuple(f"{_cut(address.removeprefix(' @ '))}: {_cut(why)}" for address, why in pairs)
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, _Mismatch):
-        return str(error)
-    # The error of a user's validator. Those of attrs have their message as the first argument.
-    return ": ".join([type(error).__name__, *map(str, error.args[:1])])
-
-
-def _cut(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _MAX_PART_LENGTH else f"{line[:_MAX_PART_LENGTH]}..."

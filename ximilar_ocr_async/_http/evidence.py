@@ -100,8 +100,8 @@ def explain(error: Exception, trace: Trace, *, reached: bool) -> OCRError:
     return lost(trace, reason, is_silent=kind in _SILENT, is_untaken=kind in _UNTAKEN)
 
 
-_NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "ProxyError", "RuntimeError"})
-"""Classes of failures of which nothing was seen to begin; a closed client raises RuntimeError."""
+_NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "ProxyError"})
+"""Classes of failures to connect, where nothing was told."""
 
 _MISUSED = frozenset(
     {

@@ -40,6 +40,7 @@ class Connection:
         _acked: The bytes that the other side had acknowledged before the request; None if unknown.
         _head: The head of the response, once it has come.
         _is_answered: Whether any part of the response has come.
+        _unsent: The head of the request, until it leaves.
     """
 
     _stream: Stream
@@ -49,30 +50,29 @@ class Connection:
     _acked: int | None = field(init=False, default=None)
     _head: ResponseHead | None = field(init=False, default=None)
     _is_answered: bool = field(init=False, default=False)
+    _unsent: bytes = field(init=False, default=b"", repr=False)
     _h11: h11.Connection = field(
         init=False, factory=lambda: h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
     )
 
-    def begin(self, head: Head) -> bytes:
-        """Begin a request; return the bytes of its head, which leave with the body's first."""
+    def begin(self, head: Head) -> None:
+        """Begin a request. Its head leaves with the first bytes of its body."""
         self.requests += 1
         self._acked, self._head, self._is_answered = self._stream.acknowledged(), None, False
         self.sent = None
-        return self._h11.send(head) or b""
+        self._unsent = self._h11.send(head) or b""
 
-    async def send(self, head: bytes, body: bytes, seconds: float) -> None:
+    async def send(self, body: bytes, seconds: float) -> None:
         """Send a whole request at once; raise `TimeoutError` if nothing leaves for *seconds*."""
         try:
-            await self._stream.send(head + self._encode(body), seconds)
+            await self._stream.send(self._encode(body), seconds)
             await self._end_sending(seconds)
         except OSError:
             # What had come by then is still there to be read: it may say why.
             if not self._hear():
                 raise
 
-    async def upload(
-        self, head: bytes, body: AsyncIterable[bytes], size: float, seconds: float
-    ) -> None:
+    async def upload(self, body: AsyncIterable[bytes], size: float, seconds: float) -> None:
         """Send a request of *size* [bytes] piece by piece, until a response comes.
 
         Raises:
@@ -86,8 +86,8 @@ class Connection:
                 async for piece in body:
                     # Pieces from memory would hold the loop.
                     await anyio.lowlevel.checkpoint()
-                    await self._stream.send(head + self._encode(piece), seconds)
-                    head, size = b"", size - len(piece)
+                    await self._stream.send(self._encode(piece), seconds)
+                    size -= len(piece)
                     if size <= 0:
                         # Nothing can cancel before: it is whole when its last byte is out.
                         await self._end_sending(seconds)
@@ -108,7 +108,10 @@ class Connection:
         self.sent = anyio.current_time()
 
     def _encode(self, piece: bytes) -> bytes:
-        return self._h11.send(h11.Data(data=piece)) or b""
+        # The head holds the token, so it stands in no local: tracebacks are shown with theirs.
+        encoded = self._unsent + (self._h11.send(h11.Data(data=piece)) or b"")
+        self._unsent = b""
+        return encoded
 
     async def _listen(self, stop: Callable[[], None]) -> None:
         """Call *stop* when a response has come, or when none can come any more."""

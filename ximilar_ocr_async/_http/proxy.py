@@ -92,8 +92,8 @@ class Proxy:
             word = b64encode(f"{self.user}:{self.password}".encode()).decode()
             headers.append(("Proxy-Authorization", f"Basic {word}"))
         connection = Connection(stream)
-        head = connection.begin(Head(method="CONNECT", target=target, headers=headers))
-        await connection.send(head, b"", seconds)
+        connection.begin(Head(method="CONNECT", target=target, headers=headers))
+        await connection.send(b"", seconds)
         response = await connection.receive_head(seconds)
         if response.status_code // 100 != OK:
             reason = response.reason.decode("ascii", "replace")

@@ -74,6 +74,8 @@ class TCPStream:
     async def send(self, data: bytes, seconds: float) -> None:
         """Send *data*; raise `TimeoutError` if none of it leaves for *seconds*."""
         left = memoryview(data)
+        # It may hold the token, and locals of tracebacks are shown.
+        del data
         while left:
             try:
                 left = left[self._socket.send(left) :]

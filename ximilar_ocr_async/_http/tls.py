@@ -52,6 +52,7 @@ class TLSStream:
     async def send(self, data: bytes, seconds: float) -> None:
         """Send *data*; raise `TimeoutError` if none of it leaves for *seconds*."""
         left = memoryview(data)
+        del data  # as in `TCPStream`
         while left:
             left = left[self._object.write(left) :]
         await self._flush(seconds)

@@ -111,6 +111,8 @@ class Transport(httpx.AsyncBaseTransport):
         url = request.url
         if url.scheme not in PORTS:
             raise httpx.UnsupportedProtocol(f"the URL has scheme {url.scheme!r}, expected https")
+        if url.scheme == "https" and self.ssl_context is None:
+            raise httpx.UnsupportedProtocol("the URL is https, and there is no ssl_context")
         origin = (url.scheme, url.raw_host.decode("ascii"), url.port or PORTS[url.scheme])
         idle, is_fresh = self._idle[origin], request.extensions.get("fresh", False)
         if idle and is_fresh:
@@ -140,7 +142,8 @@ class Transport(httpx.AsyncBaseTransport):
                 stream = await connect(host, port)
             else:
                 stream = await self.proxy.open_tunnel(host, port, self.ssl_context, seconds)
-        if scheme == "https" and self.ssl_context is not None:
+        if scheme == "https":
+            assert self.ssl_context is not None  # noqa: S101 - _open has checked it
             try:
                 with anyio.fail_after(seconds):
                     stream = await TLSStream.wrap(stream, self.ssl_context, host, seconds)
@@ -185,16 +188,16 @@ async def _exchange(
     """Send *request*; return the head of its response."""
     seconds = _seconds(timeouts, "write")
     try:
-        head = connection.begin(
+        connection.begin(
             Head(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
         )
         await tell("http11.send_request_headers.started", {"request": request})
         if isinstance(request.stream, httpx.ByteStream):
-            await connection.send(head, b"".join(request.stream), seconds)
+            await connection.send(b"".join(request.stream), seconds)
         else:
             size = float(request.headers.get("Content-Length", inf))
             pieces = cast("httpx.AsyncByteStream", request.stream)
-            await connection.upload(head, pieces, size, seconds)
+            await connection.upload(pieces, size, seconds)
     except TimeoutError as error:
         raise httpx.WriteTimeout(f"nothing could be sent for {seconds:g} s") from error
     except OSError as error:
@@ -271,7 +274,7 @@ def make_transport(base_url: str, context: ssl.SSLContext | None, proxy: str | N
         OptionError: The environment names a proxy or certificates that make no sense.
     """
     way = find_proxy(proxy, base_url)
-    is_secured = base_url.startswith("https:") or (way is not None and way.scheme == "https")
+    is_secured = "https" in {httpx.URL(base_url).scheme, way and way.scheme}
     return Transport(make_ssl_context() if is_secured and context is None else context, way)
 
 

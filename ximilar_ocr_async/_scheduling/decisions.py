@@ -246,7 +246,7 @@ def decide(result: Any, now: Situation, policy: RetryPolicy) -> Decision:  # noq
         case Verdict.SPLIT:
             return Split(now.records // 2)
     # 3. What failed alike alone, three times, fails for all of its batch.
-    if now.is_hopeless and is_suspect(result):
+    if now.is_hopeless and is_suspect(result) and not is_turned_away(result):
         return Fail(result, is_shared=True)
     # 4. The policy and the budget say whether it is sent again, and when.
     return _resend(result, verdict, now, policy)

@@ -297,11 +297,11 @@ class Scheduler:
 
     def _decide(self, item: Item, result: Result, attempted: AttemptResult) -> decisions.Decision:
         if not isinstance(result, OCRError):
-            # So it is nearly always, and then the situation does not matter.
-            return decisions.Done(result)
+            return decisions.Done(result)  # as nearly always
         is_whole = attempted.failure is result
         is_outage = is_whole and self._is_outage_alone(item)
-        isolation = None if is_outage else item.isolation
+        # A record that was turned away is no witness: nobody looked at it.
+        isolation = None if is_outage or decisions.is_turned_away(result) else item.isolation
         if isolation and isolation.observe(item, attempted.failure):
             self.slots.refuse()
         situation = decisions.Situation(

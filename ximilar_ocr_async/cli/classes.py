@@ -2,6 +2,8 @@
 
 import importlib
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, time
 from decimal import Decimal
 from operator import attrgetter
@@ -40,14 +42,30 @@ def _find_class(schema: str) -> type[Any]:
     module, _, name = schema.partition(":")
     if not module or not name:
         raise OptionError(f"--schema is {schema!r}, expected module:Class")
-    # Find modules in the current folder, as `python -m` does.
-    sys.path.insert(0, str(Path.cwd()))
     try:
-        found: type[Any] = attrgetter(name)(importlib.import_module(module))
+        with _current_folder_last():
+            loaded = importlib.import_module(module)
+        found: type[Any] = attrgetter(name)(loaded)
     except (Exception, SystemExit) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise OptionError(f"--schema {schema} cannot be loaded: {reason}") from error
     return found
+
+
+@contextmanager
+def _current_folder_last() -> Iterator[None]:
+    """Let Python find modules in the current folder, after all others, while the block is run.
+
+    The folder may hold files of others among the images. A file called like a library must not take
+    its place, in a program that has the token.
+    """
+    here = str(Path.cwd())
+    sys.path.append(here)
+    try:
+        yield
+    finally:
+        # The user may have an entry of the same name, which stays.
+        sys.path[:] = [entry for entry in sys.path if entry is not here]
 
 
 def make_class(fields: str) -> type[Any]:

@@ -36,7 +36,7 @@ def extract(
         input.
     schema
         Class to fill in, as module:Class. It is an attrs class, a dataclass or a TypedDict, in a
-        module that Python can import from the current folder.
+        module that is installed or, failing that, in the current folder.
     fields
         Fields to fill in instead of a class: "number: str, due: date?, total: Decimal, tags:
         list[str]". Types are str, int, float, Decimal, bool, date, datetime, time, list[X], and X?

@@ -2,19 +2,25 @@
 
 import os
 from pathlib import Path
+from typing import Annotated, TypeAlias
+
+from cyclopts import Parameter
 
 from ximilar_ocr_async import OptionError
 from ximilar_ocr_async.cli.console import SUCCESS, USAGE, report_error
-from ximilar_ocr_async.emulator import Delivery, Fetch, OpenAIChat
+from ximilar_ocr_async.emulator import Callers, Delivery, Fetch, OpenAIChat
 from ximilar_ocr_async.testing.service import GPT, FaultPlan, Jobs, ScriptedGPT, Service
 
 GPT_KEY = "OPENAI_API_KEY"
 """Environment variable with the API key of the language model's server."""
 
+Names: TypeAlias = Annotated[list[str] | None, Parameter(negative="")]
+
 
 def serve(
     *,
     port: int = 8000,
+    allow_host: Names = None,
     allow_urls: bool = False,
     allow_private_urls: bool = False,
     gpt_url: str | None = None,
@@ -28,6 +34,9 @@ def serve(
     ----------
     port
         Port on 127.0.0.1. 0 takes a free one.
+    allow_host
+        Name of this machine, besides localhost, under which requests may come. It can be given more
+        than once.
     allow_urls
         Fetch images from public addresses, and deliver webhooks there. Webhooks to this machine
         are always delivered.
@@ -49,6 +58,7 @@ def serve(
 
         plan = FaultPlan() if faults is None else FaultPlan.load(faults)
         gpt, notice = _choose_gpt(gpt_url, gpt_model, is_scripted=scripted_gpt)
+        callers = _choose_callers(allow_host)
         listener, url = bind(port)
     except (ModuleNotFoundError, OptionError, OSError) as error:
         return report_error(_explain(error, port), USAGE)
@@ -60,7 +70,8 @@ def serve(
         print(f"faults: {plan}", flush=True)
     if gpt is not None:
         print(notice, flush=True)
-    serve_until_interrupted(Service(engine, fetch=fetch, gpt=gpt, faults=plan, jobs=jobs), listener)
+    service = Service(engine, fetch=fetch, gpt=gpt, faults=plan, jobs=jobs)
+    serve_until_interrupted(service, listener, callers)
     return SUCCESS
 
 
@@ -73,6 +84,13 @@ def _explain(error: Exception, port: int) -> Exception:
         case OSError():
             return OptionError(f"cannot listen on port {port}: {error}")
     return error
+
+
+def _choose_callers(names: list[str] | None) -> Callers:
+    try:
+        return Callers(names or ())
+    except OptionError as error:
+        raise OptionError(f"--allow-host: {error}") from None
 
 
 def _choose_gpt(url: str | None, model: str | None, *, is_scripted: bool) -> tuple[GPT | None, str]:

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ximilar_ocr_async.emulator.callers import Callers
     from ximilar_ocr_async.emulator.deliveries import Delivery
     from ximilar_ocr_async.emulator.engines.local import LocalEngine
     from ximilar_ocr_async.emulator.fetch import Fetch
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Callers",
     "Delivery",
     "Fetch",
     "LocalEngine",
@@ -30,6 +32,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Callers": "callers",
     "Delivery": "deliveries",
     "Fetch": "fetch",
     "LocalEngine": "engines.local",

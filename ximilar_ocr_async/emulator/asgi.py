@@ -9,6 +9,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from ximilar_ocr_async.emulator.callers import LOCAL, Callers
 from ximilar_ocr_async.emulator.deliveries import Delivery
 from ximilar_ocr_async.testing.service import (
     PAGE,
@@ -26,7 +27,7 @@ MAX_BODY = 128 * 1024 * 1024
 """Longest request body [bytes]. The real service's limit is unknown."""
 
 
-def app(service: Service, *, max_body: int = MAX_BODY) -> Starlette:
+def app(service: Service, *, callers: Callers = LOCAL, max_body: int = MAX_BODY) -> Starlette:
     """Make an application that passes requests to *service*.
 
     Asynchronous requests are processed while the application's lifespan is active. Webhooks are
@@ -34,11 +35,12 @@ def app(service: Service, *, max_body: int = MAX_BODY) -> Starlette:
 
     Args:
         service: Answers the requests.
+        callers: Decides who may ask.
         max_body: Longest request body [bytes]; a longer one is refused with 413.
     """
     service.jobs.deliver = service.jobs.deliver or Delivery()
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-    respond = partial(_respond, service, max_body)
+    respond = partial(_respond, service, callers, max_body)
     routes = [Route("/{path:path}", respond, methods=methods)]
     return Starlette(routes=routes, lifespan=lambda _: service.jobs.processing())
 
@@ -51,9 +53,12 @@ class _BrokenResponse(Response):
         await send({"type": "http.response.start", "status": 200, "headers": headers})
 
 
-async def _respond(service: Service, max_body: int, request: HTTPRequest) -> Response:
+async def _respond(
+    service: Service, callers: Callers, max_body: int, request: HTTPRequest
+) -> Response:
     try:
-        reply = await _reply(service, max_body, request)
+        refusal = callers.refusal(request.headers.getlist)
+        reply = refusal or await _reply(service, max_body, request)
     except ClientDisconnect:
         # The client is gone and receives nothing, but Starlette requires a response.
         return Response(status_code=400)

@@ -1,10 +1,9 @@
 """Webhook deliveries: a JSON body in, a POST to an allowed address out."""
 
-from ipaddress import ip_address
-
 from attrs import frozen
 
-from ximilar_ocr_async.emulator.egress import OutboundRequest, fetch_body, is_public
+from ximilar_ocr_async.emulator.addresses import is_loopback, is_public
+from ximilar_ocr_async.emulator.egress import OutboundRequest, fetch_body
 from ximilar_ocr_async.testing.service import DELIVERY_TIMEOUT, Unreadable, Webhook
 
 MAX_BYTES = 1024 * 1024
@@ -35,5 +34,5 @@ class Delivery:
 
     def _check_address(self, address: str) -> None:
         is_allowed = self.allow_private or (self.allow_public and is_public(address))
-        if not is_allowed and not ip_address(address).is_loopback:
+        if not is_allowed and not is_loopback(address):
             raise Unreadable(403, "the URL leads to an address that is not allowed")

@@ -7,7 +7,6 @@ import socket
 import ssl
 from collections.abc import Callable, Mapping
 from functools import cache
-from ipaddress import ip_address
 from types import MappingProxyType
 from typing import TypeAlias
 from urllib.parse import urlsplit, urlunsplit
@@ -63,13 +62,6 @@ async def fetch_body(request: OutboundRequest, check: AddressCheck | None = None
             reason = type(error).__name__
             raise Unreadable(400, f"the request to the URL failed: {reason}") from None
     raise Unreadable(400, f"the URL did not respond within {request.timeout:g} s")
-
-
-def is_public(address: str) -> bool:
-    """Return whether *address* is reachable on the public internet."""
-    parsed = ip_address(address)
-    # Some reserved IPv6 addresses embed IPv4 addresses, private ones too, yet count as global.
-    return parsed.is_global and not parsed.is_reserved
 
 
 async def _pin_address(request: OutboundRequest, check: AddressCheck) -> OutboundRequest:

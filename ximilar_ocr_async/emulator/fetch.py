@@ -2,7 +2,8 @@
 
 from attrs import frozen
 
-from ximilar_ocr_async.emulator.egress import OutboundRequest, fetch_body, is_public
+from ximilar_ocr_async.emulator.addresses import is_public
+from ximilar_ocr_async.emulator.egress import OutboundRequest, fetch_body
 from ximilar_ocr_async.testing.service import Unreadable
 
 MAX_BYTES = 32 * 1024 * 1024

@@ -9,11 +9,24 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ximilar_ocr_async.emulator.asgi import app
+from ximilar_ocr_async.emulator.callers import LOCAL, Callers
 from ximilar_ocr_async.testing.service import Service
 
 HOST = "127.0.0.1"
+
+MAX_CONNECTIONS = 512
+"""The most connections at a time, and the most requests. Source: judgement; on most systems a
+process may have 1,024 open files."""
+
+TIMEOUTS = {"head": 10.0, "body": 60.0}
+"""How long the parts of a request may take to come [s], the head from when the connection is free.
+Source: judgement; on one machine the longest body takes a second."""
+
+IDLE_TIMEOUT = 5
+"""How long a connection is kept between requests [s]. Source: uvicorn's default."""
 
 INCOMPLETE_RESPONSE = "ASGI callable returned without completing response."
 """What uvicorn logs as an error when a response is cut off."""
@@ -28,20 +41,22 @@ def bind(port: int = 0) -> tuple[socket.socket, str]:
     return listener, f"http://{HOST}:{listener.getsockname()[1]}"
 
 
-def serve_until_interrupted(service: Service, listener: socket.socket) -> None:
-    """Serve on *listener* in the current thread until Ctrl-C is pressed."""
+def serve_until_interrupted(
+    service: Service, listener: socket.socket, callers: Callers = LOCAL
+) -> None:
+    """Serve *callers* on *listener* in the current thread until Ctrl-C is pressed."""
     with suppress(KeyboardInterrupt):
-        _server(service).run(sockets=[listener])
+        _server(service, callers).run(sockets=[listener])
 
 
 @contextmanager
-def serving(service: Service) -> Iterator[str]:
-    """Serve in a thread on a free port; yield the URL.
+def serving(service: Service, callers: Callers = LOCAL) -> Iterator[str]:
+    """Serve *callers* in a thread on a free port; yield the URL.
 
     On exit, requests that are still in progress are dropped, because nobody waits for them.
     """
     listener, url = bind()
-    server = _server(service, shutdown_timeout=0)
+    server = _server(service, callers, shutdown_timeout=0)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
@@ -57,7 +72,7 @@ def serving(service: Service) -> Iterator[str]:
 
 
 def make_server(application: Any, *, shutdown_timeout: int | None = None) -> uvicorn.Server:
-    """Make a server that does not log requests, because they may contain secrets.
+    """Make a server of bounded connections. It does not log requests, which may contain secrets.
 
     Args:
         application: ASGI application to serve.
@@ -67,6 +82,10 @@ def make_server(application: Any, *, shutdown_timeout: int | None = None) -> uvi
     return uvicorn.Server(
         uvicorn.Config(
             application,
+            http=_Protocol,
+            ws="none",
+            limit_concurrency=MAX_CONNECTIONS + 1,  # which uvicorn counts as too many
+            timeout_keep_alive=IDLE_TIMEOUT,
             lifespan="on",
             access_log=False,
             log_level="warning",
@@ -75,10 +94,63 @@ def make_server(application: Any, *, shutdown_timeout: int | None = None) -> uvi
     )
 
 
-def _server(service: Service, *, shutdown_timeout: int | None = None) -> uvicorn.Server:
+class _Protocol(H11Protocol):
+    """A connection that is closed if it is one too many, or if a request takes too long to come.
+
+    uvicorn limits only how many requests there are, and how long a connection is idle.
+    """
+
+    _awaited: str | None = None
+    _timer: Any = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        if len(self.connections) > MAX_CONNECTIONS:
+            transport.abort()
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        """Look at what is still to come."""
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        """Begin to wait for the next request, or for the rest of one that has come already."""
+        super().on_response_complete()
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        super().connection_lost(exc)
+        self._stop()
+
+    def _watch(self) -> None:
+        """Limit how long the next part of a request may take."""
+        awaited = self._next_part()
+        if awaited != self._awaited:
+            self._stop()
+            self._awaited = awaited
+            if awaited is not None:
+                self._timer = self.loop.call_later(TIMEOUTS[awaited], self.transport.abort)
+
+    def _next_part(self) -> str | None:
+        if self.cycle is None or self.cycle.response_complete:
+            return "head"
+        return "body" if self.cycle.more_body else None
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _server(
+    service: Service, callers: Callers, *, shutdown_timeout: int | None = None
+) -> uvicorn.Server:
     if service.faults.lost_replies or service.faults.lost_submits:
         logging.getLogger("uvicorn.error").addFilter(_is_unplanned)
-    return make_server(app(service), shutdown_timeout=shutdown_timeout)
+    return make_server(app(service, callers=callers), shutdown_timeout=shutdown_timeout)
 
 
 def _is_unplanned(record: logging.LogRecord) -> bool:
