@@ -54,7 +54,7 @@ OWNERS = {
     "rapidocr": {"emulator.engines.rapid"},
     "starlette": {"emulator.asgi", "_jobs.receiver"},
     "uvicorn": {"emulator.server"},
-    "cyclopts": {"cli", "cli.run", "cli.serve", "cli.headers", "cli.connection"},
+    "cyclopts": {"cli", "cli.run", "cli.serve", "cli.submit", "cli.headers", "cli.connection"},
     "rich": {"cli.printer"},
     "pytest": {"testing.fixtures"},
     "trio": {"testing.clock"},

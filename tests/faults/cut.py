@@ -1,6 +1,7 @@
 """F70: a status comes and stands, whatever becomes of the rest of its answer."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from tests.faults.case import Case
 from tests.faults.connect import busy, within
@@ -11,8 +12,8 @@ from ximilar_ocr_async import AuthError, RequestRejected
 
 POISON = "image-1"
 
-SOON = 0.15
-"""[s] after which a request is given up that is not answered whole."""
+SOON = 0.25
+"""[s] after which a request is given up whose answer stalls."""
 
 
 def says(status: str, end: Behaviour) -> Step:
@@ -47,26 +48,27 @@ def poisoned(refusal: Step) -> Step:
 
 def cut(id_: str, what: str, end: Behaviour) -> Iterator[Case]:
     """Yield what happens when each status comes and its body does not."""
+    options: dict[str, Any] = {"timeout": SOON} if end is Connection.stall else {}
     for n, status in enumerate(("401 Unauthorized", "403 Forbidden"), 1):
         yield (
             Case(f"{id_}.{n}", f"{status}, {what}")
             .promises("AuthError, one request")
             .given(always(says(status, end)))
-            .when(timeout=SOON)
+            .when(**options)
             .then(fails(AuthError, says=status[:3]), requests=1)
         )
     yield (
         Case(f"{id_}.3", f"413 to more than two images, {what}")
         .promises("split, all read, billed once")
         .given(always(refuses_over(2, says("413 Content Too Large", end))))
-        .when(images=pictures(4), timeout=SOON)
+        .when(images=pictures(4), **options)
         .then(reads(attempts=2), requests=3)
     )
     yield (
         Case(f"{id_}.4", f"422 to every request with one bad image, {what}")
         .promises("the others are read, this one is rejected")
         .given(always(poisoned(says("422 Unprocessable Content", end))))
-        .when(timeout=SOON)
+        .when(**options)
         .then(
             reads(attempts=2),
             but={1: fails(RequestRejected, attempts=2, says="422")},
@@ -79,7 +81,7 @@ def cut(id_: str, what: str, end: Behaviour) -> Iterator[Case]:
             Case(f"{id_}.{n}", f"{status}, {what}, once")
             .promises("sent again, billed once")
             .given(once(says(status, end)))
-            .when(within(busy), timeout=SOON)
+            .when(within(busy), **options)
             .then(reads(attempts=2), requests=2)
         )
 

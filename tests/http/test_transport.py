@@ -11,10 +11,10 @@ import httpx
 import pytest
 import trustme
 
+from tests.faults.certificates import OURS, identity, trust
 from tests.faults.server import Connection, faulty_server
 from tests.http.replies import URL, behave_well, reply_to
 from ximilar_ocr_async import OCRSession, OptionError, SessionStateError
-from ximilar_ocr_async._http.http1 import ProtocolError
 from ximilar_ocr_async._http.transport import Transport, _exchange, _tell_nobody
 
 pytestmark = pytest.mark.anyio
@@ -235,16 +235,25 @@ async def test_errors_are_those_of_httpx() -> None:
         await request(transport, "ftp://127.0.0.1")
     with pytest.raises(httpx.UnsupportedProtocol, match="no ssl_context"):
         await request(transport, "https://127.0.0.1")
-    short = transport.make_request("POST", "http://127.0.0.1", content=b"", headers={"X": "\n"})
-    with pytest.raises(httpx.LocalProtocolError):
-        await _exchange(cast("Any", _Begun()), short, _tell_nobody, {})
+    for headers, expected in (({"X": "\n"}, httpx.LocalProtocolError), ({}, httpx.WriteError)):
+        short = transport.make_request("GET", "http://127.0.0.1", content=b"", headers=headers)
+        with pytest.raises(expected):
+            await _exchange(cast("Any", _Broken()), short, _tell_nobody, {})
 
 
-class _Begun:
-    """A connection whose head cannot be written."""
+async def test_a_handshake_that_stalls_is_an_error_of_httpx() -> None:
+    """The time for connecting is that for TLS, too."""
+    transport = Transport(trust(OURS))
+    async with faulty_server(Connection.stall, tls=identity()) as server:
+        with pytest.raises(httpx.ConnectTimeout, match="no connection within"):
+            await request(transport, server.url, timeout={"connect": 0.05})
+
+
+class _Broken:
+    """A connection over which nothing can be sent."""
 
     def begin(self, _: object) -> bytes:
-        raise ProtocolError("illegal header value")
+        raise OSError
 
 
 async def pieces_of(piece: bytes, count: int) -> AsyncGenerator[bytes, None]:

@@ -92,11 +92,6 @@ class Trace:
         return self.stage is not Stage.UNKNOWN and self.sent is None
 
     @property
-    def has_begun(self) -> bool:
-        """Whether any of the request may have been sent."""
-        return self.stage is Stage.UNKNOWN or self.stage >= Stage.SENDING
-
-    @property
     def seconds(self) -> float:
         """From the last byte sent to the status [s]; more if it is not known when that left."""
         assert self.answered is not None  # noqa: S101 - asked once there is a status
