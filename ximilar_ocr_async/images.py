@@ -75,7 +75,8 @@ class Image:
 
     Attributes:
         source: The image: a URL as `str`, a file as `pathlib.Path`, or an encoded image as `bytes`.
-        id: The caller's name for the image. It comes back as ``Record.id``.
+        id: The caller's name for the image, of up to 4,096 characters. It comes back as
+            ``Record.id``.
         lang: The language of the text. It takes precedence over the ``lang`` of the call.
         prompt: The question for the language model. It takes precedence over the ``prompt`` or the
             ``instructions`` of the call.
