@@ -30,7 +30,7 @@ def body(image: bytes = b"one", **fields: Any) -> bytes:
 
 def client(service: Service, **options: Any) -> httpx.AsyncClient:
     """Make a client of *service* in process."""
-    transport = httpx.ASGITransport(app(service, **options))
+    transport = httpx.ASGITransport(app(service, callers=Callers(), **options))
     return httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=TOKEN)
 
 

@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from ximilar_ocr_async.emulator.callers import LOCAL, Callers
+from ximilar_ocr_async.emulator.callers import Callers
 from ximilar_ocr_async.emulator.deliveries import Delivery
 from ximilar_ocr_async.testing.service import (
     PAGE,
@@ -27,7 +27,7 @@ MAX_BODY = 128 * 1024 * 1024
 """Longest request body [bytes]. The real service's limit is unknown."""
 
 
-def app(service: Service, *, callers: Callers = LOCAL, max_body: int = MAX_BODY) -> Starlette:
+def app(service: Service, *, callers: Callers | None = None, max_body: int = MAX_BODY) -> Starlette:
     """Make an application that passes requests to *service*.
 
     Asynchronous requests are processed while the application's lifespan is active. Webhooks are
@@ -35,7 +35,7 @@ def app(service: Service, *, callers: Callers = LOCAL, max_body: int = MAX_BODY)
 
     Args:
         service: Answers the requests.
-        callers: Decides who may ask.
+        callers: Decides who may ask; None where only this program can.
         max_body: Longest request body [bytes]; a longer one is refused with 413.
     """
     service.jobs.deliver = service.jobs.deliver or Delivery()
@@ -54,10 +54,10 @@ class _BrokenResponse(Response):
 
 
 async def _respond(
-    service: Service, callers: Callers, max_body: int, request: HTTPRequest
+    service: Service, callers: Callers | None, max_body: int, request: HTTPRequest
 ) -> Response:
     try:
-        refusal = callers.refusal(request.headers.getlist)
+        refusal = callers.refusal(request.headers.getlist) if callers else None
         reply = refusal or await _reply(service, max_body, request)
     except ClientDisconnect:
         # The client is gone and receives nothing, but Starlette requires a response.
