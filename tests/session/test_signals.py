@@ -1,6 +1,7 @@
 """Signals: what their handlers raise, in whatever task it lands, ends the program and no money."""
 
-from collections.abc import Awaitable, Callable
+import gc
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import anyio
@@ -9,10 +10,24 @@ import pytest
 from ximilar_ocr_async import OCRSession
 from ximilar_ocr_async.testing import InProcessService, virtual_time
 
+# A loop that ends in the middle of it all leaves coroutines behind that never began.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::RuntimeWarning",
+    "ignore::ResourceWarning",
+    "ignore::pytest.PytestUnraisableExceptionWarning",
+)
+
 URLS = [f"https://images.example/{number}.jpg" for number in range(25)]
 
 SIGNALS = [KeyboardInterrupt(), SystemExit(3)]
 """What handlers raise: Python's own for SIGINT, and those that exit for SIGTERM."""
+
+
+@pytest.fixture(autouse=True)
+def _leave_nothing_to_others() -> Iterator[None]:
+    """Collect what is left here, and not in another test."""
+    yield
+    gc.collect()
 
 
 def session_of(service: InProcessService) -> OCRSession:
