@@ -27,7 +27,7 @@ from ximilar_ocr_async import OCRSession
 url, library = sys.argv[1:]
 told = []
 URL = "https://images.example/", ".jpg"
-faulthandler.dump_traceback_later(5, exit=True)
+faulthandler.dump_traceback_later(20, exit=True)
 
 def leave(*_):
     raise SystemExit(3)
