@@ -2,10 +2,13 @@
 
 import logging
 import random
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from itertools import count
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
@@ -22,7 +25,7 @@ from ximilar_ocr_async import (
     ServiceUnavailable,
 )
 from ximilar_ocr_async.retry import DEPOSIT, RESERVE
-from ximilar_ocr_async.testing import InProcessService, in_turn
+from ximilar_ocr_async.testing import InProcessService, ScriptedReply, SeenRequest, in_turn
 
 pytestmark = pytest.mark.anyio
 
@@ -77,13 +80,32 @@ async def test_read_raises_what_went_wrong(service: InProcessService) -> None:
 
 
 async def test_backoff_stays_under_its_doubling_bounds(service: InProcessService) -> None:
-    """The pause before attempt n + 1 is at most base * 2 ** (n - 1)."""
-    service.reply = in_turn(*[failing(500)] * 4)
+    """The pause before attempt n + 1 is at most base * 2 ** (n - 1), where others are answered."""
+    refused: list[float] = []
+
+    def refuse(seen: SeenRequest) -> ScriptedReply | None:
+        if not any(record["_url"].endswith("/bad") for record in seen.records):
+            return None
+        refused.append(seen.at)
+        return failing(500) if len(refused) < 5 else None
+
+    service.reply = refuse
     async with service.session(retry=RetryPolicy(base=10)) as session:
-        await session.read("https://x.example/1")
-    pauses = [b - a - 1 for a, b in zip(times(service), times(service)[1:], strict=False)]
+        async with anyio.create_task_group() as group:
+            group.start_soon(session.read_all, _every(0.1))
+            await session.read("https://x.example/bad", outage_timeout=1e6)
+            group.cancel_scope.cancel()
+    pauses = [b - a - 1 for a, b in zip(refused, refused[1:], strict=False)]
+    # A request that others are in waits for its slot, too.
     bounds = [10, 20, 40, 60]
-    assert all(0 <= p <= bound for p, bound in zip(pauses, bounds, strict=True))
+    assert all(-0.01 <= p <= bound + 2 for p, bound in zip(pauses, bounds, strict=True))
+
+
+async def _every(seconds: float) -> AsyncIterator[str]:
+    """Give an image now and then, without end."""
+    for number in count():
+        yield f"https://x.example/{number}"
+        await anyio.sleep(seconds)
 
 
 async def test_a_slot_is_free_while_its_batch_pauses(service: InProcessService) -> None:
@@ -330,13 +352,16 @@ async def test_a_bug_in_an_attempt_fails_its_images_only(
 ) -> None:
     """An exception that nobody foresaw ends in outcomes, and in the log, not in the session."""
 
-    async def breaks_once(*_: Any) -> Any:
-        session._runtime.scheduler.attempt = attempt  # type: ignore[union-attr]
-        raise KeyError("unforeseen")
+    class BreaksOnce:
+        max_bytes = 1000
+
+        async def __call__(self, *_: Any) -> Any:
+            session._runtime.scheduler.attempt = attempt  # type: ignore[union-attr]
+            raise KeyError("unforeseen")
 
     async with service.session() as session:
         attempt = session._runtime.scheduler.attempt  # type: ignore[union-attr]
-        session._runtime.scheduler.attempt = breaks_once  # type: ignore[union-attr]
+        session._runtime.scheduler.attempt = BreaksOnce()  # type: ignore[union-attr]
         with caplog.at_level(logging.ERROR), pytest.raises(OCRError, match="unforeseen"):
             await session.read("https://x.example/1")
         assert "an attempt raised" in caplog.text

@@ -134,7 +134,13 @@ class Sender:
             await self._transport.close_idle()
 
     async def send(
-        self, method: str, path: str, body: Body | None = None, *, fresh: bool = False
+        self,
+        method: str,
+        path: str,
+        body: Body | None = None,
+        *,
+        fresh: bool = False,
+        trace: Trace | None = None,
     ) -> Response:
         """Send a request once, with a JSON body if it has one.
 
@@ -145,6 +151,7 @@ class Sender:
             path: Below the service's address, with its query.
             body: What is sent.
             fresh: Whether to use a new connection, if the transport is the package's own.
+            trace: Is told how far the request has come.
 
         Raises:
             AddressError: There is no such service.
@@ -153,7 +160,7 @@ class Sender:
             ReplyError: The response is too large, or has an encoding that was not asked for.
             ImageError: A part of the body could not be read, so not all of it was sent.
         """
-        ended = await self._attempt(method, path, body, fresh=fresh)
+        ended = await self._attempt(method, path, body, trace or Trace(), fresh=fresh)
         if isinstance(ended, OCRError):
             # Raised out here so that it holds no request, and with it no body and no token.
             raise ended.with_traceback(None)
@@ -161,9 +168,8 @@ class Sender:
         return ended
 
     async def _attempt(
-        self, method: str, path: str, body: Body | None, *, fresh: bool
+        self, method: str, path: str, body: Body | None, trace: Trace, *, fresh: bool
     ) -> Response | OCRError:
-        trace = Trace()
         self.requests += 1
         self.bytes_sent += len(body) if body else 0
         content = b""
@@ -235,6 +241,11 @@ class Sender:
             maybe_billed=may_be_billed(status or 0, trace, self._quickest.get(path)),
             seconds=trace.seconds,
         )
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether a trace tells at any moment what has left: a client may buffer what it sends."""
+        return self._client is None
 
     def learn(self, path: str, seconds: float) -> None:
         """Learn how quick good responses are: those of success that brought what is billed.

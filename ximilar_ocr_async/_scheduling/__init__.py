@@ -4,12 +4,11 @@ It knows neither what an image is asked nor what a request is for.
 """
 
 from ximilar_ocr_async._scheduling.build import build_scheduler
+from ximilar_ocr_async._scheduling.call_options import CallOptions, Patience, Waiting
 from ximilar_ocr_async._scheduling.calls import (
     Call,
-    CallOptions,
     Item,
     MakeRequest,
-    Patience,
     Question,
     Reading,
     Result,
@@ -28,5 +27,6 @@ __all__ = [
     "Reading",
     "Result",
     "Scheduler",
+    "Waiting",
     "build_scheduler",
 ]

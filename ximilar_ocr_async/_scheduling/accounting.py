@@ -4,6 +4,7 @@ Synchronous, so that nothing comes between "paid" and "recorded".
 """
 
 import logging
+from collections import Counter
 from math import inf
 
 import anyio
@@ -18,6 +19,7 @@ from ximilar_ocr_async.errors import (
     ImageError,
     OCRError,
 )
+from ximilar_ocr_async.retry import RetryBudget
 
 _log = logging.getLogger("ximilar_ocr_async.scheduling")
 
@@ -35,6 +37,8 @@ class Accounting:
         maybe_billed: Records of those whose response was lost.
         retried: Records of those that had been sent before.
         failed: Items that ended with an error.
+        errors: How many, by the class of the error.
+        budget: What may be sent again.
     """
 
     max_records: float = inf
@@ -43,6 +47,8 @@ class Accounting:
     maybe_billed: int = field(init=False, default=0)
     retried: int = field(init=False, default=0)
     failed: int = field(init=False, default=0)
+    errors: Counter[str] = field(init=False, factory=Counter)
+    budget: RetryBudget = field(init=False, factory=RetryBudget)
 
     # ---- money
 
@@ -99,14 +105,25 @@ class Accounting:
             _log.error("an item ended twice, now with %r", type(result).__name__)
             return
         item.is_done = True
+        item.call.items.pop(item, None)
         if item.call.is_abandoned:
             return
-        self.failed += isinstance(result, OCRError)
-        item.call.waiting -= 1
+        if isinstance(result, OCRError):
+            self.failed += 1
+            self.errors[type(result).__name__] += 1
         item.call.deliver(item, result)
 
-    def end_late(self, item: Item, error: OCRError | None = None) -> None:
-        """End *item*, whose deadline comes first; *error* ended its last attempt."""
-        last = f"; the last attempt: {error}" if error else ""
-        times = item.time_breakdown(anyio.current_time())
-        self.end(item, DeadlineExceeded(f"the deadline passed: {times}{last}"))
+    def end_late(self, item: Item, error: OCRError | None = None, *, needed: float = 0.0) -> None:
+        """End *item*, whose deadline comes first.
+
+        Args:
+            item: The item.
+            error: What ended its last attempt.
+            needed: [s] that another would take, if it was not made for that reason.
+        """
+        now = anyio.current_time()
+        left = item.call.patience.deadline - now
+        why = f"{left:.1f} s are left, an answer takes {needed:.1f} s" if left > 0 < needed else ""
+        last = f"the last attempt: {error}" if error else ""
+        reasons = [item.time_breakdown(now), why, last]
+        self.end(item, DeadlineExceeded(f"the deadline passed: {'; '.join(filter(None, reasons))}"))

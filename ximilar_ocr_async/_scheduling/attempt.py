@@ -1,14 +1,15 @@
 """One attempt at a batch: its images are loaded, encoded and sent, and the response is decoded."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypeAlias
 
 import anyio
 import anyio.to_thread
 from attrs import define, evolve, field, frozen
 
 from ximilar_ocr_async._concurrency import THREADS
-from ximilar_ocr_async._http import Response, Sender
+from ximilar_ocr_async._http import Response, Sender, Trace
 from ximilar_ocr_async._protocol import Echo, Parts, Request, encode_images, make_body
 from ximilar_ocr_async._scheduling.calls import Batch, Item, Result
 from ximilar_ocr_async._scheduling.decisions import Verdict, is_overload, judge
@@ -26,6 +27,9 @@ LARGE_RESPONSE = 512 * 1024
 
 CUTS = 2
 """Large requests cut off that are one too many for an accident."""
+
+
+GiveBack: TypeAlias = Callable[[Batch, list[Item]], None]
 
 
 @frozen
@@ -71,9 +75,15 @@ class BatchAttempt:
     _echo: Echo = field(init=False, factory=Echo)
     _cuts: int = field(init=False, default=0)
 
-    async def __call__(self, batch: Batch) -> AttemptResult:
-        """Attempt a batch; raise nothing but cancellation."""
+    async def __call__(self, batch: Batch, give_back: GiveBack) -> AttemptResult:
+        """Attempt a batch; raise nothing but cancellation.
+
+        Args:
+            batch: The batch.
+            give_back: Called with those of its items that do not fit into the request.
+        """
         encoded = await self._encode(batch.items)
+        give_back(batch, [item for item in batch.items if item.id not in encoded])
         unfit = {i: parts for i, parts in encoded.items() if isinstance(parts, ImageError)}
         # While the others were read from disk, some may have been given up.
         wanted = {item.id: item.image.id for item in batch.items if item.is_wanted}
@@ -87,9 +97,12 @@ class BatchAttempt:
         # After a lost reply: what broke one idle connection may have broken others.
         fresh = any(item.maybe_billed for item in batch.items)
         body, ids = make_body(list(records.values()), batch.request.fields), list(records)
-        batch.mark_sent(ids)
+        trace = Trace()
+        batch.mark_sent(ids, trace if self.sender.is_exact else None)
         try:
-            response = await self.sender.send("POST", batch.request.path, body, fresh=fresh)
+            response = await self.sender.send(
+                "POST", batch.request.path, body, fresh=fresh, trace=trace
+            )
             results = await self._decode(batch.request, response, ids)
             # Not from refusals of all records, which come sooner.
             if not all(isinstance(result, OCRError) for result in results):

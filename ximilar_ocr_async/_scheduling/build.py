@@ -26,16 +26,20 @@ def build_scheduler(
     max_requests_per_second: float | None,
     max_records: int | None,
     max_batch_bytes: int,
+    max_queue: int | None,
 ) -> Scheduler:
     """Return a scheduler that runs in *group*; the options are those of `OCRSession`."""
     rate = max_requests_per_second
-    throttle = Throttle(
-        AdaptiveLimit(max_concurrency, adaptive=adaptive),
-        RateLimiter(1 / rate if rate else 0.0),
-        CircuitBreaker(retry.base, retry.cap),
-    )
+    rate_limiter = RateLimiter(1 / rate if rate else 0.0)
+
+    def make_throttle() -> Throttle:
+        limit = AdaptiveLimit(max_concurrency, adaptive=adaptive)
+        return Throttle(limit, rate_limiter, CircuitBreaker(retry.base, retry.cap))
+
     accounting = Accounting(inf if max_records is None else max_records)
     attempt = BatchAttempt(sender, max_batch_bytes)
-    scheduler = Scheduler(attempt, retry, Slots(throttle), accounting, group)
+    slots = Slots(max_concurrency, make_throttle)
+    queue = inf if max_queue is None else max_queue
+    scheduler = Scheduler(attempt, retry, slots, accounting, group, queue)
     group.start_soon(scheduler.run)
     return scheduler

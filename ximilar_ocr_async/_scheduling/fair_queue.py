@@ -1,67 +1,237 @@
 """The fair queue: items that wait for a slot in, the items of the next batch out.
 
+Three levels, from the outside in. *Lanes* hold what may share a request: which of them gets a free
+slot is told by the slots that each holds and the slot time that each had (`Lane.turn`). In a lane,
+interactive and bulk calls have a share of each batch. Within a share, those whom calls are for take
+turns, and so do the calls of each of them. A call's items keep their order.
+
 Pure: it knows neither time nor tasks.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from math import inf
 
 from attrs import define, field
 
-from ximilar_ocr_async._scheduling.calls import BatchKey, Call, Item
+from ximilar_ocr_async._constants import MAX_RECORDS
+from ximilar_ocr_async._protocol import Request
+from ximilar_ocr_async._scheduling.calls import Call, Item
+
+BULK_SHARE = 2
+"""Places of a batch that interactive calls leave to bulk calls, if these wait. Source: judgement;
+people must not starve a nightly run, nor it them."""
 
 
 @define(eq=False)
-class FairQueue:
-    """Batch keys take turns, calls of one batch key take turns, a call's items keep their order.
+class Share:
+    """Items of one priority. Those whom calls are for take turns, then the calls of each.
 
-    Invariants: no batch key and no call in it is without items; the first key of each `dict` has
-    the next turn.
+    The first of each `dict` has the next turn.
     """
 
-    _calls: dict[BatchKey, dict[Call, deque[Item]]] = field(init=False, factory=dict)
-    _size: int = field(init=False, default=0)
-
-    def __len__(self) -> int:
-        return self._size
+    _calls: dict[Hashable, dict[Call, deque[Item]]] = field(init=False, factory=dict)
+    size: int = field(init=False, default=0)
 
     def __iter__(self) -> Iterator[Item]:
         for calls in self._calls.values():
             for items in calls.values():
                 yield from items
 
-    def put(self, item: Item, *, first: bool = False) -> None:
-        """Queue an item behind the others of its call, or *first* before them."""
-        items = self._calls.setdefault(item.batch_key, {}).setdefault(item.call, deque())
+    def put(self, item: Item, *, first: bool) -> None:
+        items = self._calls.setdefault(item.call.fair_key, {}).setdefault(item.call, deque())
         if first:
             items.appendleft(item)
         else:
             items.append(item)
+        self.size += 1
+
+    def take(self, fits: Callable[[Item], bool]) -> Item | None:
+        """Take the next item that *fits*, one of each in turn; None if that of nobody does."""
+        for fair_key, calls in self._calls.items():
+            for call, items in calls.items():
+                if fits(items[0]):
+                    item = items.popleft()
+                    self.size -= 1
+                    # Whoever had a turn goes to the end.
+                    del calls[call], self._calls[fair_key]
+                    if items:
+                        calls[call] = items
+                    if calls:
+                        self._calls[fair_key] = calls
+                    return item
+        return None
+
+    def remove(self, item: Item) -> None:
+        calls = self._calls[item.call.fair_key]
+        items = calls[item.call]
+        # Nearly always the first: calls end as a whole, in order.
+        items.remove(item)
+        self.size -= 1
+        if not items:
+            del calls[item.call]
+            if not calls:
+                del self._calls[item.call.fair_key]
+
+
+@define(eq=False)
+class Lane:
+    """What may share a request: items of equal requests.
+
+    Attributes:
+        request: The request.
+        in_flight: Slots that it holds.
+        used: [s] of slot time that it had, counted from the least that any lane had which waited
+            with it. Source: Goyal et al., Start-time fair queuing, 1996.
+    """
+
+    request: Request
+    in_flight: int = field(init=False, default=0)
+    used: float = field(init=False, default=0.0)
+    _interactive: Share = field(init=False, factory=Share)
+    _bulk: Share = field(init=False, factory=Share)
+
+    def __iter__(self) -> Iterator[Item]:
+        yield from self._interactive
+        yield from self._bulk
+
+    def __len__(self) -> int:
+        return self._interactive.size + self._bulk.size
+
+    @property
+    def interactive(self) -> int:
+        """Items that a person waits for."""
+        return self._interactive.size
+
+    @property
+    def turn(self) -> tuple[int, float]:
+        """Its place among the lanes: the least is next."""
+        return self.in_flight, self.used
+
+    def share_of(self, item: Item) -> Share:
+        """Return the share that *item* waits in."""
+        return self._interactive if item.call.is_interactive else self._bulk
+
+    def take(
+        self, max_bytes: float, is_late: Callable[[Item], bool]
+    ) -> tuple[list[Item], list[Item]]:
+        """Take the items of the next batch.
+
+        Args:
+            max_bytes: [bytes] of images in it, as base64; the first may be larger.
+            is_late: Whether an item cannot be read in time.
+
+        Returns:
+            The items, and those before them that are late.
+        """
+        taken: list[Item] = []
+        late: list[Item] = []
+        size = 0
+
+        def fits(item: Item) -> bool:
+            return len(taken) < item.most and (not taken or size + item.size <= max_bytes)
+
+        limit = MAX_RECORDS
+        reserved = min(BULK_SHARE, self._bulk.size)
+        for share, end in (
+            (self._interactive, limit - reserved),
+            (self._bulk, limit),
+            (self._interactive, limit),
+        ):
+            while len(taken) < min(end, limit) and (item := share.take(fits)):
+                if is_late(item):
+                    late.append(item)
+                    continue
+                taken.append(item)
+                size += item.size
+                limit = min(limit, item.most)
+        return taken, late
+
+
+@define(eq=False)
+class FairQueue:
+    """All lanes. One without items that holds no slot is forgotten."""
+
+    _lanes: dict[Request, Lane] = field(init=False, factory=dict)
+    _size: int = field(init=False, default=0)
+    # [s] The slot time that the lane had which was last taken from.
+    _clock: float = field(init=False, default=0.0)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[Item]:
+        for lane in self._lanes.values():
+            yield from lane
+
+    @property
+    def waiting(self) -> list[Lane]:
+        """The lanes with items in them."""
+        return [lane for lane in self._lanes.values() if lane]
+
+    def put(self, item: Item, *, first: bool = False) -> None:
+        """Queue an item behind the others of its call, or *first* before them."""
+        lane = self._lane(item.request)
+        if not lane:
+            # Time in which it asked for nothing is not owed to it.
+            lane.used = max(lane.used, self._clock)
+        lane.share_of(item).put(item, first=first)
         self._size += 1
 
-    def take(self, most: float = inf) -> list[Item]:
-        """Take up to *most* items of the batch key whose turn it is, one of each call in turn."""
-        batch_key = next(iter(self._calls))
-        calls = self._calls.pop(batch_key)
-        taken: list[Item] = []
-        while calls and len(taken) < min(most, batch_key.most):
-            call = next(iter(calls))
-            items = calls.pop(call)
-            taken.append(items.popleft())
-            if items:
-                calls[call] = items
-        if calls:
-            self._calls[batch_key] = calls
-        self._size -= len(taken)
-        return taken
+    @property
+    def interactive(self) -> int:
+        """Items that a person waits for."""
+        return sum(lane.interactive for lane in self._lanes.values())
 
-    def remove(self, is_unwanted: Callable[[Item], bool]) -> list[Item]:
-        """Remove and return the items that are unwanted; the others keep their places."""
-        removed = [item for item in self if is_unwanted(item)]
-        if removed:
-            kept = [item for item in self if not is_unwanted(item)]
-            self._calls, self._size = {}, 0
-            for item in kept:
-                self.put(item)
-        return removed
+    def take(
+        self,
+        lane: Lane,
+        max_bytes: float = inf,
+        is_late: Callable[[Item], bool] = lambda _: False,
+    ) -> tuple[list[Item], list[Item]]:
+        """Take the items of the next batch off a *lane*, as `Lane.take` does."""
+        self._clock = max(self._clock, lane.used)
+        taken, late = lane.take(max_bytes, is_late)
+        self._size -= len(taken) + len(late)
+        if not taken:
+            self._forget(lane)
+        return taken, late
+
+    def take_probe(self, lane: Lane) -> list[Item]:
+        """Take the item of a *lane* to probe with.
+
+        It is one that has the most time left, to hear the answer, and of these one that was sent
+        the least often: others may be the cause of the outage.
+        """
+        item = max(lane, key=lambda item: (item.call.patience.deadline, -item.attempts))
+        self.remove(item)
+        return [item]
+
+    def remove(self, item: Item) -> None:
+        """Take out an item that waits."""
+        lane = self._lanes[item.request]
+        lane.share_of(item).remove(item)
+        self._size -= 1
+        self._forget(lane)
+
+    def begin(self, request: Request) -> None:
+        """Count a batch that got a slot."""
+        self._lane(request).in_flight += 1
+
+    def end(self, request: Request, seconds: float) -> None:
+        """Count a batch that had its slot for so many *seconds*."""
+        lane = self._lanes[request]
+        lane.in_flight -= 1
+        lane.used += seconds
+        self._forget(lane)
+
+    def _lane(self, request: Request) -> Lane:
+        if request not in self._lanes:
+            self._lanes[request] = Lane(request)
+        return self._lanes[request]
+
+    def _forget(self, lane: Lane) -> None:
+        if not lane and not lane.in_flight:
+            # What it used is kept by the clock, as far as it counts.
+            self._clock = max(self._clock, min((x.used for x in self.waiting), default=lane.used))
+            del self._lanes[lane.request]

@@ -15,9 +15,10 @@ from ximilar_ocr_async._concurrency import EventLoopGuard, is_to_be_raised
 from ximilar_ocr_async._http import Sender
 from ximilar_ocr_async._protocol import decode_document
 from ximilar_ocr_async._scheduling.bugs import record_bug
-from ximilar_ocr_async._scheduling.calls import CallOptions, Patience
+from ximilar_ocr_async._scheduling.call_options import CallOptions, Patience
 from ximilar_ocr_async._scheduling.decisions import Resend, Situation, decide, is_turned_away
 from ximilar_ocr_async._scheduling.scheduler import Scheduler
+from ximilar_ocr_async._scheduling.slots import ACCOUNT
 from ximilar_ocr_async.errors import (
     DeadlineExceeded,
     OCRError,
@@ -39,6 +40,11 @@ class JSONGetter:
     retry: RetryPolicy
     group: TaskGroup
     guard: EventLoopGuard
+
+    @property
+    def width(self) -> int:
+        """How many requests may be made at once."""
+        return self.scheduler.slots.throttle(ACCOUNT).limit.slots
 
     async def get(self, path: str, options: CallOptions) -> Mapping[str, Any]:
         """Return the object at *path*.
@@ -108,11 +114,12 @@ class JSONGetter:
                     return await self._attempt(path, patience)
                 except OCRError as failure:
                     error = failure.with_traceback(None)
-                if hopeless := self.scheduler.slots.outage_error(patience):
+                throttle = self.scheduler.slots.throttle(ACCOUNT)
+                if hopeless := throttle.hopeless(patience, anyio.current_time(), urgent=True):
                     return hopeless
                 # While an outage lasts, the call's own patience is what counts. A request that
                 # got no connection of the caller's pool was never made.
-                is_outage = self.scheduler.slots.breaker.is_on and is_turned_away(error)
+                is_outage = throttle.breaker.is_on and is_turned_away(error)
                 attempts += not (is_outage or isinstance(error, PoolExhausted))
                 decision = decide(error, Situation(attempts=max(1, attempts)), self.retry)
                 if not isinstance(decision, Resend):

@@ -6,7 +6,7 @@ State changes are synchronous, so there is nothing to lock; only an attempt and 
 import random
 from collections.abc import Awaitable, Callable, Iterable
 from math import inf
-from typing import TypeAlias
+from typing import Protocol
 
 import anyio
 import anyio.lowlevel
@@ -14,26 +14,41 @@ from anyio.abc import TaskGroup
 from attrs import define, field
 
 from ximilar_ocr_async._concurrency import is_to_be_raised
-from ximilar_ocr_async._constants import MAX_RECORDS
 from ximilar_ocr_async._scheduling import decisions
 from ximilar_ocr_async._scheduling.accounting import Accounting
-from ximilar_ocr_async._scheduling.attempt import AttemptResult
+from ximilar_ocr_async._scheduling.attempt import AttemptResult, GiveBack
 from ximilar_ocr_async._scheduling.bugs import record_bug
-from ximilar_ocr_async._scheduling.calls import Batch, Call, Isolation, Item, Phase, Result
+from ximilar_ocr_async._scheduling.calls import Batch, Call, Item, Phase, Result
+from ximilar_ocr_async._scheduling.fair_queue import Lane
+from ximilar_ocr_async._scheduling.isolation import Isolation
 from ximilar_ocr_async._scheduling.slots import Slots
-from ximilar_ocr_async.errors import OCRError, SessionClosed
-from ximilar_ocr_async.retry import RetryBudget, RetryPolicy
+from ximilar_ocr_async._scheduling.throttle import Throttle
+from ximilar_ocr_async.errors import OCRError, Overloaded, SessionClosed
+from ximilar_ocr_async.retry import RetryPolicy
 
-Attempt: TypeAlias = Callable[[Batch], Awaitable[AttemptResult]]
-"""Makes one attempt at a batch; raises nothing but cancellation."""
+TICK = 0.25
+"""[s] between two looks at what waits for an endpoint in trouble."""
+
+GRACE, LEAST_GRACE, UNKNOWN_GRACE = 2.0, 1.0, 10.0
+"""A request that nobody waits for any more may go on for so many times as long as the service
+usually takes, and so many [s] at least, or while that is not known. Source: docs/decisions.md."""
+
+
+class Attempt(Protocol):
+    """Makes one attempt at a batch; raises nothing but cancellation."""
+
+    @property
+    def max_bytes(self) -> int: ...  # noqa: D102
+    def __call__(self, batch: Batch, give_back: GiveBack) -> Awaitable[AttemptResult]: ...  # noqa: D102
 
 
 @define(eq=False, repr=False)
 class Scheduler:
     """Keeps as many attempts in flight as there are slots. Lives as long as its session.
 
-    Invariants: every item submitted ends once, unless its call was abandoned; an attempt holds a
-    slot; a pause holds one only after a sign of overload.
+    Invariants: every item submitted ends once, unless its call was abandoned; an item that has not
+    ended is in the queue or in its batch; an attempt holds a slot; a pause holds one only after a
+    sign of overload.
 
     Attributes:
         attempt: Makes one attempt at a batch.
@@ -41,6 +56,7 @@ class Scheduler:
         slots: The queue, and the requests in flight.
         accounting: The books.
         group: The task group in which batches run.
+        max_queue: Items of interactive calls that may wait for a slot.
         closed: Why nothing more is sent.
     """
 
@@ -49,9 +65,11 @@ class Scheduler:
     slots: Slots
     accounting: Accounting
     group: TaskGroup
+    max_queue: float = inf
     closed: OCRError | None = field(init=False, default=None)
     _calls: set[Call] = field(init=False, factory=set)
-    _budget: RetryBudget = field(init=False, factory=RetryBudget)
+    # When [s] it last looked at what waits for an endpoint in trouble.
+    _looked: float = field(init=False, default=-inf)
     _idle: anyio.Event = field(init=False, factory=anyio.Event)
 
     # ---- what calls do
@@ -66,18 +84,25 @@ class Scheduler:
         """Queue items; those that cannot be sent any more fail at once."""
         now = anyio.current_time()
         for item in items:
-            item.call.waiting += 1
-            self._enqueue(item, now)
+            item.call.items[item] = None
+            if item.call.is_interactive and self.slots.queue.interactive >= self.max_queue:
+                self.accounting.end(item, self._overloaded())
+            else:
+                self._enqueue(item, now)
+
+    def _overloaded(self) -> Overloaded:
+        reason = f"max_queue is {self.max_queue:,}, and as many images wait for a slot"
+        return Overloaded(reason, retry_after=self.slots.relief(anyio.current_time()))
 
     def expire(self, call: Call) -> None:
         """Fail what *call* still waits for: its deadline has passed."""
-        self._give_up(self._items(call=call), self.accounting.end_late)
+        self._give_up(call.items, self.accounting.end_late)
 
     def withdraw(self, call: Call) -> None:
-        """Forget *call*: unqueue its items, and cancel attempts that nobody else waits for."""
-        if call.waiting:
-            self._give_up(self._items(call=call), lambda item: item.call.abandon())
+        """Forget *call*: unqueue its items, and leave attempts that nobody else waits for."""
         call.abandon()
+        self._give_up(call.items, lambda _: None)
+        call.items.clear()
         self._calls.discard(call)
         if not self._calls:
             self._idle.set()
@@ -86,7 +111,7 @@ class Scheduler:
 
     async def drain(self, seconds: float) -> None:
         """Send nothing more, and wait up to *seconds* [s] for what is in flight to finish."""
-        self._fail(self._items(self.slots.pausing), self._shut())
+        self._fail((i for i in self._items() if i.batch not in self.slots.in_flight), self._shut())
         with anyio.move_on_after(seconds):
             while self._calls:
                 self._idle = anyio.Event()
@@ -100,33 +125,42 @@ class Scheduler:
         self.closed = self.closed or SessionClosed("the session closed before this image was read")
         return self.closed
 
-    def _items(
-        self, batches: Iterable[Batch] | None = None, *, call: Call | None = None
-    ) -> list[Item]:
-        """Return what somebody waits for: in the queue, and in *batches* or all; of one *call*."""
-        batches = self.slots.in_flight | self.slots.pausing if batches is None else batches
-        items = [*self.slots.queue, *(item for batch in batches for item in batch.items)]
-        return [item for item in items if item.is_wanted and call in {None, item.call}]
+    def _items(self) -> list[Item]:
+        return [item for call in self._calls for item in call.items]
 
-    def _fail(self, items: list[Item], error: OCRError) -> None:
+    def _fail(self, items: Iterable[Item], error: OCRError) -> None:
         self._give_up(items, lambda item: self.accounting.end(item, error))
 
-    def _give_up(self, items: list[Item], end: Callable[[Item], None]) -> None:
+    def _give_up(self, items: Iterable[Item], end: Callable[[Item], None]) -> None:
         """End items; attempts of theirs that are under way may be billed."""
-        sent = {record_id for batch in self.slots.in_flight for record_id in batch.sent}
-        for item in items:
-            if item.id in sent:
+        ended = dict.fromkeys(items)
+        if not ended:
+            return
+        batches = dict.fromkeys(item.batch for item in ended if item.batch)
+        left = [b for b in batches if not any(i.is_wanted and i not in ended for i in b.items)]
+        # A request that is not wholly sent is free, as long as it is cut off.
+        cut = {b for b in left if b not in self.slots.in_flight or not b.is_whole}
+        for item in ended:
+            if item.batch is None:
+                self.slots.queue.remove(item)
+            elif item.batch not in cut and item.id in item.batch.sent:
                 self.accounting.give_up(item)
             end(item)
-        self._tidy()
-
-    def _tidy(self) -> None:
-        """Unqueue items and cancel batches that nobody waits for."""
-        if self.slots.queue.remove(lambda item: not item.is_wanted):
-            self.slots.notify()
-        for batch in [*self.slots.in_flight, *self.slots.pausing]:
-            if not batch.is_wanted:
+        for batch in left:
+            if batch in cut:
                 batch.scope.cancel()
+            elif not batch.is_probe:
+                batch.scope.deadline = batch.began + self._grace(batch)
+        self.slots.notify()
+
+    def _grace(self, batch: Batch) -> float:
+        """Return how long [s] a request may take that nobody waits for any more.
+
+        Its slot is not free before the service is, what it costs is spent, and what its answer
+        tells of the service is worth the wait.
+        """
+        usual = self.slots.throttle(batch.request.target).round_trip.mean
+        return max(LEAST_GRACE, GRACE * usual) if usual else UNKNOWN_GRACE
 
     # ---- from queue to slot
 
@@ -134,79 +168,114 @@ class Scheduler:
         if not item.is_wanted:
             return
         item.enter(Phase.QUEUED, now)
-        if error := self.closed or item.call.stopped.get(item.request.target):
+        throttle, call = self.slots.throttle(item.request.target), item.call
+        if error := self.closed or call.stopped.get(item.request.target):
             self.accounting.end(item, error)
-        elif now >= item.call.patience.deadline:
-            self.accounting.end_late(item)
-        elif self.slots.breaker.is_on and (error := self.slots.outage_error(item.call.patience)):
+        elif self._is_late(item):
+            self._end_late(item)
+        elif error := throttle.hopeless(call.patience, now, urgent=call.is_interactive):
             self.accounting.end(item, error)
         else:
             self.slots.queue.put(item, first=first)
             self.slots.notify()
 
+    def _is_late(self, item: Item) -> bool:
+        """Whether *item* cannot be read before its deadline, for all that is known."""
+        deadline = item.call.patience.deadline
+        return deadline < inf and deadline - anyio.current_time() <= self._needed(item)
+
+    def _needed(self, item: Item) -> float:
+        now, throttle = anyio.current_time(), self.slots.throttle(item.request.target)
+        return throttle.needed(item.waited(now), now)
+
+    def _end_late(self, item: Item) -> None:
+        self.accounting.end_late(item, needed=self._needed(item))
+
     async def run(self) -> None:
         """Begin attempts whenever there are items and a slot; runs until it is cancelled."""
         try:
             while True:
+                is_troubled = self.slots.is_troubled(anyio.current_time())
                 # A pause may end sooner than was known when it began.
-                await self.slots.wait(min(self._delay(), self._outage_delay()))
-                self._fail_hopeless()
+                await self.slots.wait(min(self.slots.next_lane()[1], TICK if is_troubled else inf))
+                if is_troubled:
+                    self._fail_hopeless()
                 # Calls of the same turn of the loop get to share a request.
                 await anyio.lowlevel.checkpoint()
-                while self._delay() <= 0:
-                    self._begin()
+                while lane := self.slots.next_lane()[0]:
+                    self._begin(lane)
         finally:
             # The task group may be cancelled before its session is left: callers in other tasks
             # must not wait for what nobody does any more.
             self.close()
 
-    def _delay(self) -> float:
-        """Return how long [s] until a batch may be sent; for ever without item or slot."""
-        return self.slots.delay() if self.slots.queue else inf
-
-    def _begin(self) -> None:
+    def _begin(self, lane: Lane) -> None:
+        breaker = self.slots.throttle(lane.request.target).breaker
+        if breaker.is_on and not breaker.is_probing:
+            # A probe is of one record: it risks least, and no other can be at fault for its failure.
+            items = self.slots.queue.take_probe(lane)
+        else:
+            items, late = self.slots.queue.take(lane, self.attempt.max_bytes, self._is_late)
+            for item in late:
+                self._end_late(item)
         # Not counted without a cap: with a thousand slots that takes as long as a request.
         counted = self.slots.in_flight if self.accounting.max_records < inf else ()
         reserved = sum(not item.is_given_up for batch in counted for item in batch.items)
-        # A probe is of one record: it risks least, and no other can be at fault for its failure.
-        most = 1 if self.slots.breaker.is_on else MAX_RECORDS
-        items = self.accounting.afford(self.slots.queue.take(most), reserved=reserved)
+        items = self.accounting.afford(items, reserved=reserved)
         if items:
             self.group.start_soon(self._run, self.slots.begin_batch(items))
 
-    # ---- outages
-
     def _fail_hopeless(self) -> None:
-        """Fail what waits for longer than its call does, including what is in a probe."""
-        if not self.slots.breaker.is_on:
+        """Fail what waits for an endpoint in trouble for longer than its call does."""
+        now = anyio.current_time()
+        if now < self._looked + TICK:
             return
-        probes = [batch for batch in self.slots.in_flight if batch.is_probe]
-        for call in [*self._calls]:
-            if error := self.slots.outage_error(call.patience):
-                self._fail(self._items(probes, call=call), error)
-
-    def _outage_delay(self) -> float:
-        """Return how long [s] until some call waits no longer; for ever without an outage."""
-        now, breaker = anyio.current_time(), self.slots.breaker
-        calls = self._calls if breaker.is_on else ()
-        ends = (breaker.end_of(call.patience) for call in calls)
-        return min((end - now for end in ends if end > now), default=inf)
+        self._looked = now
+        for target, throttle in self.slots.throttles.items():
+            if not throttle.is_troubled(now):
+                continue
+            for call in [*self._calls]:
+                error = throttle.hopeless(call.patience, now, urgent=call.is_interactive)
+                waiting = [
+                    item
+                    for item in (call.items if error else ())
+                    if item.request.target == target and _waits(item, throttle)
+                ]
+                if error and waiting:
+                    self._fail(waiting, error)
 
     # ---- one batch, in a task of its own that never raises
 
     async def _run(self, batch: Batch) -> None:
         attempted = await self._attempt(batch)
+        for item in batch.items:
+            item.batch = None
         self.slots.end_batch(batch, attempted)
-        again, pauses = self._settle(batch.items, attempted)
-        # Put first one by one, so that the first of them comes last. Where an outage goes on,
-        # another item may have better luck: this one may be its cause.
-        for item in reversed(again):
-            self._enqueue(item, anyio.current_time(), first=not self.slots.breaker.is_on)
+        again, pauses = self._settle(batch, attempted)
+        self._requeue(again)
         if pauses:
             batch.items = list(reversed(pauses))
             # A batch that met a sign of overload must not make room for another one.
             batch.holds_slot = attempted.is_overload
             await self._pause(batch, max(pauses.values()))
+
+    def _requeue(self, items: list[Item]) -> None:
+        """Put items before all that is queued, in their order.
+
+        Where an outage goes on, another item may have better luck: these may be its cause.
+        """
+        now = anyio.current_time()
+        for item in reversed(items):
+            is_on = self.slots.throttle(item.request.target).breaker.is_on
+            self._enqueue(item, now, first=not is_on)
+
+    def _give_back(self, batch: Batch, items: list[Item]) -> None:
+        """Queue *items* that did not fit into their request."""
+        if items:
+            batch.items = [item for item in batch.items if item not in items]
+            for item in items:
+                item.batch = None
+            self._requeue(items)
 
     async def _attempt(self, batch: Batch) -> AttemptResult:
         """Return what the attempt brought; nothing if it was cancelled because nobody waits."""
@@ -214,11 +283,11 @@ class Scheduler:
             item.enter(Phase.IN_ATTEMPT, batch.began)
         try:
             with batch.scope:
-                return await self.attempt(batch)
+                return await self.attempt(batch, self._give_back)
         except BaseException as error:
             if is_to_be_raised(error):
                 self.close()
-                self.slots.in_flight.discard(batch)
+                self.slots.drop(batch)
                 raise
             # A bug; raised, it would cancel the task group and with it the user's code.
             bug = record_bug("an attempt", error)
@@ -231,18 +300,20 @@ class Scheduler:
         batch.scope = anyio.CancelScope()
         now = anyio.current_time()
         for item in batch.items:
+            item.batch = batch
             item.enter(Phase.IN_PAUSE, now)
         with batch.scope:
             await anyio.sleep(seconds)
         self.slots.pausing.discard(batch)
         self.slots.notify()
         for item in batch.items:
+            item.batch = None
             self._enqueue(item, anyio.current_time(), first=True)
 
     # ---- what becomes of its items
 
     def _settle(
-        self, items: list[Item], attempted: AttemptResult
+        self, batch: Batch, attempted: AttemptResult
     ) -> tuple[list[Item], dict[Item, float]]:
         """Act on what an attempt brought.
 
@@ -252,12 +323,12 @@ class Scheduler:
         again: list[Item] = []
         pauses: dict[Item, float] = {}
         isolation = Isolation()
-        for item in items:
+        for item in batch.items:
             result, after = attempted.results.get(item.id), 0.0
-            # Without a result it did not fit into the request.
+            # Without a result it was not in the request.
             if result is not None:
                 if not item.attempts:
-                    self._budget.deposit()
+                    self.accounting.budget.deposit()
                 self.accounting.count(item, result, is_lost=attempted.is_lost)
                 if item.is_wanted:
                     after = self._act(item, self._decide(item, result, attempted), isolation)
@@ -279,31 +350,36 @@ class Scheduler:
                 self.accounting.end(item, value)
             case decisions.Fail(error, is_shared):
                 self.accounting.end(item, error)
-                if is_shared:
-                    self._fail_isolated(item.isolation, error)
+                if is_shared and item.isolation:
+                    left = [i for i in item.isolation.items if i in i.call.items]
+                    self._fail([i for i in left if i.batch not in self.slots.in_flight], error)
             case decisions.Stop(error):
                 self.accounting.end(item, error)
                 self._stop(item.request.target, error)
-            case decisions.Isolate():
-                item.isolate(isolation)
+            case decisions.Isolate(is_free):
+                if not is_free:
+                    self.accounting.budget.withdraw()
+                item.isolate(isolation, is_free=is_free)
             case decisions.Split(most):
                 item.resize(most)
             case _:
                 item.free_attempts += decision.is_free
                 if not decision.is_free:
-                    self._budget.withdraw()
+                    self.accounting.budget.withdraw()
                 return decision.after
         return 0.0
 
     def _decide(self, item: Item, result: Result, attempted: AttemptResult) -> decisions.Decision:
         if not isinstance(result, OCRError):
             return decisions.Done(result)  # as nearly always
+        throttle = self.slots.throttle(item.request.target)
         is_whole = attempted.failure is result
+        is_away = decisions.is_turned_away(result)
         is_outage = is_whole and self._is_outage_alone(item)
         # A record that was turned away is no witness: nobody looked at it.
-        isolation = None if is_outage or decisions.is_turned_away(result) else item.isolation
-        if isolation and isolation.observe(item, attempted.failure):
-            self.slots.refuse()
+        isolation = None if is_away else item.isolation
+        if isolation and isolation.observe(item.id, attempted.failure):
+            throttle.refuse()
         situation = decisions.Situation(
             records=attempted.sent,
             is_whole=is_whole,
@@ -312,18 +388,21 @@ class Scheduler:
             maybe_billed=item.maybe_billed,
             is_repeatable=item.request.is_repeatable,
             has_crashed=item.has_crashed,
-            is_hopeless=item.is_alike and self.slots.is_refusing,
-            has_budget=self._budget.has_resend,
+            is_suspected=item.is_suspected(throttle.answers) and is_away,
+            is_hopeless=item.is_alike and throttle.is_refusing,
+            has_budget=self.accounting.budget.has_resend,
         )
-        if is_whole and result.status in decisions.CRASHED:
-            item.has_crashed = True
+        item.has_crashed |= is_whole and result.status in decisions.CRASHED
+        if is_away and not result.retry_after:
+            item.turned_away = throttle.answers
         return decisions.decide(result, situation, self.retry)
 
     def _is_outage_alone(self, item: Item) -> bool:
         """Return whether no request was answered since an outage first turned *item* away."""
-        if item.first_outage is None and self.slots.breaker.is_on:
-            item.first_outage = self.slots.answers
-        is_alone = item.first_outage == self.slots.answers and self.slots.breaker.is_on
+        throttle = self.slots.throttle(item.request.target)
+        if item.first_outage is None and throttle.breaker.is_on:
+            item.first_outage = throttle.answers
+        is_alone = item.first_outage == throttle.answers and throttle.breaker.is_on
         return is_alone and not item.call.patience.fail_fast
 
     def _end_early(self, item: Item, after: float, error: OCRError) -> None:
@@ -333,12 +412,6 @@ class Scheduler:
         elif anyio.current_time() + after >= item.call.patience.deadline:
             self.accounting.end_late(item, error)
 
-    def _fail_isolated(self, isolation: Isolation | None, error: OCRError) -> None:
-        """Fail what is left of a batch that was refused for no record's fault."""
-        in_flight = {item for batch in self.slots.in_flight for item in batch.items}
-        left = isolation.items if isolation else []
-        self._fail([item for item in left if item.is_wanted and item not in in_flight], error)
-
     def _stop(self, target: str, error: OCRError) -> None:
         """Fail all that is queued for *target*, and all that these calls will submit for it.
 
@@ -346,5 +419,17 @@ class Scheduler:
         """
         for call in self._calls:
             call.stopped[target] = error
-        for item in self.slots.queue.remove(lambda item: item.request.target == target):
-            self.accounting.end(item, error)
+            for item in [*call.items]:
+                if item.request.target == target and item.batch is None and item.is_queued:
+                    self._fail([item], error)
+
+
+def _waits(item: Item, throttle: Throttle) -> bool:
+    """Whether *item* waits for the end of an outage: in the queue, or in a probe that takes long.
+
+    What is tried without patience, or although the account was refused, is let finish.
+    """
+    if item.batch is None:
+        return True
+    is_patient = item.call.patience.outage_timeout > 0 and not throttle.is_refused_for_good()
+    return item.batch.is_probe and is_patient

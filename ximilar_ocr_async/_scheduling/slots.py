@@ -1,76 +1,102 @@
-"""Slots: leave to have one request in flight. Batches and requests without items share them."""
+"""Slots: leave to have one request in flight. Batches and requests without items share them.
+
+All endpoints share the slots; each has a throttle of its own, so that one in trouble stops no
+other.
+"""
 
 import logging
+from collections.abc import Callable
 from math import inf
 
 import anyio
 from attrs import define, field
 
 from ximilar_ocr_async._scheduling.attempt import AttemptResult
-from ximilar_ocr_async._scheduling.calls import Batch, Item, Patience
-from ximilar_ocr_async._scheduling.circuit_breaker import CircuitBreaker
-from ximilar_ocr_async._scheduling.fair_queue import FairQueue
+from ximilar_ocr_async._scheduling.call_options import Patience
+from ximilar_ocr_async._scheduling.calls import Batch, Item
+from ximilar_ocr_async._scheduling.fair_queue import FairQueue, Lane
 from ximilar_ocr_async._scheduling.throttle import Throttle
 from ximilar_ocr_async.errors import OCRError
+
+ACCOUNT = "account"
+"""The endpoint of requests without items."""
 
 _log = logging.getLogger("ximilar_ocr_async.scheduling")
 
 
 @define(eq=False, repr=False)
 class Slots:
-    """Counts the requests in flight, and asks the throttle when another one may begin.
+    """Counts the requests in flight, and asks throttles when another one may begin.
 
     Attributes:
-        throttle: How much may be sent, and when.
+        ceiling: The most requests in flight.
         queue: Items that wait for a slot.
         in_flight: Batches whose attempt is under way.
         pausing: Batches that wait to be sent again.
         gets: Requests in flight that carry no items.
-        answers: Batches that were answered so far.
-        _refused: As many as there were when a batch was last refused, each of its records alone.
+        throttles: What is known of each endpoint, by its name.
     """
 
-    throttle: Throttle
+    ceiling: int
+    _make_throttle: Callable[[], Throttle]
     queue: FairQueue = field(init=False, factory=FairQueue)
     in_flight: set[Batch] = field(init=False, factory=set)
     pausing: set[Batch] = field(init=False, factory=set)
     gets: int = field(init=False, default=0)
-    answers: int = field(init=False, default=0)
-    _refused: int = field(init=False, default=0)
+    throttles: dict[str, Throttle] = field(init=False, factory=dict)
     # After a request without items, the next slot is for items.
     _items_first: bool = field(init=False, default=False)
     _changed: anyio.Event = field(init=False, factory=anyio.Event)
 
-    @property
-    def breaker(self) -> CircuitBreaker:
-        """The throttle's: whether there is an outage."""
-        return self.throttle.breaker
-
-    def refuse(self) -> None:
-        """Count a batch of which each record was refused alike, alone."""
-        self._refused = self.answers
+    def throttle(self, target: str) -> Throttle:
+        """Return what is known of an endpoint."""
+        if target not in self.throttles:
+            self.throttles[target] = self._make_throttle()
+        return self.throttles[target]
 
     @property
-    def is_refusing(self) -> bool:
-        """Whether the service has answered nothing since it refused such a batch, or ever.
+    def limit(self) -> int:
+        """Requests that may be in flight now, to the endpoints that were asked so far."""
+        limits = sum(throttle.limit.slots for throttle in self.throttles.values())
+        return min(self.ceiling, limits or self.throttle("read").limit.slots)
 
-        Otherwise a few records that are refused alike may be the very ones that are at fault.
-        """
-        return self._refused == self.answers
+    def is_troubled(self, now: float) -> bool:
+        """Whether anything may wait in vain."""
+        return any(throttle.is_troubled(now) for throttle in self.throttles.values())
 
-    def outage_error(self, patience: Patience) -> OCRError | None:
-        """Return why a call need not wait any longer, if its patience ends before an outage."""
-        return self.throttle.outage_error(patience, anyio.current_time())
+    def relief(self, now: float) -> float:
+        """Return how long [s] until there may be room for more."""
+        waits = [
+            max(throttle.breaker.delay(now), throttle.round_trip.mean)
+            for throttle in self.throttles.values()
+        ]
+        return max(waits, default=0.0)
 
     # ---- waiting for one
 
-    def delay(self) -> float:
-        """Return how long [s] until a request may begin; for ever while there is no slot."""
-        # In an outage, a pause after a sign of overload must not keep the probe from its slot.
-        held = not self.breaker.is_on and sum(b.holds_slot for b in self.pausing)
-        if len(self.in_flight) + self.gets + held < self.throttle.limit.slots:
-            return self.throttle.delay(anyio.current_time())
+    def _delay(self, target: str, *, urgent: bool) -> float:
+        """Return how long [s] until a request to *target* may begin; for ever without a slot."""
+        throttle, used = self.throttle(target), len(self.in_flight) + self.gets
+        held = 0
+        if not throttle.breaker.is_on:
+            # In an outage, a pause after a sign of overload must not keep the probe from its slot.
+            holding = [batch for batch in self.pausing if batch.holds_slot]
+            held = sum(batch.request.target == target for batch in holding)
+            used += len(holding)
+        if used < self.ceiling and throttle.in_flight + held < throttle.limit.slots:
+            return throttle.delay(anyio.current_time(), urgent=urgent)
         return inf
+
+    def next_lane(self) -> tuple[Lane | None, float]:
+        """Return the lane whose turn it is, or how long [s] until there may be one."""
+        found: Lane | None = None
+        soonest = inf
+        for lane in self.queue.waiting:
+            delay = self._delay(lane.request.target, urgent=lane.interactive > 0)
+            if delay <= 0 and (found is None or lane.turn < found.turn):
+                found = lane
+            soonest = min(soonest, delay)
+        return found, soonest
 
     async def wait(self, seconds: float) -> None:
         """Wait for a change of queue or slots, *seconds* [s] at most."""
@@ -88,30 +114,44 @@ class Slots:
     def begin_batch(self, items: list[Item]) -> Batch:
         """Take a slot for *items*."""
         self._items_first = False
-        batch = Batch(items, is_probe=self.throttle.begin(anyio.current_time()))
+        request = items[0].request
+        is_probe = self.throttle(request.target).begin(anyio.current_time())
+        batch = Batch(items, is_probe=is_probe)
+        for item in items:
+            item.batch = batch
+        self.queue.begin(request)
         self.in_flight.add(batch)
         return batch
 
     def end_batch(self, batch: Batch, attempted: AttemptResult) -> None:
         """Give the slot back, and let the throttle know how the attempt went."""
-        self.in_flight.discard(batch)
-        self.notify()
+        now = anyio.current_time()
+        self.drop(batch)
         _log_attempt(batch, attempted)
-        now, others = anyio.current_time(), len(self.in_flight)
+        throttle = self.throttle(batch.request.target)
+        others = throttle.in_flight
         if attempted.failure is not None:
-            self._report(attempted.failure, batch.began, others=others, is_probe=batch.is_probe)
+            throttle.fail(
+                attempted.failure,
+                began=batch.began,
+                now=now,
+                in_flight=others,
+                probe=batch.is_probe,
+            )
         elif attempted.sent:
-            self.answers += 1
             is_overloaded = attempted.is_overload
-            self.throttle.succeed(
+            throttle.succeed(
                 began=batch.began, now=now, in_flight=others, is_overloaded=is_overloaded
             )
         else:
-            self.throttle.withdraw(now, probe=batch.is_probe, was_sent=bool(batch.sent))
+            throttle.withdraw(now, probe=batch.is_probe, was_sent=bool(batch.sent))
 
-    def _report(self, error: OCRError, began: float, *, others: int, is_probe: bool) -> None:
-        now = anyio.current_time()
-        self.throttle.fail(error, began=began, now=now, in_flight=others, probe=is_probe)
+    def drop(self, batch: Batch) -> None:
+        """Give the slot back."""
+        self.in_flight.discard(batch)
+        self.throttle(batch.request.target).end()
+        self.queue.end(batch.request, anyio.current_time() - batch.began)
+        self.notify()
 
     # ---- for a request without items
 
@@ -119,16 +159,21 @@ class Slots:
         """Take a slot for a request without items; return whether it is a probe.
 
         Raises:
-            OCRError: An outage lasts longer than the *patience* of the call.
+            OCRError: The account cannot be asked for longer than the *patience* of the call.
         """
-        while (self.queue and self._items_first) or self.delay() > 0:
-            if error := self.outage_error(patience):
+        throttle = self.throttle(ACCOUNT)
+        while (delay := self._delay(ACCOUNT, urgent=True)) > 0 or self._is_turn_of_items():
+            now = anyio.current_time()
+            if error := throttle.hopeless(patience, now, urgent=True):
                 raise error
-            now, end = anyio.current_time(), self.breaker.end_of(patience)
-            await self.wait(min(self.delay() or inf, end - now if end > now else inf))
+            end = throttle.end_of(patience)
+            await self.wait(min(delay or inf, end - now if end > now else inf))
         self.gets += 1
         self._items_first = True
-        return self.throttle.begin(anyio.current_time())
+        return throttle.begin(anyio.current_time())
+
+    def _is_turn_of_items(self) -> bool:
+        return self._items_first and self.next_lane()[0] is not None
 
     def release(self, began: float, *, ended: OCRError | bool, is_probe: bool) -> None:
         """Give the slot back.
@@ -139,15 +184,17 @@ class Slots:
             is_probe: Whether it was a probe.
         """
         self.gets -= 1
+        throttle = self.throttle(ACCOUNT)
+        throttle.end()
         self.notify()
         now = anyio.current_time()
         if isinstance(ended, OCRError):
-            others = len(self.in_flight) + self.gets
-            self._report(ended, began, others=others, is_probe=is_probe)
+            others = throttle.in_flight
+            throttle.fail(ended, began=began, now=now, in_flight=others, probe=is_probe)
         elif ended:
-            self.throttle.answer(now)
+            throttle.answer(now)
         else:
-            self.throttle.withdraw(now, probe=is_probe, was_sent=True)
+            throttle.withdraw(now, probe=is_probe, was_sent=True)
 
 
 def _log_attempt(batch: Batch, attempted: AttemptResult) -> None:

@@ -19,6 +19,7 @@ from ximilar_ocr_async._scheduling import (
     build_scheduler,
 )
 from ximilar_ocr_async._session.options import SessionOptions
+from ximilar_ocr_async._session.single import Single
 from ximilar_ocr_async._session.stream import AnyImage, Images, Stream
 from ximilar_ocr_async.errors import without_frames
 from ximilar_ocr_async.outcomes import Stats, T
@@ -68,6 +69,7 @@ class Runtime:
             max_requests_per_second=options.max_requests_per_second,
             max_records=options.max_records,
             max_batch_bytes=options.max_batch_bytes,
+            max_queue=options.max_queue,
         )
         guard = EventLoopGuard()
         getter = JSONGetter(scheduler, sender, options.retry, group, guard)
@@ -113,15 +115,17 @@ class Runtime:
 
     async def read_one(self, image: AnyImage, question: Question[T], options: CallOptions) -> T:
         """Make a call of one image; return its value, or raise its error."""
-        async with self.stream([image], question, self.complete_single(options)) as outcomes:
-            outcome = await anext(outcomes)
-        return outcome.unwrap()
+        self.guard.check()
+        single = Single(question, self.complete_single(options), self.scheduler)
+        return (await single.read(image)).unwrap()
 
     def complete(self, options: CallOptions) -> CallOptions:
         """Return *options* with the session's own where the call leaves them open."""
         own = self.options
         return options.or_else(
-            CallOptions(deadline=own.deadline, outage_timeout=own.outage_timeout)
+            CallOptions(
+                deadline=own.deadline, outage_timeout=own.outage_timeout, priority="bulk"
+            )
         )
 
     def complete_single(self, options: CallOptions) -> CallOptions:
@@ -134,7 +138,7 @@ class Runtime:
         deadline = self.options.deadline if options.deadline is None else options.deadline
         timeout = short if deadline is None else inf
         is_open = deadline is None and options.outage_timeout is None
-        own = CallOptions(deadline=deadline, outage_timeout=timeout)
+        own = CallOptions(deadline=deadline, outage_timeout=timeout, priority="interactive")
         return evolve(options.or_else(own), fail_fast=is_open)
 
     # ---- what it has done
@@ -155,8 +159,8 @@ class Runtime:
         return Stats(
             in_flight=len(slots.in_flight) + slots.gets,
             queued=len(slots.queue),
-            limit=slots.throttle.limit.slots,
-            outage=slots.throttle.breaker.is_on,
+            limit=slots.limit,
+            outage=any(t.breaker.is_on for t in slots.throttles.values()),
             requests=self.sender.requests,
             records_sent=accounting.sent,
             records_billed=accounting.billed,

@@ -93,7 +93,7 @@ class Stream(Generic[T]):
 
     def __attrs_post_init__(self) -> None:
         check_images(self._images)
-        self._call = Call(self._receive, self._options.lang, self._make_request)
+        self._call = Call(self._receive, self._options, self._make_request)
 
     # ---- the consumer's end
 
@@ -194,7 +194,7 @@ class Stream(Generic[T]):
 
     @property
     def _window(self) -> int:
-        return (self._scheduler.slots.throttle.limit.ceiling + 1) * MAX_RECORDS
+        return (self._scheduler.slots.ceiling + 1) * MAX_RECORDS
 
     async def _feed(self) -> None:
         try:
