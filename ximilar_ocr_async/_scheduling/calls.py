@@ -22,6 +22,10 @@ Result: TypeAlias = Any
 """What an attempt brought for one item: a value that its request decoded, or an `OCRError`."""
 
 
+SUSPICION = 2
+"""Times that a record is turned away while others are answered that are too many for an accident.
+Source: judgement; of requests that a busy service refuses at random, few are refused three times."""
+
 MakeRequest: TypeAlias = Callable[[str, str], Request]
 """Makes a request from an endpoint and a language."""
 
@@ -147,6 +151,7 @@ class Item:
         maybe_billed: Those of them that may have been billed and brought no result.
         has_crashed: Whether a request that carried it was answered with 500 or 502.
         turned_away: How many requests had been answered when it was last turned away.
+        suspicion: How often it was turned away when others had been answered since the last time.
         first_outage: How many requests had been answered when an outage first turned it away.
         isolation: The batch that was refused as a whole, if it is now sent alone.
         batch: The batch that carries it now, or that pauses with it.
@@ -169,6 +174,7 @@ class Item:
     maybe_billed: int = 0
     has_crashed: bool = False
     turned_away: int | None = None
+    suspicion: int = 0
     first_outage: int | None = None
     isolation: Isolation | None = None
     batch: "Batch | None" = None
@@ -196,9 +202,15 @@ class Item:
             return -(-len(source) // 3) * 4
         return -(-self.fingerprint.size // 3) * 4 if self.fingerprint else 0
 
-    def is_suspected(self, answers: int) -> bool:
-        """Whether others were answered since it was turned away, of all *answers* so far."""
-        return self.turned_away is not None and answers > self.turned_away
+    def turn_away(self, answers: int) -> None:
+        """Count that its whole request was turned away, after so many *answers* to others."""
+        self.suspicion += self.turned_away is not None and answers > self.turned_away
+        self.turned_away = answers
+
+    @property
+    def is_suspected(self) -> bool:
+        """Whether it was turned away again and again, and others were answered in between."""
+        return self.suspicion >= SUSPICION
 
     @property
     def is_alike(self) -> bool:

@@ -149,6 +149,11 @@ def is_vain(error: OCRError) -> bool:
     )
 
 
+def is_suspicious(error: OCRError) -> bool:
+    """Whether the records of a request may be why it was in vain: the service worked on it."""
+    return not is_turned_away(error) and isinstance(error, ReplyLost | ServiceUnavailable)
+
+
 def is_suspect(error: OCRError) -> bool:
     """Whether one record can be at fault for *error* of its whole request."""
     return judge(error, shared=True, crashed=True) is Verdict.ISOLATE
@@ -232,7 +237,7 @@ class Situation:
         maybe_billed: Attempts that may have been billed and brought no result.
         is_repeatable: Whether the item may be sent again after such an attempt.
         has_crashed: Whether a request that carried it was answered with 500 or 502 before.
-        is_suspected: Whether it was turned away twice, and others were answered in between.
+        is_suspected: Whether it is turned away again and again, and others are answered.
         is_hopeless: Whether others of its isolated batch failed alike, so that none will do better.
         has_budget: Whether the session's retry budget has a resend left.
     """

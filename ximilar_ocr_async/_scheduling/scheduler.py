@@ -380,6 +380,8 @@ class Scheduler:
         isolation = None if is_away else item.isolation
         if isolation and isolation.observe(item.id, attempted.failure):
             throttle.refuse()
+        if is_whole and is_away and not result.retry_after:
+            item.turn_away(throttle.answers)
         situation = decisions.Situation(
             records=attempted.sent,
             is_whole=is_whole,
@@ -388,13 +390,11 @@ class Scheduler:
             maybe_billed=item.maybe_billed,
             is_repeatable=item.request.is_repeatable,
             has_crashed=item.has_crashed,
-            is_suspected=item.is_suspected(throttle.answers) and is_away,
+            is_suspected=item.is_suspected and is_away,
             is_hopeless=item.is_alike and throttle.is_refusing,
             has_budget=self.accounting.budget.has_resend,
         )
         item.has_crashed |= is_whole and result.status in decisions.CRASHED
-        if is_away and not result.retry_after:
-            item.turned_away = throttle.answers
         return decisions.decide(result, situation, self.retry)
 
     def _is_outage_alone(self, item: Item) -> bool:

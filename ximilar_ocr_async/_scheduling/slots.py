@@ -137,6 +137,7 @@ class Slots:
                 now=now,
                 in_flight=others,
                 probe=batch.is_probe,
+                is_repeated=all(item.attempts for item in batch.items),
             )
         elif attempted.sent:
             is_overloaded = attempted.is_overload

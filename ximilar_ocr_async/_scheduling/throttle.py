@@ -14,6 +14,7 @@ from ximilar_ocr_async._scheduling.decisions import (
     Verdict,
     is_answer,
     is_overload,
+    is_suspicious,
     is_turned_away,
     is_vain,
     judge,
@@ -160,16 +161,34 @@ class Throttle:
         self._log_limit(before)
 
     def fail(
-        self, error: OCRError, *, began: float, now: float, in_flight: int, probe: bool
+        self,
+        error: OCRError,
+        *,
+        began: float,
+        now: float,
+        in_flight: int,
+        probe: bool,
+        is_repeated: bool = False,
     ) -> None:
-        """Count a request that failed as a whole."""
+        """Count a request that failed as a whole.
+
+        Args:
+            error: How.
+            began: When [s] it began.
+            now: The time [s].
+            in_flight: Other requests in flight.
+            probe: Whether it was a probe.
+            is_repeated: Whether all of its records had failed before. If the service itself fails
+                again, that may be for them.
+        """
         before = self.limit.slots
+        is_sign = is_vain(error) and not (is_repeated and is_suspicious(error))
         # An overload while nothing else is in flight is not of our making.
         is_others = is_overload(error) and not isinstance(error, RequestTimeout) and not in_flight
         if error.retry_after:
             self.error = error
             self.breaker.hold(min(error.retry_after, MAX_RETRY_AFTER), now)
-        if is_vain(error) or is_others:
+        if is_sign or is_others:
             self.error = error
             if self.breaker.fail(
                 now, seconds=now - began, probe=probe, is_final=judge(error) is Verdict.STOP
@@ -177,7 +196,7 @@ class Throttle:
                 self.limit.forgive()
             elif self.breaker.is_on and probe:
                 self._log_outage(error)
-        elif is_answer(error):
+        elif is_answer(error) and not is_vain(error):
             self.answer(now)
         else:
             self.breaker.miss(now, probe=probe)
