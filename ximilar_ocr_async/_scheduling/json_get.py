@@ -131,8 +131,7 @@ class JSONGetter:
     async def _attempt(self, path: str, patience: Patience) -> Mapping[str, Any]:
         """Make one attempt, and let the throttle know how it went."""
         slots = self.scheduler.slots
-        is_probe = await slots.acquire(patience)
-        began = anyio.current_time()
+        began, is_probe = await slots.acquire(patience)
         ended: OCRError | bool = False
         try:
             response = await self.sender.send("GET", path)

@@ -76,16 +76,23 @@ class Slots:
 
     def _delay(self, target: str, *, urgent: bool) -> float:
         """Return how long [s] until a request to *target* may begin; for ever without a slot."""
-        throttle, used = self.throttle(target), len(self.in_flight) + self.gets
-        held = 0
-        if not throttle.breaker.is_on:
-            # In an outage, a pause after a sign of overload must not keep the probe from its slot.
-            holding = [batch for batch in self.pausing if batch.holds_slot]
-            held = sum(batch.request.target == target for batch in holding)
-            used += len(holding)
-        if used < self.ceiling and throttle.in_flight + held < throttle.limit.slots:
-            return throttle.delay(anyio.current_time(), urgent=urgent)
-        return inf
+        now, throttle = anyio.current_time(), self.throttle(target)
+        # In an outage, a pause after a sign of overload must not keep the probe from its slot.
+        pausing = () if throttle.breaker.is_on else self.pausing
+        holding = [batch for batch in pausing if batch.holds_slot]
+        held = sum(batch.request.target == target for batch in holding)
+        used = len(self.in_flight) + self.gets + len(holding)
+        if throttle.in_flight + held >= throttle.limit.slots:
+            return inf
+        if used < self.ceiling:
+            return throttle.delay(now, urgent=urgent)
+        # What an endpoint holds that stalls is not taken from the others.
+        usual = max(other.round_trip.mean for other in self.throttles.values())
+        stalls = {t: t.stalls(usual) for t in self.throttles.values() if t is not throttle}
+        used -= sum(t.in_flight for t, since in stalls.items() if since <= now)
+        if used < self.ceiling and throttle.stalls(usual) > now:
+            return throttle.delay(now, urgent=urgent)
+        return min((since - now for since in stalls.values() if since > now), default=inf)
 
     def next_lane(self) -> tuple[Lane | None, float]:
         """Return the lane whose turn it is, or how long [s] until there may be one."""
@@ -115,8 +122,8 @@ class Slots:
         """Take a slot for *items*."""
         self._items_first = False
         request = items[0].request
-        is_probe = self.throttle(request.target).begin(anyio.current_time())
-        batch = Batch(items, is_probe=is_probe)
+        now = anyio.current_time()
+        batch = Batch(items, is_probe=self.throttle(request.target).begin(now), began=now)
         for item in items:
             item.batch = batch
         self.queue.begin(request)
@@ -150,14 +157,14 @@ class Slots:
     def drop(self, batch: Batch) -> None:
         """Give the slot back."""
         self.in_flight.discard(batch)
-        self.throttle(batch.request.target).end()
+        self.throttle(batch.request.target).end(batch.began)
         self.queue.end(batch.request, anyio.current_time() - batch.began)
         self.notify()
 
     # ---- for a request without items
 
-    async def acquire(self, patience: Patience) -> bool:
-        """Take a slot for a request without items; return whether it is a probe.
+    async def acquire(self, patience: Patience) -> tuple[float, bool]:
+        """Take a slot for a request without items; return when [s], and whether it is a probe.
 
         Raises:
             OCRError: The account cannot be asked for longer than the *patience* of the call.
@@ -171,7 +178,8 @@ class Slots:
             await self.wait(min(delay or inf, end - now if end > now else inf))
         self.gets += 1
         self._items_first = True
-        return throttle.begin(anyio.current_time())
+        now = anyio.current_time()
+        return now, throttle.begin(now)
 
     def _is_turn_of_items(self) -> bool:
         return self._items_first and self.next_lane()[0] is not None
@@ -186,7 +194,7 @@ class Slots:
         """
         self.gets -= 1
         throttle = self.throttle(ACCOUNT)
-        throttle.end()
+        throttle.end(began)
         self.notify()
         now = anyio.current_time()
         if isinstance(ended, OCRError):

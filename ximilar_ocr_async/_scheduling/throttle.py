@@ -4,6 +4,7 @@ Pure: the caller passes the time in.
 """
 
 import logging
+from math import inf
 
 from attrs import define, field
 
@@ -24,10 +25,14 @@ from ximilar_ocr_async._scheduling.round_trip import RoundTrip
 from ximilar_ocr_async.errors import OCRError, Overloaded, RequestTimeout, with_reason
 from ximilar_ocr_async.retry import MAX_RETRY_AFTER
 
+STALL, STALL_LEAST = 4.0, 2.0
+"""An endpoint that answers nothing for so many times as long as nearly every answer takes, and for
+so long [s], stalls. Source: judgement."""
+
 _log = logging.getLogger("ximilar_ocr_async.scheduling")
 
 
-@define
+@define(eq=False)
 class Throttle:
     """What a session knows of one endpoint's state.
 
@@ -36,7 +41,6 @@ class Throttle:
         rate_limiter: How soon one request may follow another; that of all endpoints.
         breaker: Whether there is an outage, in which only probes are sent.
         round_trip: How long answers take.
-        in_flight: Requests under way.
         answers: Batches that were answered so far.
         error: How a request was last in vain.
     """
@@ -45,11 +49,12 @@ class Throttle:
     rate_limiter: RateLimiter
     breaker: CircuitBreaker
     round_trip: RoundTrip = field(init=False, factory=RoundTrip)
-    in_flight: int = field(init=False, default=0)
     answers: int = field(init=False, default=0)
     error: OCRError = field(init=False, factory=OCRError)
+    # When [s] each request under way began, from the oldest.
+    _under_way: list[float] = field(init=False, factory=list)
     # When [s] anything was last answered.
-    _heard: float = field(init=False, default=float("-inf"))
+    _heard: float = field(init=False, default=-inf)
     # As many answers as there were when a batch was last refused, each of its records alone.
     _refused: int = field(init=False, default=0)
     # Whether the log says that there is an outage.
@@ -57,13 +62,30 @@ class Throttle:
 
     # ---- what may be sent
 
+    @property
+    def in_flight(self) -> int:
+        """Requests under way."""
+        return len(self._under_way)
+
+    def stalls(self, usual: float) -> float:
+        """Return when [s] the requests under way begin to stall; never if others are answered.
+
+        Args:
+            usual: [s] that answers of other endpoints take, while those of this are not known.
+        """
+        usual = self.round_trip.needed(inf) or usual
+        is_silent = self._under_way and self._heard < self._under_way[0]
+        if not is_silent or not usual:
+            return inf
+        return self._under_way[0] + max(STALL * usual, STALL_LEAST)
+
     def delay(self, now: float, *, urgent: bool = False) -> float:
         """Return how long [s] from *now* [s] until a request may begin, if there is a slot."""
         return max(self.rate_limiter.delay(now), self.breaker.delay(now, urgent=urgent))
 
     def begin(self, now: float) -> bool:
         """Count a request that begins *now* [s]; return whether it is a probe."""
-        self.in_flight += 1
+        self._under_way.append(now)
         self.rate_limiter.begin(now)
         return self.breaker.begin(now)
 
@@ -104,7 +126,7 @@ class Throttle:
     def end_of(self, patience: Patience) -> float:
         """Return when [s] a call stops waiting for an outage to end; never without an outage."""
         if not self.breaker.is_on:
-            return float("inf")
+            return inf
         return max(patience.opened, self.breaker.began) + patience.outage_timeout
 
     def _tired(self, seconds: float) -> OCRError:
@@ -121,9 +143,9 @@ class Throttle:
 
     # ---- what came of it
 
-    def end(self) -> None:
-        """Count a request that is not under way any more, before it is told how it ended."""
-        self.in_flight -= 1
+    def end(self, began: float) -> None:
+        """Count a request that *began* then [s] and is over, before it is told how it ended."""
+        self._under_way.remove(began)
 
     def refuse(self) -> None:
         """Count a batch of which each record was refused alike, alone."""
