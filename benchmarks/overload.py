@@ -19,6 +19,7 @@ from statistics import median, quantiles
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import httpx
 from _lib.bars import Row, at_least, at_most, under
 from _lib.results import report
@@ -357,39 +358,48 @@ async def endings(number: int, how: str) -> float:
     """Return how long [ms] the loop is held when so many waiting reads end at once."""
     service = Modelled(always(1e6))
     if how == "credits":
-        service.trouble = lambda _, __: (
-            0.5,
-            httpx.Response(402, json={"status": {"code": 402, "text": "no credits"}}),
-        )
+        refusal = {"status": {"code": 402, "text": "no credits"}}
+        service.trouble = lambda _, __: (1.0, httpx.Response(402, json=refusal))
     longest = 0.0
-    async with service.session(max_concurrency=3, drain=0.0) as session:
-        readers = Readers(session)
 
-        async def watch() -> None:
-            nonlocal longest
-            while True:
-                began = time.perf_counter()
-                await anyio.lowlevel.checkpoint()
-                longest = max(longest, time.perf_counter() - began)
+    async def watch() -> None:
+        nonlocal longest
+        while True:
+            began = time.perf_counter()
+            await anyio.lowlevel.checkpoint()
+            longest = max(longest, time.perf_counter() - began)
 
-        options = {"deadline": 2.0 + number / 5000} if how == "deadline" else {}
-        async with anyio.create_task_group() as group:
-            for n in range(number):
-                group.start_soon(partial(readers.read, f"https://x.example/{n}", **options))
-            await anyio.sleep(0.3 + number / 20_000)
-            async with anyio.create_task_group() as watching:
-                watching.start_soon(watch)
-                await anyio.sleep(0.05)
-                longest = 0.0
-                if how == "cancel":
-                    group.cancel_scope.cancel()
-                    with anyio.CancelScope(shield=True):
-                        await anyio.sleep(0.5)
-                elif how == "close":
-                    await session.aclose()
-                while how != "cancel" and len(readers.ended) < number:
+    # A deadline that all have, whenever they came.
+    ends = anyio.current_time() + 1.0 + number / 5000
+    async with anyio.create_task_group() as group:
+        async with service.session(max_concurrency=3, drain=0.0) as session:
+            readers = Readers(session)
+            readers_scope = anyio.CancelScope()
+
+            async def read(n: int) -> None:
+                left = ends - anyio.current_time()
+                options = {"deadline": left} if how == "deadline" else {}
+                await readers.read(f"https://x.example/{n}", **options)
+
+            async def read_all() -> None:
+                with readers_scope:
+                    async with anyio.create_task_group() as reading:
+                        for n in range(number):
+                            reading.start_soon(read, n)
+
+            group.start_soon(read_all)
+            await anyio.sleep(0.3 + number / 10_000)
+            group.start_soon(watch)
+            await anyio.sleep(0.01)
+            longest = 0.0
+            if how == "cancel":
+                readers_scope.cancel()
+            elif how != "close":
+                while len(readers.ended) < number:
                     await anyio.sleep(0.05)
-                watching.cancel_scope.cancel()
+            await anyio.sleep(0.2)
+        await anyio.sleep(0.2)
+        group.cancel_scope.cancel()
     return longest * 1000
 
 

@@ -257,6 +257,7 @@ class Batch:
         items: The items.
         is_probe: Whether it is the one request that asks whether an outage is over.
         began: When [s] its attempt began.
+        answers_before: Batches that its endpoint had answered by then.
         sent: Ids of the items whose request was made.
         scope: The scope of the attempt that is under way, or of the pause.
         holds_slot: Whether its slot stays taken during its pause.
@@ -265,6 +266,7 @@ class Batch:
     items: list[Item]
     is_probe: bool = False
     began: float = field(factory=anyio.current_time)
+    answers_before: int = 0
     sent: frozenset[str] = frozenset()
     scope: anyio.CancelScope = field(factory=anyio.CancelScope)
     holds_slot: bool = False

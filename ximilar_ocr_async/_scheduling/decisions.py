@@ -237,7 +237,8 @@ class Situation:
         maybe_billed: Attempts that may have been billed and brought no result.
         is_repeatable: Whether the item may be sent again after such an attempt.
         has_crashed: Whether a request that carried it was answered with 500 or 502 before.
-        is_suspected: Whether it is turned away again and again, and others are answered.
+        is_suspected: Whether a gateway failed it although others were answered meanwhile: at once if
+            it may have been billed, else again and again.
         is_hopeless: Whether others of its isolated batch failed alike, so that none will do better.
         has_budget: Whether the session's retry budget has a resend left.
     """
@@ -266,7 +267,7 @@ def decide(result: Any, now: Situation, policy: RetryPolicy) -> Decision:  # noq
     is_away = is_turned_away(result) or is_overload(result)
     if now.is_outage and is_free and is_away:
         return Resend(is_free=True)
-    if now.is_suspected and is_shared:
+    if now.is_suspected and is_shared and is_away:
         return Isolate()
     match verdict:
         case Verdict.STOP:
@@ -293,7 +294,8 @@ def _resend(error: OCRError, verdict: Verdict, now: Situation, policy: RetryPoli
         return Fail(error)
     if not now.has_budget:
         return Fail(with_reason(error, "too much fails for it to be sent again"))
-    if verdict is Verdict.RESEND_MAYBE_BILLED and now.is_whole and now.records > 1:
+    is_said = now.is_suspected or error.status in CRASHED
+    if verdict is Verdict.RESEND_MAYBE_BILLED and is_said and now.is_whole and now.records > 1:
         # One record may be the cause, and no other is to pay for it again: each goes alone.
         return Isolate(is_free=False)
     return Resend(policy.pause(now.attempts, error.retry_after))

@@ -29,9 +29,9 @@ from ximilar_ocr_async.retry import RetryPolicy
 TICK = 0.25
 """[s] between two looks at what waits for an endpoint in trouble."""
 
-GRACE, LEAST_GRACE, UNKNOWN_GRACE = 2.0, 1.0, 10.0
-"""A request that nobody waits for any more may go on for so many times as long as the service
-usually takes, and so many [s] at least, or while that is not known. Source: docs/decisions.md."""
+GRACE, LEAST_GRACE, UNKNOWN_GRACE = 2.0, 0.1, 10.0
+"""A request that nobody waits for any more may go on for so many times as long as nearly every
+answer takes, and so many [s] at least, or while that is not known. Source: docs/decisions.md."""
 
 
 class Attempt(Protocol):
@@ -68,6 +68,8 @@ class Scheduler:
     max_queue: float = inf
     closed: OCRError | None = field(init=False, default=None)
     _calls: set[Call] = field(init=False, factory=set)
+    # Requests that nobody waits for any more.
+    _abandoned: set[Batch] = field(init=False, factory=set)
     # When [s] it last looked at what waits for an endpoint in trouble.
     _looked: float = field(init=False, default=-inf)
     _idle: anyio.Event = field(init=False, factory=anyio.Event)
@@ -150,6 +152,7 @@ class Scheduler:
             if batch in cut:
                 batch.scope.cancel()
             elif not batch.is_probe:
+                self._abandoned.add(batch)
                 batch.scope.deadline = batch.began + self._grace(batch)
         self.slots.notify()
 
@@ -159,7 +162,7 @@ class Scheduler:
         Its slot is not free before the service is, what it costs is spent, and what its answer
         tells of the service is worth the wait.
         """
-        usual = self.slots.throttle(batch.request.target).round_trip.mean
+        usual = self.slots.throttle(batch.request.target).round_trip.needed(inf)
         return max(LEAST_GRACE, GRACE * usual) if usual else UNKNOWN_GRACE
 
     # ---- from queue to slot
@@ -251,6 +254,10 @@ class Scheduler:
         for item in batch.items:
             item.batch = None
         self.slots.end_batch(batch, attempted)
+        self._abandoned.discard(batch)
+        for abandoned in self._abandoned:
+            # Meanwhile it may be known how long an answer takes.
+            abandoned.scope.deadline = abandoned.began + self._grace(abandoned)
         again, pauses = self._settle(batch, attempted)
         self._requeue(again)
         if pauses:
@@ -331,7 +338,7 @@ class Scheduler:
                     self.accounting.budget.deposit()
                 self.accounting.count(item, result, is_lost=attempted.is_lost)
                 if item.is_wanted:
-                    after = self._act(item, self._decide(item, result, attempted), isolation)
+                    after = self._act(item, self._decide(batch, item, result, attempted), isolation)
             if item.is_wanted and result is not None:
                 self._end_early(item, after, result)
             if item.is_wanted and after:
@@ -369,7 +376,9 @@ class Scheduler:
                 return decision.after
         return 0.0
 
-    def _decide(self, item: Item, result: Result, attempted: AttemptResult) -> decisions.Decision:
+    def _decide(
+        self, batch: Batch, item: Item, result: Result, attempted: AttemptResult
+    ) -> decisions.Decision:
         if not isinstance(result, OCRError):
             return decisions.Done(result)  # as nearly always
         throttle = self.slots.throttle(item.request.target)
@@ -390,12 +399,16 @@ class Scheduler:
             maybe_billed=item.maybe_billed,
             is_repeatable=item.request.is_repeatable,
             has_crashed=item.has_crashed,
-            is_suspected=item.is_suspected and is_away,
+            is_suspected=item.is_suspected if is_away else self._is_singled_out(batch, result),
             is_hopeless=item.is_alike and throttle.is_refusing,
             has_budget=self.accounting.budget.has_resend,
         )
         item.has_crashed |= is_whole and result.status in decisions.CRASHED
         return decisions.decide(result, situation, self.retry)
+
+    def _is_singled_out(self, batch: Batch, error: OCRError) -> bool:
+        """Whether a gateway said *error* although it passed on answers to others meanwhile."""
+        return error.status is not None and self.slots.throttle(batch.request.target).answers > batch.answers_before
 
     def _is_outage_alone(self, item: Item) -> bool:
         """Return whether no request was answered since an outage first turned *item* away."""

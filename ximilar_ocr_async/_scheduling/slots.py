@@ -123,7 +123,10 @@ class Slots:
         self._items_first = False
         request = items[0].request
         now = anyio.current_time()
-        batch = Batch(items, is_probe=self.throttle(request.target).begin(now), began=now)
+        throttle = self.throttle(request.target)
+        batch = Batch(
+            items, is_probe=throttle.begin(now), began=now, answers_before=throttle.answers
+        )
         for item in items:
             item.batch = batch
         self.queue.begin(request)
