@@ -101,9 +101,7 @@ class Readers:
     ended: dict[str, float] = field(init=False, factory=dict)
     errors: dict[str, OCRError] = field(init=False, factory=dict)
 
-    async def come(
-        self, per_second: float, seconds: float, seed: int = 0, **options: Any
-    ) -> None:
+    async def come(self, per_second: float, seconds: float, seed: int = 0, **options: Any) -> None:
         """Have them come at random, so many in a second on average."""
         chance = random.Random(seed)
         end = anyio.current_time() + seconds
@@ -169,14 +167,14 @@ def outages() -> list[Row]:
             for length in (10.0, 30.0, 100.0, 300.0):
                 for deadline in (6.0, 15.0, 60.0, None):
                     for backend in BACKENDS:
-                        late = run(
-                            backend, partial(after_outage, rate, length, deadline, kind)
-                        )
+                        late = run(backend, partial(after_outage, rate, length, deadline, kind))
                         if late > worst.get(kind, -1.0):
                             worst[kind] = late
                             print(kind, rate, length, deadline, backend, late, flush=True)
     return [
-        at_most(f"after outages of 10 to 300 s ({kind}): service times to 95 % of new reads", w, 1.5)
+        at_most(
+            f"after outages of 10 to 300 s ({kind}): service times to 95 % of new reads", w, 1.5
+        )
         for kind, w in worst.items()
     ]
 
@@ -314,7 +312,9 @@ def mixed() -> list[Row]:
     ]
     for bulk in (1, 100, 1000):
         wait = max(run(backend, partial(behind, bulk)) for backend in BACKENDS)
-        rows.append(at_most(f"a read beside {bulk:,} bulk calls: wait, p99, service times", wait, 1.2))
+        rows.append(
+            at_most(f"a read beside {bulk:,} bulk calls: wait, p99, service times", wait, 1.2)
+        )
     return rows
 
 
@@ -441,7 +441,9 @@ def ends() -> list[Row]:
             )
     peak, late = anyio.run(refusals)
     rows += [
-        at_most("2,000 handlers of 300 kB in an outage, max_queue=100: memory", peak, 60, unit=" MB"),
+        at_most(
+            "2,000 handlers of 300 kB in an outage, max_queue=100: memory", peak, 60, unit=" MB"
+        ),
         under("… answer to the rest, p99", late, 5, unit=" ms"),
     ]
     return rows

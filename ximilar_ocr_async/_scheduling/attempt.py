@@ -1,8 +1,8 @@
 """One attempt at a batch: its images are loaded, encoded and sent, and the response is decoded."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import anyio
 import anyio.to_thread
@@ -53,6 +53,14 @@ class AttemptResult:
         """Whether any of it failed because the service is asked too much."""
         errors = [result for result in self.results.values() if isinstance(result, OCRError)]
         return any(map(is_overload, errors))
+
+
+class Attempt(Protocol):
+    """Makes one attempt at a batch; raises nothing but cancellation."""
+
+    @property
+    def max_bytes(self) -> int: ...
+    def __call__(self, batch: Batch, give_back: GiveBack) -> Awaitable[AttemptResult]: ...
 
 
 @define

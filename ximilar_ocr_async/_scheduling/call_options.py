@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable
 from math import inf
-from typing import Literal, Protocol, Self, TypeAlias, TypedDict
+from typing import Literal, Self, TypeAlias, TypedDict
 
 import anyio
 from attrs import evolve, field, frozen
@@ -12,11 +12,8 @@ from ximilar_ocr_async._validation import (
     check_at_least,
     check_language,
     check_outage_timeout,
-    check_prompt,
 )
 from ximilar_ocr_async.errors import OptionError
-from ximilar_ocr_async.images import Image
-from ximilar_ocr_async.outcomes import Outcome, T
 
 Priority: TypeAlias = Literal["interactive", "bulk"]
 """Who waits for a call: a person, or a program with much to do."""
@@ -117,10 +114,3 @@ class Patience:
         deadline = inf if options.deadline is None else now + options.deadline
         timeout = inf if timeout is None else timeout
         return cls(now, min(deadline, latest), timeout, options.fail_fast)
-
-
-def _check_prompt(_: object, __: object, value: str | None) -> None:
-    if value is not None:
-        check_prompt(value)
-
-

@@ -23,8 +23,8 @@ Result: TypeAlias = Any
 
 
 SUSPICION = 2
-"""Times that a record is turned away while others are answered that are too many for an accident.
-Source: judgement; of requests that a busy service refuses at random, few are refused three times."""
+"""Times that a record is turned away, while others are answered, that are too many for an accident.
+Source: judgement; of what a busy service refuses at random, little is refused three times."""
 
 MakeRequest: TypeAlias = Callable[[str, str], Request]
 """Makes a request from an endpoint and a language."""
@@ -120,7 +120,7 @@ class Sent(Protocol):
     """How far a request has come, as far as the books ask."""
 
     @property
-    def sent(self) -> float | None: ...  # noqa: D102
+    def sent(self) -> float | None: ...
 
 
 class Phase(IntEnum):

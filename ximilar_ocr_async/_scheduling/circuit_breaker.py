@@ -117,9 +117,7 @@ class CircuitBreaker:
         self._probe = now
         return True
 
-    def fail(
-        self, now: float, *, seconds: float, probe: bool, is_final: bool = False
-    ) -> bool:
+    def fail(self, now: float, *, seconds: float, probe: bool, is_final: bool = False) -> bool:
         """Count an attempt that was in vain; return whether an outage begins with it.
 
         Args:
@@ -181,5 +179,3 @@ class CircuitBreaker:
 
     def _jittered(self, pause: float) -> float:
         return pause * (1 + JITTER * (self.draw() - 0.5))
-
-

@@ -237,8 +237,8 @@ class Situation:
         maybe_billed: Attempts that may have been billed and brought no result.
         is_repeatable: Whether the item may be sent again after such an attempt.
         has_crashed: Whether a request that carried it was answered with 500 or 502 before.
-        is_suspected: Whether a gateway failed it although others were answered meanwhile: at once if
-            it may have been billed, else again and again.
+        is_suspected: Whether a gateway failed it although others were answered meanwhile; if it
+            was turned away, again and again.
         is_hopeless: Whether others of its isolated batch failed alike, so that none will do better.
         has_budget: Whether the session's retry budget has a resend left.
     """

@@ -4,9 +4,8 @@ State changes are synchronous, so there is nothing to lock; only an attempt and 
 """
 
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from math import inf
-from typing import Protocol
 
 import anyio
 import anyio.lowlevel
@@ -15,31 +14,20 @@ from attrs import define, field
 
 from ximilar_ocr_async._concurrency import is_to_be_raised
 from ximilar_ocr_async._scheduling import decisions
+from ximilar_ocr_async._scheduling.abandoned import Abandoned
 from ximilar_ocr_async._scheduling.accounting import Accounting
-from ximilar_ocr_async._scheduling.attempt import AttemptResult, GiveBack
+from ximilar_ocr_async._scheduling.attempt import Attempt, AttemptResult
 from ximilar_ocr_async._scheduling.bugs import record_bug
 from ximilar_ocr_async._scheduling.calls import Batch, Call, Item, Phase, Result
 from ximilar_ocr_async._scheduling.fair_queue import Lane
 from ximilar_ocr_async._scheduling.isolation import Isolation
+from ximilar_ocr_async._scheduling.situation import assess
 from ximilar_ocr_async._scheduling.slots import Slots
-from ximilar_ocr_async._scheduling.throttle import Throttle
-from ximilar_ocr_async.errors import OCRError, Overloaded, SessionClosed
+from ximilar_ocr_async.errors import OCRError, SessionClosed
 from ximilar_ocr_async.retry import RetryPolicy
 
 TICK = 0.25
 """[s] between two looks at what waits for an endpoint in trouble."""
-
-GRACE, LEAST_GRACE, UNKNOWN_GRACE = 2.0, 0.1, 10.0
-"""A request that nobody waits for any more may go on for so many times as long as nearly every
-answer takes, and so many [s] at least, or while that is not known. Source: docs/decisions.md."""
-
-
-class Attempt(Protocol):
-    """Makes one attempt at a batch; raises nothing but cancellation."""
-
-    @property
-    def max_bytes(self) -> int: ...  # noqa: D102
-    def __call__(self, batch: Batch, give_back: GiveBack) -> Awaitable[AttemptResult]: ...  # noqa: D102
 
 
 @define(eq=False, repr=False)
@@ -68,11 +56,13 @@ class Scheduler:
     max_queue: float = inf
     closed: OCRError | None = field(init=False, default=None)
     _calls: set[Call] = field(init=False, factory=set)
-    # Requests that nobody waits for any more.
-    _abandoned: set[Batch] = field(init=False, factory=set)
+    _abandoned: Abandoned = field(init=False)
     # When [s] it last looked at what waits for an endpoint in trouble.
     _looked: float = field(init=False, default=-inf)
     _idle: anyio.Event = field(init=False, factory=anyio.Event)
+
+    def __attrs_post_init__(self) -> None:
+        self._abandoned = Abandoned(self.slots)
 
     # ---- what calls do
 
@@ -88,13 +78,9 @@ class Scheduler:
         for item in items:
             item.call.items[item] = None
             if item.call.is_interactive and self.slots.queue.interactive >= self.max_queue:
-                self.accounting.end(item, self._overloaded())
+                self.accounting.end(item, self.slots.overloaded(self.max_queue))
             else:
                 self._enqueue(item, now)
-
-    def _overloaded(self) -> Overloaded:
-        reason = f"max_queue is {self.max_queue:,}, and as many images wait for a slot"
-        return Overloaded(reason, retry_after=self.slots.relief(anyio.current_time()))
 
     def expire(self, call: Call) -> None:
         """Fail what *call* still waits for: its deadline has passed."""
@@ -138,32 +124,21 @@ class Scheduler:
         ended = dict.fromkeys(items)
         if not ended:
             return
-        batches = dict.fromkeys(item.batch for item in ended if item.batch)
-        left = [b for b in batches if not any(i.is_wanted and i not in ended for i in b.items)]
+        batches = {item.batch for item in ended if item.batch}
+        left = {b for b in batches if not any(i.is_wanted and i not in ended for i in b.items)}
         # A request that is not wholly sent is free, as long as it is cut off.
         cut = {b for b in left if b not in self.slots.in_flight or not b.is_whole}
         for item in ended:
             if item.batch is None:
                 self.slots.queue.remove(item)
-            elif item.batch not in cut and item.id in item.batch.sent:
-                self.accounting.give_up(item)
+            elif item.batch in self.slots.in_flight and item.batch not in cut:
+                if item.id in item.batch.sent:
+                    self.accounting.give_up(item)
             end(item)
-        for batch in left:
-            if batch in cut:
-                batch.scope.cancel()
-            elif not batch.is_probe:
-                self._abandoned.add(batch)
-                batch.scope.deadline = batch.began + self._grace(batch)
+        for batch in cut:
+            batch.scope.cancel()
+        self._abandoned.add(left - cut)
         self.slots.notify()
-
-    def _grace(self, batch: Batch) -> float:
-        """Return how long [s] a request may take that nobody waits for any more.
-
-        Its slot is not free before the service is, what it costs is spent, and what its answer
-        tells of the service is worth the wait.
-        """
-        usual = self.slots.throttle(batch.request.target).round_trip.needed(inf)
-        return max(LEAST_GRACE, GRACE * usual) if usual else UNKNOWN_GRACE
 
     # ---- from queue to slot
 
@@ -174,7 +149,7 @@ class Scheduler:
         throttle, call = self.slots.throttle(item.request.target), item.call
         if error := self.closed or call.stopped.get(item.request.target):
             self.accounting.end(item, error)
-        elif self._is_late(item):
+        elif self.slots.is_late(item):
             self._end_late(item)
         elif error := throttle.hopeless(call.patience, now, urgent=call.is_interactive):
             self.accounting.end(item, error)
@@ -182,17 +157,8 @@ class Scheduler:
             self.slots.queue.put(item, first=first)
             self.slots.notify()
 
-    def _is_late(self, item: Item) -> bool:
-        """Whether *item* cannot be read before its deadline, for all that is known."""
-        deadline = item.call.patience.deadline
-        return deadline < inf and deadline - anyio.current_time() <= self._needed(item)
-
-    def _needed(self, item: Item) -> float:
-        now, throttle = anyio.current_time(), self.slots.throttle(item.request.target)
-        return throttle.needed(item.waited(now), now)
-
     def _end_late(self, item: Item) -> None:
-        self.accounting.end_late(item, needed=self._needed(item))
+        self.accounting.end_late(item, needed=self.slots.needed(item))
 
     async def run(self) -> None:
         """Begin attempts whenever there are items and a slot; runs until it is cancelled."""
@@ -215,10 +181,10 @@ class Scheduler:
     def _begin(self, lane: Lane) -> None:
         breaker = self.slots.throttle(lane.request.target).breaker
         if breaker.is_on and not breaker.is_probing:
-            # A probe is of one record: it risks least, and no other can be at fault for its failure.
+            # A probe is of one record: it risks least, and no other can be at fault for its end.
             items = self.slots.queue.take_probe(lane)
         else:
-            items, late = self.slots.queue.take(lane, self.attempt.max_bytes, self._is_late)
+            items, late = self.slots.queue.take(lane, self.attempt.max_bytes, self.slots.is_late)
             for item in late:
                 self._end_late(item)
         # Not counted without a cap: with a thousand slots that takes as long as a request.
@@ -231,21 +197,10 @@ class Scheduler:
     def _fail_hopeless(self) -> None:
         """Fail what waits for an endpoint in trouble for longer than its call does."""
         now = anyio.current_time()
-        if now < self._looked + TICK:
-            return
-        self._looked = now
-        for target, throttle in self.slots.throttles.items():
-            if not throttle.is_troubled(now):
-                continue
-            for call in [*self._calls]:
-                error = throttle.hopeless(call.patience, now, urgent=call.is_interactive)
-                waiting = [
-                    item
-                    for item in (call.items if error else ())
-                    if item.request.target == target and _waits(item, throttle)
-                ]
-                if error and waiting:
-                    self._fail(waiting, error)
+        if now >= self._looked + TICK:
+            self._looked = now
+            for items, error in self.slots.hopeless([*self._calls], now):
+                self._fail(items, error)
 
     # ---- one batch, in a task of its own that never raises
 
@@ -254,10 +209,7 @@ class Scheduler:
         for item in batch.items:
             item.batch = None
         self.slots.end_batch(batch, attempted)
-        self._abandoned.discard(batch)
-        for abandoned in self._abandoned:
-            # Meanwhile it may be known how long an answer takes.
-            abandoned.scope.deadline = abandoned.began + self._grace(abandoned)
+        self._abandoned.end(batch)
         again, pauses = self._settle(batch, attempted)
         self._requeue(again)
         if pauses:
@@ -382,41 +334,9 @@ class Scheduler:
         if not isinstance(result, OCRError):
             return decisions.Done(result)  # as nearly always
         throttle = self.slots.throttle(item.request.target)
-        is_whole = attempted.failure is result
-        is_away = decisions.is_turned_away(result)
-        is_outage = is_whole and self._is_outage_alone(item)
-        # A record that was turned away is no witness: nobody looked at it.
-        isolation = None if is_away else item.isolation
-        if isolation and isolation.observe(item.id, attempted.failure):
-            throttle.refuse()
-        if is_whole and is_away and not result.retry_after:
-            item.turn_away(throttle.answers)
-        situation = decisions.Situation(
-            records=attempted.sent,
-            is_whole=is_whole,
-            is_outage=is_outage,
-            attempts=item.attempts - item.free_attempts,
-            maybe_billed=item.maybe_billed,
-            is_repeatable=item.request.is_repeatable,
-            has_crashed=item.has_crashed,
-            is_suspected=item.is_suspected if is_away else self._is_singled_out(batch, result),
-            is_hopeless=item.is_alike and throttle.is_refusing,
-            has_budget=self.accounting.budget.has_resend,
-        )
-        item.has_crashed |= is_whole and result.status in decisions.CRASHED
+        budget = self.accounting.budget
+        situation = assess(item, result, attempted, throttle, batch=batch, budget=budget)
         return decisions.decide(result, situation, self.retry)
-
-    def _is_singled_out(self, batch: Batch, error: OCRError) -> bool:
-        """Whether a gateway said *error* although it passed on answers to others meanwhile."""
-        return error.status is not None and self.slots.throttle(batch.request.target).answers > batch.answers_before
-
-    def _is_outage_alone(self, item: Item) -> bool:
-        """Return whether no request was answered since an outage first turned *item* away."""
-        throttle = self.slots.throttle(item.request.target)
-        if item.first_outage is None and throttle.breaker.is_on:
-            item.first_outage = throttle.answers
-        is_alone = item.first_outage == throttle.answers and throttle.breaker.is_on
-        return is_alone and not item.call.patience.fail_fast
 
     def _end_early(self, item: Item, after: float, error: OCRError) -> None:
         """End *item* if the session or its call ends before it is sent again."""
@@ -435,14 +355,3 @@ class Scheduler:
             for item in [*call.items]:
                 if item.request.target == target and item.batch is None and item.is_queued:
                     self._fail([item], error)
-
-
-def _waits(item: Item, throttle: Throttle) -> bool:
-    """Whether *item* waits for the end of an outage: in the queue, or in a probe that takes long.
-
-    What is tried without patience, or although the account was refused, is let finish.
-    """
-    if item.batch is None:
-        return True
-    is_patient = item.call.patience.outage_timeout > 0 and not throttle.is_refused_for_good()
-    return item.batch.is_probe and is_patient

@@ -5,7 +5,7 @@ other.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from math import inf
 
 import anyio
@@ -13,10 +13,10 @@ from attrs import define, field
 
 from ximilar_ocr_async._scheduling.attempt import AttemptResult
 from ximilar_ocr_async._scheduling.call_options import Patience
-from ximilar_ocr_async._scheduling.calls import Batch, Item
+from ximilar_ocr_async._scheduling.calls import Batch, Call, Item
 from ximilar_ocr_async._scheduling.fair_queue import FairQueue, Lane
 from ximilar_ocr_async._scheduling.throttle import Throttle
-from ximilar_ocr_async.errors import OCRError
+from ximilar_ocr_async.errors import OCRError, Overloaded
 
 ACCOUNT = "account"
 """The endpoint of requests without items."""
@@ -64,13 +64,15 @@ class Slots:
         """Whether anything may wait in vain."""
         return any(throttle.is_troubled(now) for throttle in self.throttles.values())
 
-    def relief(self, now: float) -> float:
-        """Return how long [s] until there may be room for more."""
+    def overloaded(self, most: float) -> Overloaded:
+        """Return the error of an item that comes when *most* wait for a slot."""
+        now = anyio.current_time()
         waits = [
             max(throttle.breaker.delay(now), throttle.round_trip.mean)
             for throttle in self.throttles.values()
         ]
-        return max(waits, default=0.0)
+        reason = f"max_queue is {most:,}, and as many images wait for a slot"
+        return Overloaded(reason, retry_after=max(waits, default=None))
 
     # ---- waiting for one
 
@@ -104,6 +106,30 @@ class Slots:
                 found = lane
             soonest = min(soonest, delay)
         return found, soonest
+
+    # ---- what waits in vain
+
+    def is_late(self, item: Item) -> bool:
+        """Whether *item* cannot be read before its deadline, for all that is known."""
+        deadline = item.call.patience.deadline
+        return deadline < inf and deadline - anyio.current_time() <= self.needed(item)
+
+    def needed(self, item: Item) -> float:
+        """Return how long [s] before its deadline *item* must be sent."""
+        now = anyio.current_time()
+        return self.throttle(item.request.target).needed(item.waited(now), now)
+
+    def hopeless(self, calls: Iterable[Call], now: float) -> Iterator[tuple[list[Item], OCRError]]:
+        """Yield items that wait for an endpoint in trouble for longer than their call does."""
+        troubled = {t: x for t, x in self.throttles.items() if x.is_troubled(now)}
+        for call in calls if troubled else ():
+            for target, throttle in troubled.items():
+                error = throttle.hopeless(call.patience, now, urgent=call.is_interactive)
+                if error:
+                    items = [item for item in call.items if item.request.target == target]
+                    yield [item for item in items if _waits(item, throttle)], error
+
+    # ---- waiting for one
 
     async def wait(self, seconds: float) -> None:
         """Wait for a change of queue or slots, *seconds* [s] at most."""
@@ -207,6 +233,17 @@ class Slots:
             throttle.answer(now)
         else:
             throttle.withdraw(now, probe=is_probe, was_sent=True)
+
+
+def _waits(item: Item, throttle: Throttle) -> bool:
+    """Whether *item* waits for the end of an outage: in the queue, or in a probe that takes long.
+
+    What is tried without patience, or although the account was refused, is let finish.
+    """
+    if item.batch is None:
+        return True
+    is_patient = item.call.patience.outage_timeout > 0 and not throttle.is_refused_for_good()
+    return item.batch.is_probe and is_patient
 
 
 def _log_attempt(batch: Batch, attempted: AttemptResult) -> None:

@@ -123,9 +123,7 @@ class Runtime:
         """Return *options* with the session's own where the call leaves them open."""
         own = self.options
         return options.or_else(
-            CallOptions(
-                deadline=own.deadline, outage_timeout=own.outage_timeout, priority="bulk"
-            )
+            CallOptions(deadline=own.deadline, outage_timeout=own.outage_timeout, priority="bulk")
         )
 
     def complete_single(self, options: CallOptions) -> CallOptions:

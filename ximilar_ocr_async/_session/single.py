@@ -53,7 +53,7 @@ class Single(Generic[T]):
                 await self._ended.wait()
                 if self._is_late and call.patience.deadline == latest:
                     # Timers are not exact, and a scope's deadline may be moved.
-                    while anyio.current_effective_deadline() == latest:
+                    while anyio.current_effective_deadline() == latest:  # noqa: ASYNC110 - as said
                         await anyio.sleep_until(latest)
                     await anyio.lowlevel.checkpoint_if_cancelled()
             scheduler.expire(call)
