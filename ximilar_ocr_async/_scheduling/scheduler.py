@@ -26,9 +26,6 @@ from ximilar_ocr_async._scheduling.slots import Slots
 from ximilar_ocr_async.errors import OCRError, SessionClosed
 from ximilar_ocr_async.retry import RetryPolicy
 
-TICK = 0.25
-"""[s] between two looks at what waits for an endpoint in trouble."""
-
 
 @define(eq=False, repr=False)
 class Scheduler:
@@ -57,8 +54,6 @@ class Scheduler:
     closed: OCRError | None = field(init=False, default=None)
     _calls: set[Call] = field(init=False, factory=set)
     _abandoned: Abandoned = field(init=False)
-    # When [s] it last looked at what waits for an endpoint in trouble.
-    _looked: float = field(init=False, default=-inf)
     _idle: anyio.Event = field(init=False, factory=anyio.Event)
 
     def __attrs_post_init__(self) -> None:
@@ -128,12 +123,12 @@ class Scheduler:
         left = {b for b in batches if not any(i.is_wanted and i not in ended for i in b.items)}
         # A request that is not wholly sent is free, as long as it is cut off.
         cut = {b for b in left if b not in self.slots.in_flight or not b.is_whole}
+        billable = self.slots.in_flight - cut
         for item in ended:
             if item.batch is None:
                 self.slots.queue.remove(item)
-            elif item.batch in self.slots.in_flight and item.batch not in cut:
-                if item.id in item.batch.sent:
-                    self.accounting.give_up(item)
+            elif item.batch in billable and item.id in item.batch.sent:
+                self.accounting.give_up(item)
             end(item)
         for batch in cut:
             batch.scope.cancel()
@@ -164,11 +159,10 @@ class Scheduler:
         """Begin attempts whenever there are items and a slot; runs until it is cancelled."""
         try:
             while True:
-                is_troubled = self.slots.is_troubled(anyio.current_time())
                 # A pause may end sooner than was known when it began.
-                await self.slots.wait(min(self.slots.next_lane()[1], TICK if is_troubled else inf))
-                if is_troubled:
-                    self._fail_hopeless()
+                await self.slots.wait(min(self.slots.next_lane()[1], self.slots.next_look()))
+                for items, error in self.slots.hopeless([*self._calls]):
+                    self._fail(items, error)
                 # Calls of the same turn of the loop get to share a request.
                 await anyio.lowlevel.checkpoint()
                 while lane := self.slots.next_lane()[0]:
@@ -193,14 +187,6 @@ class Scheduler:
         items = self.accounting.afford(items, reserved=reserved)
         if items:
             self.group.start_soon(self._run, self.slots.begin_batch(items))
-
-    def _fail_hopeless(self) -> None:
-        """Fail what waits for an endpoint in trouble for longer than its call does."""
-        now = anyio.current_time()
-        if now >= self._looked + TICK:
-            self._looked = now
-            for items, error in self.slots.hopeless([*self._calls], now):
-                self._fail(items, error)
 
     # ---- one batch, in a task of its own that never raises
 
@@ -333,8 +319,7 @@ class Scheduler:
     ) -> decisions.Decision:
         if not isinstance(result, OCRError):
             return decisions.Done(result)  # as nearly always
-        throttle = self.slots.throttle(item.request.target)
-        budget = self.accounting.budget
+        throttle, budget = self.slots.throttle(item.request.target), self.accounting.budget
         situation = assess(item, result, attempted, throttle, batch=batch, budget=budget)
         return decisions.decide(result, situation, self.retry)
 
