@@ -21,6 +21,9 @@ from ximilar_ocr_async.errors import OCRError, Overloaded
 ACCOUNT = "account"
 """The endpoint of requests without items."""
 
+TICK = 0.25
+"""[s] between two looks at what waits for an endpoint in trouble."""
+
 _log = logging.getLogger("ximilar_ocr_async.scheduling")
 
 
@@ -44,6 +47,8 @@ class Slots:
     pausing: set[Batch] = field(init=False, factory=set)
     gets: int = field(init=False, default=0)
     throttles: dict[str, Throttle] = field(init=False, factory=dict)
+    # When [s] it was last looked at what waits in vain.
+    _looked: float = field(init=False, default=-inf)
     # After a request without items, the next slot is for items.
     _items_first: bool = field(init=False, default=False)
     _changed: anyio.Event = field(init=False, factory=anyio.Event)
@@ -59,10 +64,6 @@ class Slots:
         """Requests that may be in flight now, to the endpoints that were asked so far."""
         limits = sum(throttle.limit.slots for throttle in self.throttles.values())
         return min(self.ceiling, limits or self.throttle("read").limit.slots)
-
-    def is_troubled(self, now: float) -> bool:
-        """Whether anything may wait in vain."""
-        return any(throttle.is_troubled(now) for throttle in self.throttles.values())
 
     def overloaded(self, most: float) -> Overloaded:
         """Return the error of an item that comes when *most* wait for a slot."""
@@ -119,10 +120,20 @@ class Slots:
         now = anyio.current_time()
         return self.throttle(item.request.target).needed(item.waited(now), now)
 
-    def hopeless(self, calls: Iterable[Call], now: float) -> Iterator[tuple[list[Item], OCRError]]:
+    def next_look(self) -> float:
+        """Return how long [s] until `hopeless` is to be asked; for ever if nothing is wrong."""
+        now = anyio.current_time()
+        is_troubled = any(throttle.is_troubled(now) for throttle in self.throttles.values())
+        return max(0.0, self._looked + TICK - now) if is_troubled else inf
+
+    def hopeless(self, calls: Iterable[Call]) -> Iterator[tuple[list[Item], OCRError]]:
         """Yield items that wait for an endpoint in trouble for longer than their call does."""
+        now = anyio.current_time()
+        if self.next_look() > 0:
+            return
+        self._looked = now
         troubled = {t: x for t, x in self.throttles.items() if x.is_troubled(now)}
-        for call in calls if troubled else ():
+        for call in calls:
             for target, throttle in troubled.items():
                 error = throttle.hopeless(call.patience, now, urgent=call.is_interactive)
                 if error:
