@@ -16,10 +16,15 @@ from ximilar_ocr_async._scheduling.call_options import Patience
 from ximilar_ocr_async._scheduling.calls import Batch, Call, Item
 from ximilar_ocr_async._scheduling.fair_queue import FairQueue, Lane
 from ximilar_ocr_async._scheduling.throttle import Throttle
-from ximilar_ocr_async.errors import OCRError, Overloaded
+from ximilar_ocr_async.errors import OCRError, Overloaded, with_reason
+from ximilar_ocr_async.outcomes import EndpointStats
 
 ACCOUNT = "account"
 """The endpoint of requests without items."""
+
+ALIVE = 30.0
+"""[s] for which an answer says that the service can be reached and takes the token. Source:
+judgement; a liveness probe comes every 10 s."""
 
 TICK = 0.25
 """[s] between two looks at what waits for an endpoint in trouble."""
@@ -64,6 +69,28 @@ class Slots:
         """Requests that may be in flight now, to the endpoints that were asked so far."""
         limits = sum(throttle.limit.slots for throttle in self.throttles.values())
         return min(self.ceiling, limits or self.throttle("read").limit.slots)
+
+    def stats(self) -> dict[str, EndpointStats]:
+        """Return what is known of each endpoint."""
+        now = anyio.current_time()
+        waits: dict[str, list[float]] = {target: [] for target in self.throttles}
+        for item in self.queue:
+            waits[item.request.target].append(item.waited(now))
+        return {t: x.stats(waits[t], now) for t, x in self.throttles.items()}
+
+    def is_alive(self) -> bool:
+        """Whether the session's own traffic tells that the service answers."""
+        now = anyio.current_time()
+        return any(throttle.is_alive(now, ALIVE) for throttle in self.throttles.values())
+
+    def trouble(self) -> OCRError | None:
+        """Return what the session's own traffic tells of an outage, if it does."""
+        now = anyio.current_time()
+        for throttle in self.throttles.values():
+            if throttle.breaker.is_on and throttle.breaker.delay(now) > 0:
+                seconds = now - throttle.breaker.began
+                return with_reason(throttle.error, f"so it has been for {seconds:.0f} s")
+        return None
 
     def overloaded(self, most: float) -> Overloaded:
         """Return the error of an item that comes when *most* wait for a slot."""

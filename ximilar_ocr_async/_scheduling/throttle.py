@@ -4,6 +4,7 @@ Pure: the caller passes the time in.
 """
 
 import logging
+from collections.abc import Sequence
 from math import inf
 
 from attrs import define, field
@@ -23,6 +24,7 @@ from ximilar_ocr_async._scheduling.decisions import (
 from ximilar_ocr_async._scheduling.rate_limiter import RateLimiter
 from ximilar_ocr_async._scheduling.round_trip import RoundTrip
 from ximilar_ocr_async.errors import OCRError, Overloaded, RequestTimeout, with_reason
+from ximilar_ocr_async.outcomes import EndpointStats
 from ximilar_ocr_async.retry import MAX_RETRY_AFTER
 
 STALL, STALL_LEAST = 4.0, 2.0
@@ -139,6 +141,21 @@ class Throttle:
             f"the service asks to be left alone for another {left:.0f} s: {self.error}",
             status=self.error.status,
             retry_after=left,
+        )
+
+    def stats(self, waits: Sequence[float], now: float) -> EndpointStats:
+        """Return what is known of the endpoint, for which images have waited so many [s]."""
+        breaker = self.breaker
+        return EndpointStats(
+            in_flight=self.in_flight,
+            queued=len(waits),
+            limit=self.limit.slots,
+            oldest_wait=max(waits, default=0.0),
+            round_trip=self.round_trip.mean or None,
+            outage=str(self.error) if breaker.is_on else None,
+            outage_seconds=now - breaker.began if breaker.is_on else 0.0,
+            next_probe=breaker.delay(now) if breaker.is_on else None,
+            held=max(0.0, breaker.held - now),
         )
 
     # ---- what came of it

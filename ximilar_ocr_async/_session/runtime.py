@@ -166,4 +166,6 @@ class Runtime:
             records_retried=accounting.retried,
             records_failed=accounting.failed,
             bytes_sent=self.sender.bytes_sent,
+            errors=dict(accounting.errors),
+            endpoints=slots.stats(),
         )
