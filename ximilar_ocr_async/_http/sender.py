@@ -128,6 +128,17 @@ class Sender:
             )
         return cls(base_url=base_url, client=client, transport=transport, **options)
 
+    def for_token(self, token: Token) -> Self:
+        """Return a sender with a *token* of its own, over the same connections."""
+        return type(self)(
+            base_url=self._base_url,
+            token=token,
+            timeout=self._timeout,
+            max_response_bytes=self._max_response_bytes,
+            client=self._client,
+            transport=self._transport,
+        )
+
     async def run(self) -> None:
         """Close connections that idle for long, until cancelled."""
         if self._transport is not None:

@@ -52,6 +52,8 @@ class Slots:
     pausing: set[Batch] = field(init=False, factory=set)
     gets: int = field(init=False, default=0)
     throttles: dict[str, Throttle] = field(init=False, factory=dict)
+    # The time [s] at the last look at the clock.
+    _seen: float = field(init=False, default=0.0)
     # When [s] it was last looked at what waits in vain.
     _looked: float = field(init=False, default=-inf)
     # After a request without items, the next slot is for items.
@@ -71,12 +73,15 @@ class Slots:
         return min(self.ceiling, limits or self.throttle("read").limit.slots)
 
     def stats(self) -> dict[str, EndpointStats]:
-        """Return what is known of each endpoint."""
-        now = anyio.current_time()
+        """Return what is known of each endpoint, as of now; elsewhere than here, of lately."""
+        try:
+            self._seen = anyio.current_time()
+        except RuntimeError:
+            pass  # in another thread, or after the event loop
         waits: dict[str, list[float]] = {target: [] for target in self.throttles}
         for item in self.queue:
-            waits[item.request.target].append(item.waited(now))
-        return {t: x.stats(waits[t], now) for t, x in self.throttles.items()}
+            waits[item.request.target].append(item.waited(self._seen))
+        return {t: x.stats(waits[t], self._seen) for t, x in self.throttles.items()}
 
     def is_alive(self) -> bool:
         """Whether the session's own traffic tells that the service answers."""
@@ -165,7 +170,7 @@ class Slots:
                 error = throttle.hopeless(call.patience, now, urgent=call.is_interactive)
                 if error:
                     items = [item for item in call.items if item.request.target == target]
-                    yield [item for item in items if _waits(item, throttle)], error
+                    yield [item for item in items if _waits(item)], error
 
     # ---- waiting for one
 
@@ -185,24 +190,25 @@ class Slots:
     def begin_batch(self, items: list[Item]) -> Batch:
         """Take a slot for *items*."""
         self._items_first = False
-        request = items[0].request
-        now = anyio.current_time()
-        throttle = self.throttle(request.target)
+        now, throttle = anyio.current_time(), self.throttle(items[0].request.target)
         batch = Batch(
             items, is_probe=throttle.begin(now), began=now, answers_before=throttle.answers
         )
         for item in items:
             item.batch = batch
-        self.queue.begin(request)
+        self.queue.begin(batch)
         self.in_flight.add(batch)
         return batch
 
     def end_batch(self, batch: Batch, attempted: AttemptResult) -> None:
         """Give the slot back, and let the throttle know how the attempt went."""
-        now = anyio.current_time()
+        now = self._seen = anyio.current_time()
         self.drop(batch)
         _log_attempt(batch, attempted)
         throttle = self.throttle(batch.request.target)
+        if attempted.sent:
+            target, failure = batch.request.target, attempted.failure
+            batch.tenant.observe(target, failure, began=batch.began, now=now)
         others = throttle.in_flight
         if attempted.failure is not None:
             throttle.fail(
@@ -225,7 +231,7 @@ class Slots:
         """Give the slot back."""
         self.in_flight.discard(batch)
         self.throttle(batch.request.target).end(batch.began)
-        self.queue.end(batch.request, anyio.current_time() - batch.began)
+        self.queue.end(batch, anyio.current_time() - batch.began)
         self.notify()
 
     # ---- for a request without items
@@ -273,15 +279,12 @@ class Slots:
             throttle.withdraw(now, probe=is_probe, was_sent=True)
 
 
-def _waits(item: Item, throttle: Throttle) -> bool:
+def _waits(item: Item) -> bool:
     """Whether *item* waits for the end of an outage: in the queue, or in a probe that takes long.
 
-    What is tried without patience, or although the account was refused, is let finish.
+    Without patience it is not waited for, but what is being tried is let finish.
     """
-    if item.batch is None:
-        return True
-    is_patient = item.call.patience.outage_timeout > 0 and not throttle.is_refused_for_good()
-    return item.batch.is_probe and is_patient
+    return item.batch is None or (item.batch.is_probe and item.call.patience.outage_timeout > 0)
 
 
 def _log_attempt(batch: Batch, attempted: AttemptResult) -> None:
