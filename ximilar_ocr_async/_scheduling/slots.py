@@ -6,6 +6,7 @@ other.
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from math import inf
 
 import anyio
@@ -74,10 +75,8 @@ class Slots:
 
     def stats(self) -> dict[str, EndpointStats]:
         """Return what is known of each endpoint, as of now; elsewhere than here, of lately."""
-        try:
+        with suppress(RuntimeError):  # in another thread, or after the event loop
             self._seen = anyio.current_time()
-        except RuntimeError:
-            pass  # in another thread, or after the event loop
         waits: dict[str, list[float]] = {target: [] for target in self.throttles}
         for item in self.queue:
             waits[item.request.target].append(item.waited(self._seen))

@@ -60,7 +60,9 @@ class Tenant:
         if failure is None:
             self._refusals.pop(target, None)
         elif judge(failure) is not Verdict.STOP:
-            return
+            if refusal and began >= refusal.told:
+                # That told nothing of the account: another may find out.
+                refusal.until = now
         elif refusal is None:
             # The next call may try at once: a plan may have been upgraded.
             self._refusals[target] = Refusal(failure, now, now)
