@@ -6,6 +6,7 @@ These have the same face but classes of their own, so nothing here asks for the 
 
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
+from copy import copy
 from datetime import UTC, datetime
 from importlib import import_module
 from math import inf
@@ -130,14 +131,9 @@ class Sender:
 
     def for_token(self, token: Token) -> Self:
         """Return a sender with a *token* of its own, over the same connections."""
-        return type(self)(
-            base_url=self._base_url,
-            token=token,
-            timeout=self._timeout,
-            max_response_bytes=self._max_response_bytes,
-            client=self._client,
-            transport=self._transport,
-        )
+        sender = copy(self)
+        sender._token, sender.requests, sender.bytes_sent = token, 0, 0  # noqa: SLF001 - its own
+        return sender
 
     async def run(self) -> None:
         """Close connections that idle for long, until cancelled."""
