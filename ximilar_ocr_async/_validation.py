@@ -10,31 +10,12 @@ from ximilar_ocr_async._constants import (
     MAX_PROMPT_TOKENS,
     MAX_REQUEST_ID,
 )
-from ximilar_ocr_async.errors import OptionError
+from ximilar_ocr_async.errors import OptionError, shown
 
 PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 
 MAX_SOCKS_WORD = 255
 """The longest user or password [bytes]. Source: RFC 1929."""
-
-MAX_SHOWN = 500
-"""How much of others' words a message shows [characters]."""
-
-
-def in_one_line(text: str) -> str:
-    """Return *text* with escapes for all that is not printable, such as ends of lines.
-
-    It may end up in a log or on a terminal, where it must not begin lines or give orders.
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
-def shown(text: str, limit: int = MAX_SHOWN) -> str:
-    """Return *text* as a part of one line, of *limit* characters and a few."""
-    line = in_one_line(text[:limit])[:limit]
-    return line if len(text) <= limit else f"{line}... ({len(text):,} characters)"
 
 
 def without_secrets(url: str) -> str:

@@ -6,8 +6,8 @@ from typing import Any
 
 from attrs import field, frozen
 
-from ximilar_ocr_async._validation import shown, without_secrets
-from ximilar_ocr_async.errors import OptionError
+from ximilar_ocr_async._validation import without_secrets
+from ximilar_ocr_async.errors import OptionError, shown
 from ximilar_ocr_async.images import is_url
 
 SECRET_HEADER = "X-Webhook-Secret"  # noqa: S105 - the name is not secret

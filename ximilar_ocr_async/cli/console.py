@@ -9,8 +9,7 @@ from typing import Any, TextIO
 
 import anyio
 
-from ximilar_ocr_async._validation import in_one_line
-from ximilar_ocr_async.errors import AddressError, AuthError, OCRError, OptionError
+from ximilar_ocr_async.errors import AddressError, AuthError, OCRError, OptionError, in_one_line
 
 SUCCESS, SOME_FAILED, USAGE = 0, 1, 2
 """Exit codes."""
