@@ -1,6 +1,7 @@
 """Checks of arguments: a value in; for a bad one, an error that names the value and the limit."""
 
 import ipaddress
+from collections.abc import Iterable
 from math import inf, isfinite
 from urllib.parse import unquote, urlsplit
 
@@ -77,6 +78,16 @@ def check_request_id(request_id: str) -> None:
     if not is_word or len(request_id) > MAX_REQUEST_ID or not request_id.isprintable():
         told = shown(repr(request_id))
         raise OptionError(f"id is {told}, expected that of an asynchronous request")
+
+
+def check_request_ids(ids: str | Iterable[str]) -> list[str]:
+    """Return *ids* as a list; raise `OptionError` if one cannot be that of a request."""
+    if not isinstance(ids, Iterable):
+        raise OptionError(f"ids is a {type(ids).__name__}, expected those of asynchronous requests")
+    given = [ids] if isinstance(ids, str) else list(ids)
+    for request_id in given:
+        check_request_id(request_id)
+    return given
 
 
 def check_base_url(url: str, name: str = "base_url") -> None:

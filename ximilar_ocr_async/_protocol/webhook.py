@@ -72,7 +72,7 @@ class Webhook:
     headers: Mapping[str, str] = field(repr=False, hash=False)
 
     def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
-        fault = _fault_of_url(url) or _fault_of_headers(headers or {})
+        fault = _fault_of_url(url) or _fault_of_headers({} if headers is None else headers)
         if fault is None:
             self.__attrs_init__(url, _with_secret(headers))
             return
