@@ -4,6 +4,7 @@ import tempfile
 import time
 import traceback
 import tracemalloc
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from math import inf
@@ -13,6 +14,7 @@ from typing import Any
 from attrs import define, field, frozen
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+from hypothesis.errors import HypothesisWarning
 
 BASE_BYTES = 4 * 1024 * 1024
 """What an input may cost whatever its size [bytes]. Source: judgement."""
@@ -120,10 +122,11 @@ def fuzz(
     folder = folder or Path(tempfile.mkdtemp(prefix="fuzz-"))
     while True:
         chunk = _Chunk(target, report)
-        # What it raises stands in the chunk, too, with the smallest input.
-        with suppress(Exception):
+        try:
             _test(target, chunk.take, examples, number)
-        if chunk.error:
+        except Exception:
+            if chunk.error is None:
+                raise
             _keep(report, chunk.error, chunk.case, folder)
         number += 1
         if time.monotonic() >= end:
@@ -174,7 +177,10 @@ def _test(target: Target, one: Callable[[Any], None], examples: int, number: int
     def take(case: Any) -> None:
         one(case)
 
-    take()
+    with warnings.catch_warnings():
+        # It warns of inputs that are long when they are written down.
+        warnings.simplefilter("ignore", HypothesisWarning)
+        take()
 
 
 def _name(error: Exception) -> str:
