@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
+import anyio
+import httpx
 from hypothesis import strategies as st
 
 from tests.fuzz.engine import Target
@@ -31,9 +33,6 @@ from ximilar_ocr_async._protocol import (
     ReadRequest,
     SubmitRequest,
     Webhook,
-    decode_document,
-    decode_model,
-    jobs,
 )
 from ximilar_ocr_async.cli.classes import make_class
 from ximilar_ocr_async.cli.console import to_table
@@ -50,6 +49,7 @@ from ximilar_ocr_async.errors import OCRError
 from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.models import GPT, Account, JobInfo, Record
 from ximilar_ocr_async.outcomes import Failure, Outcome, Success
+from ximilar_ocr_async.testing import InProcessService, virtual_time
 
 STATUSES = st.sampled_from([200] * 6 + [201, 302, 400, 401, 403, 404, 429, 500, 503, 504, 999])
 
@@ -97,23 +97,32 @@ def run_decode(case: tuple[int, bytes, bool]) -> None:
 
 
 def run_jobs(case: tuple[int, bytes]) -> None:
-    """Decode what is said of a request, a page of requests, and of an account."""
-    document: Any = {}
-    with errors_pass():
-        document = decode_document(*case)
-    with errors_pass():
-        if error := jobs.bad_end(document, "r1"):
-            raise error
-        for outcome in jobs.decode_outcomes(document, "r1", range(10)):
-            write(outcome)
-    with errors_pass():
-        infos, _ = jobs.decode_page(document)
-        for info in infos:
-            _write_model(info)
-    with errors_pass():
-        _write_model(decode_model({"id": "r1", **document}, JobInfo))
-    with errors_pass():
-        _write_model(decode_model(document, Account))
+    """Ask after requests and the account, and get one answer to all."""
+    status, body = case
+    there = InProcessService(reply=lambda _: httpx.Response(status, content=body))
+    name, options = virtual_time()
+    anyio.run(_ask, there, backend=name, backend_options=options)
+
+
+async def _ask(there: InProcessService) -> None:
+    async with there.session(outage_timeout=0.0) as session:
+        job = session.job("r1")
+        with errors_pass():
+            for outcome in await job.wait(deadline=9.0):
+                write(outcome)
+        with errors_pass():
+            _write_model(*await job.infos())
+        with errors_pass():
+            _write_model(await session.account())
+        with errors_pass():
+            async for info in session.jobs():
+                _write_model(info)
+                if there.requests > MOST_PAGES:
+                    break
+
+
+MOST_PAGES = 20
+"""How many pages are asked for. One that has a link to the next is the same again and again."""
 
 
 def _write_model(model: Account | JobInfo) -> None:

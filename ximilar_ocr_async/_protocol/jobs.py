@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from ximilar_ocr_async._constants import MAX_RECORDS
 from ximilar_ocr_async._protocol.decode import decode_document, decode_model, decode_row
-from ximilar_ocr_async.errors import JobFailed, ReplyError, shown
+from ximilar_ocr_async.errors import JobFailed, ReplyError
 from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.models import JobInfo, Record, Status
 from ximilar_ocr_async.outcomes import Failure, Outcome, Success
@@ -74,7 +74,7 @@ def bad_end(document: Mapping[str, Any], request_id: str) -> JobFailed | None:
     state, detail = state_of(document), document.get("detail")
     if state not in _BAD_ENDS:
         return None
-    reason = f" ({shown(detail)})" if isinstance(detail, str) and detail else ""
+    reason = f" ({detail})" if isinstance(detail, str) and detail else ""
     message = f"asynchronous request {request_id} ended as {state}{reason}: {_BAD_ENDS[state]}"
     return JobFailed(message, request_id=request_id)
 
