@@ -97,8 +97,9 @@ def test_an_odd_record_is_a_line_of_its_own(
     if format_ == "jsonl":
         first, second, third, fourth = sorted(ran.out.splitlines())
         assert json.loads(first)["record"]["_ocr"]["full_text"] == "one"
-        assert f'"odd": {DEEP}' in second
-        assert f'"json_result": {DEEP}' in third
+        # How much of it is kept is up to decoding.
+        assert f'"odd": {DEEP[:60]}' in second
+        assert f'"json_result": {DEEP[:60]}' in third
         assert json.loads(fourth)["record"]["odd"] == int("9" * 4000)
 
 
