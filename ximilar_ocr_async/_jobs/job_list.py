@@ -1,6 +1,7 @@
 """The account's asynchronous requests, page by page."""
 
 from collections import deque
+from functools import partial
 from typing import Self
 
 from attrs import define, field
@@ -38,6 +39,7 @@ class JobList:
                 raise ReplyError("the pages of the list of asynchronous requests go in circles")
             document = await self._getter.get(self._path, self._options)
             self._paths.add(self._path)
-            rows, self._path = jobs.decode_page(document)
+            decode = partial(jobs.decode_page, document)
+            rows, self._path = await self._getter.decode(decode, document.size)
             self._rows.extend(rows)
         return self._rows.popleft()
