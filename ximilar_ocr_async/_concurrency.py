@@ -38,7 +38,7 @@ class EventLoopGuard:
 
 
 SMALL_JSON = 16 * 1024
-"""[bytes] of JSON that are decoded at once. Source: judgement; they take 2 ms, whatever they are."""
+"""[bytes] of JSON that are decoded at once. Source: judgement; that takes 2 ms at most."""
 
 
 async def decode_aside(

@@ -237,18 +237,14 @@ def structure_status(value: Any, default: Status, path: str = "$") -> Status:
         case int() if not isinstance(value, bool):
             return Status(code=value)
         case str() if value.isdecimal():
-            return Status(code=_code(value))
+            faults = Faults()
+            code = _integer(value, path, faults)
+            faults.check()
+            return Status(code or 0)
         case str():
             return evolve(default, text=value)
         case _:
             return default
-
-
-def _code(digits: str) -> int:
-    try:
-        return int(digits)
-    except ValueError as error:
-        raise UnfitError(str(error)) from None
 
 
 def unstructure(model: Any) -> dict[str, Any]:

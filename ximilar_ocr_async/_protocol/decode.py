@@ -14,6 +14,7 @@ from ximilar_ocr_async._protocol.converter import Faults, UnfitError, structure,
 from ximilar_ocr_async._protocol.documents import Document, Rows
 from ximilar_ocr_async._protocol.error_mapping import SNIPPET, whole_failure
 from ximilar_ocr_async._protocol.fast_decode import read_usual_response
+from ximilar_ocr_async._protocol.json_values import PIECE
 from ximilar_ocr_async._protocol.records import Row
 from ximilar_ocr_async.errors import AddressError, OCRError, ReplyError
 from ximilar_ocr_async.models import Account, JobInfo, Record, Status
@@ -25,7 +26,7 @@ MISADDRESSED = frozenset({400, 404, 405, 421, 426})
 says 400 to plain HTTP on a port of TLS, and to a host that it does not serve."""
 
 MAX_REASON = 1000
-"""[characters] of a reason that are kept. Source: judgement; it is searched for phrases, and shown."""
+"""[characters] of a reason that are shown, and searched for phrases. Source: judgement."""
 
 _log = logging.getLogger("ximilar_ocr_async")
 
@@ -98,6 +99,8 @@ def decode(
         return usual
     document, status = _parse(http_status, body)
     rows = document.rows("records") if document else None
+    if document and document.members.fault and rows and not rows.rows:
+        rows = None
     if rows and Status(code=http_status).ok and (status.ok or _have_verdicts(rows)):
         return _decode_rows(rows, ids, echo, status)
     shown, status = _abridge(document, status, http_status, body)
@@ -129,7 +132,7 @@ def _parse(http_status: int, body: bytes) -> tuple[Document | None, Status]:
         document = Document.of(body)
     except ValueError:
         return None, http
-    return document, _document_status(document.get("status"), http)
+    return document, _document_status(document.status(), http)
 
 
 def _document_status(value: Any, http: Status) -> Status:
@@ -157,7 +160,7 @@ def _abridge(
             raise AddressError(message, status=http_status)
         text = f"the response is {fault or 'not JSON'}: {_snippet(body)}"
         return None, Status(code=http_status, text=text)
-    shown = document.read(without=("records", "response"))
+    shown = document.read(most=PIECE)
     if isinstance(shown, Mapping):
         shown = {key: _cut(value) for key, value in shown.items()}
     elif isinstance(shown, list):

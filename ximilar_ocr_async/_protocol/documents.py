@@ -1,8 +1,9 @@
-"""A reply of the service as bytes in, a document out that is cut into records and read piecemeal."""
+"""A reply of the service as bytes in, a document out, which is read a piece at a time."""
 
 import json
+import sys
 from codecs import getincrementaldecoder
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from attrs import define, field, frozen
@@ -10,7 +11,7 @@ from attrs import define, field, frozen
 from ximilar_ocr_async._protocol import scan
 from ximilar_ocr_async._protocol.fast_decode import split_array
 from ximilar_ocr_async._protocol.json_values import PIECE, Allowance, read
-from ximilar_ocr_async._protocol.records import CUT, Members, Row
+from ximilar_ocr_async._protocol.records import CUT, Members, Row, read_status
 
 MAX_ROWS = 100
 """The most records of a reply that are looked at. Source: judgement; 10 are asked for."""
@@ -78,11 +79,19 @@ class Document:
         except (KeyError, ValueError):
             return None
 
-    def read(self, *, without: Collection[str] = ()) -> Any:
-        """Return the document as JSON types, but for some members."""
+    def status(self) -> Any:
+        """Return its status as JSON types, whatever it is; None if it has none."""
+        try:
+            return read_status(self.members.values["status"], self._allowance)
+        except (KeyError, ValueError):
+            return None
+
+    def read(self, *, most: int = sys.maxsize) -> Any:
+        """Return the document as JSON types, but for members of more than *most* [bytes]."""
         if not self.is_object:
             return self.value
-        return {key: self.get(key) for key in self.members.values if key not in without}
+        values = self.members.values.items()
+        return {key: self.get(key) for key, value in values if len(value) <= most}
 
     def read_rows(self, key: str) -> list[Any] | None:
         """Return the items of an array as JSON types; None if there is none, or it is garbled."""

@@ -8,7 +8,6 @@ Source: https://docs.ximilar.com/async-api, read in 2026-08.
 import os
 import re
 from collections.abc import Sequence
-from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from attrs import evolve

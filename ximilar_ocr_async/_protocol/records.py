@@ -23,6 +23,7 @@ from ximilar_ocr_async._protocol.fast_decode import (
 from ximilar_ocr_async._protocol.json_values import (
     FACTOR,
     MEMBER,
+    NUMBER,
     OBJECT,
     PIECE,
     STRING,
@@ -30,7 +31,7 @@ from ximilar_ocr_async._protocol.json_values import (
     read,
 )
 from ximilar_ocr_async.errors import OCRError, ReplyError
-from ximilar_ocr_async.models import Record, Status, Text
+from ximilar_ocr_async.models import GPT, OCR, Record, Status, Text
 
 MAX_KEYS = 10_000
 """The most keys of an object that is looked into. Source: judgement; a record has about 10."""
@@ -41,10 +42,17 @@ CUT = 128 * 1024
 FEW = 50
 """Keys of a record that are found once and for all. Source: judgement; most records have fewer."""
 
-TEXT, POINT = 200, 112
-"""[bytes] of memory of a text and of a point of its polygon. Source: as those of `json_values`."""
+TEXT, POLYGON, POINT = 80, 64, 112
+"""[bytes] of memory: a text and its place in a tuple, its polygon, and each point of that.
+
+Source: as those of `json_values`.
+"""
 
 _NULL = memoryview(b"null")
+_STATUS_KEYS, _RECORD_KEYS = known_keys(Status), known_keys(Record)
+_SCALARS = {"_ocr": known_keys(OCR), "_gpt": known_keys(GPT) - {"json_result"}}
+_STAND_INS: Mapping[bytes, Any] = {b"[": [None], b"{": {"": None}}
+_SMALL = 64
 _TEXT_KEYS = known_keys(Text)
 
 
@@ -130,8 +138,8 @@ class Row:
         if scan.kind(self.data) != b"{":
             faults.add("an object", read(self.data, allowance), path)
             faults.check()
-        verdict = members.values.get("_status", _NULL)
-        status = structure_status(read(verdict, allowance), default, f"{path}.status")
+        verdict = read_status(members.values.get("_status", _NULL), allowance)
+        status = structure_status(verdict, default, f"{path}.status")
         if not status.ok:
             return record_error(status)
         members.check(path)
@@ -148,19 +156,28 @@ class Row:
         return record
 
 
+def read_status(data: memoryview, allowance: Allowance) -> Any:
+    """Return a status as JSON types, whatever it is."""
+    if scan.kind(data) != b"{":
+        return _scalar(data)
+    members = Members.of(data).values
+    return {k: _scalar(v) if k in _STATUS_KEYS else read(v, allowance) for k, v in members.items()}
+
+
 def _value(key: str, data: memoryview, path: str, allowance: Allowance) -> Any:
-    """Return the value of a member of a record, parts of which may be decoded already."""
-    if key == "_status":
-        return None
-    if key not in {"_ocr", "_gpt"} or scan.kind(data) != b"{":
+    """Return a member of a record as JSON types; its texts may be texts already."""
+    if key not in _RECORD_KEYS:
         return read(data, allowance)
+    scalars = _SCALARS.get(key)
+    if scalars is None or scan.kind(data) != b"{":
+        return _scalar(data)
     members, path = Members.of(data), f"{path}.{key[1:]}"
     members.check(path)
     _pay(OBJECT + len(members.values) * (MEMBER + STRING), len(data), path, allowance)
     return {
         name: _read_texts(value, f"{path}.texts", allowance)
         if (key, name) == ("_ocr", "texts") and scan.kind(value) == b"["
-        else read(value, allowance)
+        else (_scalar(value) if name in scalars else read(value, allowance))
         for name, value in members.values.items()
     }
 
@@ -176,7 +193,7 @@ def _read_texts(data: memoryview, path: str, allowance: Allowance) -> tuple[Text
     faults = Faults()
     for chunk, _ in scan.chunks(data, PIECE - 2):
         array = memoryview(scan.array(chunk)) if len(chunk) <= PIECE - 2 else chunk
-        usual = read_usual_texts(bytes(array)) if array is not chunk else None
+        usual = read_usual_texts(bytes(array), allowance) if array is not chunk else None
         if usual is not None:
             _pay(_cost(usual), len(chunk), path, allowance)
             texts += usual
@@ -192,8 +209,9 @@ def _read_texts(data: memoryview, path: str, allowance: Allowance) -> tuple[Text
 def _cost(texts: Sequence[Text]) -> int:
     """Return the memory that texts take, in [bytes]."""
     extras = [len(text.extra) for text in texts if text.extra]
-    points = sum(len(text.polygon) for text in texts)
-    cost = len(texts) * TEXT + points * POINT
+    polygons = [len(text.polygon) for text in texts if text.polygon]
+    cost = len(texts) * TEXT + len(polygons) * POLYGON + sum(polygons) * POINT
+    cost += sum((len(t.text) > 1) * STRING + (t.prob is not None) * NUMBER for t in texts)
     return cost + len(extras) * OBJECT + sum(extras) * (MEMBER + STRING)
 
 
@@ -204,16 +222,24 @@ def _pay(cost: int, size: int, path: str, allowance: Allowance) -> None:
 
 
 def _read_text(data: memoryview, path: str, faults: Faults, allowance: Allowance) -> Text:
-    usual = read_usual_texts(scan.array(data)) if len(data) <= PIECE else None
+    usual = read_usual_texts(scan.array(data), allowance) if len(data) <= PIECE else None
     if usual:
         return usual[0]
     if scan.kind(data) != b"{":
         return structure(read(data, Allowance()), Text, path, faults)
     members = Members.of(data)
     members.check(path)
-    # What becomes a part of the text is not kept as it is read here.
     values = {
-        key: read(value, Allowance() if key in _TEXT_KEYS else allowance)
+        # What a polygon is made of is not kept as it is read here.
+        key: read(value, Allowance() if key == "polygon" else allowance)
+        if key == "polygon" or key not in _TEXT_KEYS
+        else _scalar(value)
         for key, value in members.values.items()
     }
     return structure(values, Text, path, faults)
+
+
+def _scalar(data: memoryview) -> Any:
+    """Return what is to be a string or a number; anything else only by its type, unless small."""
+    is_small = len(data) <= _SMALL or scan.kind(data) not in _STAND_INS
+    return read(data, Allowance()) if is_small else _STAND_INS[scan.kind(data)]
