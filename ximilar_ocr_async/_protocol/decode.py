@@ -13,9 +13,9 @@ from attrs import define, evolve
 from ximilar_ocr_async._protocol.converter import Faults, UnfitError, structure, structure_status
 from ximilar_ocr_async._protocol.documents import Document, Rows
 from ximilar_ocr_async._protocol.error_mapping import SNIPPET, whole_failure
-from ximilar_ocr_async._protocol.fast_decode import read_usual_response
+from ximilar_ocr_async._protocol.fast_decode import AT_ONCE, IN_ONE, read_usual_response
 from ximilar_ocr_async._protocol.json_values import PIECE
-from ximilar_ocr_async._protocol.records import Row
+from ximilar_ocr_async._protocol.records import MAX_REASON, Row
 from ximilar_ocr_async.errors import AddressError, OCRError, ReplyError
 from ximilar_ocr_async.models import Account, JobInfo, Record, Status
 
@@ -24,9 +24,6 @@ M = TypeVar("M", Account, JobInfo)
 MISADDRESSED = frozenset({400, 404, 405, 421, 426})
 """Statuses that say, in HTML, that no such service is here: the service itself speaks JSON. A front
 says 400 to plain HTTP on a port of TLS, and to a host that it does not serve."""
-
-MAX_REASON = 1000
-"""[characters] of a reason that are shown, and searched for phrases. Source: judgement."""
 
 _log = logging.getLogger("ximilar_ocr_async")
 
@@ -59,10 +56,13 @@ def decode_account(document: Document) -> Account:
 
 
 def decode_usual(
-    http_status: int, body: bytes, ids: Sequence[str], *, echo: Echo
+    http_status: int, body: bytes, ids: Sequence[str], *, echo: Echo, most: int = AT_ONCE
 ) -> list[Record | OCRError] | None:
-    """Decode the response to a batch in one step; return None unless all of it is usual."""
-    usual = read_usual_response(http_status, body, ids)
+    """Decode the response to a batch in one step.
+
+    Return None if any of it is unusual, or if it has more than *most* [bytes].
+    """
+    usual = read_usual_response(http_status, body, ids) if len(body) <= most else None
     if usual is None:
         return None
     echo.is_heard = True
@@ -78,7 +78,7 @@ def decode(
     retry_after: float | None = None,
     maybe_billed: bool = False,
 ) -> list[Record | OCRError]:
-    """Decode the response to a batch.
+    """Decode the response to a batch; where it is large, in a thread.
 
     Args:
         http_status: The status of the response.
@@ -94,7 +94,7 @@ def decode(
     Raises:
         OCRError: The request failed as a whole.
     """
-    usual = decode_usual(http_status, body, ids, echo=echo)
+    usual = decode_usual(http_status, body, ids, echo=echo, most=IN_ONE)
     if usual is not None:
         return usual
     document, status = _parse(http_status, body)

@@ -60,6 +60,7 @@ class Document:
         data = scan.strip(memoryview(_as_utf8(body)))
         if scan.kind(data) == b"{":
             return cls(data, Members.of(data))
+        scan.check(data)
         return cls(data, Members({}), read(data, Allowance(FLOOR)))
 
     @property

@@ -17,8 +17,11 @@ from ximilar_ocr_async._protocol.converter import DROPPED, known_keys, structure
 from ximilar_ocr_async._protocol.json_values import Allowance, read
 from ximilar_ocr_async.models import GPT, NO_KEYS, OCR, Record, Status, Text
 
-USUAL = 256 * 1024
-"""[bytes] of a response that is decoded in one call. Source: judgement; that takes 3 ms at most."""
+AT_ONCE, IN_ONE = 256 * 1024, 1024 * 1024
+"""[bytes] of a response that is decoded in one call, on the event loop and in a thread.
+
+Source: judgement; that takes 3 and 12 ms, and a call in a thread holds up the event loop, too.
+"""
 
 _Finite: TypeAlias = Annotated[float, msgspec.Meta(ge=-float_info.max, le=float_info.max)]
 _Point: TypeAlias = tuple[_Finite, _Finite]
@@ -115,8 +118,6 @@ def _make_texts(texts: list[_Text]) -> tuple[Text, ...]:
 
 def read_usual_response(http_status: int, body: bytes, ids: Sequence[str]) -> list[Record] | None:
     """Return the records with these *ids* if all of them were read; None if anything is unusual."""
-    if len(body) > USUAL:
-        return None
     try:
         response = _decode_response(body)
         if [row.id for row in response.records] != list(ids):

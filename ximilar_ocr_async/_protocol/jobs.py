@@ -13,9 +13,9 @@ from urllib.parse import quote, urlencode, urlsplit
 from attrs import evolve
 
 from ximilar_ocr_async._constants import MAX_RECORDS
-from ximilar_ocr_async._protocol.decode import MAX_REASON, decode_document, decode_model
+from ximilar_ocr_async._protocol.decode import decode_document, decode_model
 from ximilar_ocr_async._protocol.documents import Document
-from ximilar_ocr_async._protocol.records import Row
+from ximilar_ocr_async._protocol.records import MAX_REASON, Row
 from ximilar_ocr_async.errors import JobFailed, ReplyError
 from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.models import JobInfo, Record, Status

@@ -190,6 +190,8 @@ def _read_long_number(data: memoryview) -> str:
 
 
 def _read_long_string(data: memoryview) -> str:
+    if scan.kind(data[-1:]) != b'"':
+        raise scan.BrokenJSONError
     parts: list[str] = []
     for part in scan.parts(data):
         text = _parse(b"".join([b'"', part, b'"']))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from ximilar_ocr_async._protocol import scan
 from ximilar_ocr_async._protocol.converter import (
@@ -35,6 +35,9 @@ from ximilar_ocr_async.models import GPT, OCR, Record, Status, Text
 
 MAX_KEYS = 10_000
 """The most keys of an object that is looked into. Source: judgement; a record has about 10."""
+
+MAX_REASON = 1000
+"""[characters] of a reason that are shown, and searched for phrases. Source: judgement."""
 
 CUT = 128 * 1024
 """[bytes] of an object that is cut in one call. Source: judgement; that takes 0.3 ms at most."""
@@ -141,7 +144,7 @@ class Row:
         verdict = read_status(members.values.get("_status", _NULL), allowance)
         status = structure_status(verdict, default, f"{path}.status")
         if not status.ok:
-            return record_error(status)
+            return record_error(evolve(status, text=status.text[:MAX_REASON]))
         members.check(path)
         size = len(self.data)
         if size <= PIECE:
@@ -200,7 +203,8 @@ def _read_texts(data: memoryview, path: str, allowance: Allowance) -> tuple[Text
             continue
         for start, end in scan.items(array) if array is not chunk else [(0, len(chunk))]:
             text = _read_text(array[start:end], f"{path}[{len(texts)}]", faults, allowance)
-            _pay(_cost([text]), end - start, path, allowance)
+            if not faults.told:
+                _pay(_cost([text]), end - start, path, allowance)
             texts.append(text)
     faults.check()
     return tuple(texts)

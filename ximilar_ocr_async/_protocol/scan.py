@@ -29,7 +29,15 @@ _NUMBER = re.compile(rb"[-+.0-9eE]{4,}+")
 _TO_BRACKETS = re.compile(
     # First what leaves the depth as it is, such as a point of a polygon; then brackets of one
     # kind, or a string that does not end in this window.
-    rb"(?:" + _FLAT + rb"++|" + _STRING + rb"|[\[{]" + _FLAT + rb"*+[\]}])*+"
+    rb"(?:"
+    + _FLAT
+    + rb"++|"
+    + _STRING
+    + rb"|[\[{](?:"
+    + _FLAT
+    + rb"++|"
+    + _STRING
+    + rb")*+[\]}])*+"
     rb'(?:([\[{]++)|([\]}]++)|("))?',
     re.DOTALL,
 )
@@ -109,6 +117,12 @@ def kind(data: memoryview) -> bytes:
 def array(items_: memoryview) -> bytes:
     """Return an array with these items."""
     return b"".join([b"[", items_, b"]"])
+
+
+def check(data: memoryview) -> None:
+    """Raise `BrokenJSONError` unless *data* is one value; what is in it is not looked at."""
+    if _skip(_SPACE, data, _value_end(data, 0)) < len(data):
+        raise BrokenJSONError
 
 
 def strip(data: memoryview) -> memoryview:
