@@ -17,10 +17,10 @@ from ximilar_ocr_async._protocol.converter import DROPPED, known_keys, structure
 from ximilar_ocr_async._protocol.json_values import Allowance, read
 from ximilar_ocr_async.models import GPT, NO_KEYS, OCR, Record, Status, Text
 
-AT_ONCE, IN_ONE = 256 * 1024, 1024 * 1024
+AT_ONCE, IN_ONE = 256 * 1024, 512 * 1024
 """[bytes] of a response that is decoded in one call, on the event loop and in a thread.
 
-Source: judgement; that takes 3 and 12 ms, and a call in a thread holds up the event loop, too.
+Source: judgement; that takes 3 and 6 ms, and a call in a thread holds up the event loop, too.
 """
 
 _Finite: TypeAlias = Annotated[float, msgspec.Meta(ge=-float_info.max, le=float_info.max)]
