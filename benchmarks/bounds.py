@@ -7,7 +7,7 @@ process of its own. The table has the worst trial of each kind; `--all` prints e
 import argparse
 import asyncio
 import resource
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from time import perf_counter
 from typing import Any
@@ -20,11 +20,12 @@ from _lib.memory import forget_peak, peak, resident
 from ximilar_ocr_async import RetryPolicy, Webhook, WebhookReceiver
 from ximilar_ocr_async.testing import InProcessService, SeenRequest
 
-SIZES = {"1 kB": 1_000, "100 kB": 100_000, "1 MiB": 2**20, "8 MiB": 2**23, "32 MiB": 2**25}
+SIZES = {"1 kB": 1_000, "100 kB": 100_000, "1 MiB": 2**20, "8 MiB": 2**23, "32 MiB": 2**25 - 2**16}
 WAYS = ("read", "job", "infos", "delivery")
 NAMES = [f"{place}.0123abcd." for place in range(10)]
 SECRET = {"X-Secret": "open-sesame"}
 ODD = 3
+PIECE = 64 * 1024
 TICK = 0.0005
 MOST_MEMORY = 6 * 2**30
 HOLD, FACTOR, FEW = 20.0, 12.0, 6.0
@@ -66,6 +67,18 @@ class Watch:
             self._last = now
 
 
+class Pieces(httpx.AsyncByteStream):
+    """A body as a connection brings it."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = memoryview(body)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield it a piece at a time."""
+        for start in range(0, len(self._body), PIECE):
+            yield bytes(self._body[start : start + PIECE])
+
+
 def body_of(kind: str, size: int, names: list[str], *, is_job: bool) -> bytes:
     """Return a reply of about *size* [bytes] with one odd record."""
     rows = [record(name.encode()) for name in names]
@@ -82,7 +95,7 @@ async def _trial(kind: str, size: int, way: str) -> dict[str, Any]:
         body = body_of(kind, size, names, is_job=way != "read")
         sizes.append(len(body))
         watch.begin()
-        return httpx.Response(200, content=body)
+        return httpx.Response(200, stream=Pieces(body))
 
     service = InProcessService(reply=answer)
     # So that what cannot be read is not sent again: one reply is measured.

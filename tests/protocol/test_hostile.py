@@ -40,8 +40,9 @@ LOST = (
     "status: a number",
     "status: failed",
     "width: an array",
-    "record: n",
+    "record: null",
     "record: a",
+    "record: no colon",
 )
 """What begins the kinds of records that make no sense, at least where they are small."""
 

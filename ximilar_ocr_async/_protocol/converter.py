@@ -80,7 +80,7 @@ def _integer(value: Any, path: str, faults: Faults) -> int | None:
         return None
 
 
-def _finite(value: Any, path: str, faults: Faults) -> float | None:
+def _finite(value: Any, path: str, faults: Faults) -> Any:
     try:
         if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
             return float(value)
@@ -115,7 +115,7 @@ def _point(value: Any, path: str, faults: Faults) -> Point:
         faults.add("an array of two numbers", value, path)
         return 0.0, 0.0
     x, y = (_finite(number, f"{path}[{i}]", faults) for i, number in enumerate(pair))
-    return x or 0.0, y or 0.0
+    return x, y
 
 
 def _polygon(value: Any, path: str, faults: Faults) -> tuple[Point, ...]:

@@ -14,7 +14,7 @@ from ximilar_ocr_async._protocol.converter import Faults, UnfitError, structure,
 from ximilar_ocr_async._protocol.documents import Document, Rows
 from ximilar_ocr_async._protocol.error_mapping import SNIPPET, whole_failure
 from ximilar_ocr_async._protocol.fast_decode import AT_ONCE, IN_ONE, read_usual_response
-from ximilar_ocr_async._protocol.json_values import PIECE
+from ximilar_ocr_async._protocol.json_values import TooLargeError
 from ximilar_ocr_async._protocol.records import MAX_REASON, Row
 from ximilar_ocr_async.errors import AddressError, OCRError, ReplyError
 from ximilar_ocr_async.models import Account, JobInfo, Record, Status
@@ -50,9 +50,17 @@ def decode_model(document: Any, cls: type[M]) -> M:
     return model
 
 
+def decode_whole(document: Document, cls: type[M], **defaults: Any) -> M:
+    """Return an instance of the class that a whole document is about; as `decode_model`."""
+    try:
+        return decode_model({**defaults, **document.read()}, cls)
+    except TooLargeError as error:
+        raise ReplyError(str(error)) from None
+
+
 def decode_account(document: Document) -> Account:
     """Return the account that a document is about; raise `ReplyError` if it does not fit."""
-    return decode_model(document.read(), Account)
+    return decode_whole(document, Account)
 
 
 def decode_usual(
@@ -160,7 +168,7 @@ def _abridge(
             raise AddressError(message, status=http_status)
         text = f"the response is {fault or 'not JSON'}: {_snippet(body)}"
         return None, Status(code=http_status, text=text)
-    shown = document.read(most=PIECE)
+    shown = document.small()
     if isinstance(shown, Mapping):
         shown = {key: _cut(value) for key, value in shown.items()}
     elif isinstance(shown, list):

@@ -1,7 +1,6 @@
 """A reply of the service as bytes in, a document out, which is read a piece at a time."""
 
 import json
-import sys
 from codecs import getincrementaldecoder
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +9,7 @@ from attrs import define, field, frozen
 
 from ximilar_ocr_async._protocol import scan
 from ximilar_ocr_async._protocol.fast_decode import split_array
-from ximilar_ocr_async._protocol.json_values import PIECE, Allowance, read
+from ximilar_ocr_async._protocol.json_values import PIECE, Allowance, read, read_unknown
 from ximilar_ocr_async._protocol.records import CUT, Members, Row, read_status
 
 MAX_ROWS = 100
@@ -19,8 +18,11 @@ MAX_ROWS = 100
 MAX_PAGE = 10_000
 """The most rows of a page of a list. Source: judgement; the service's own have 10 to 100."""
 
-FLOOR = 2 * 1024 * 1024
-"""[bytes] that what is beside the records may take beyond ten times its size. Source: judgement."""
+FLOOR, MOST = 2 * 1024 * 1024, 32 * 1024 * 1024
+"""[bytes] that a document may take beyond ten times its size, and in all, beside its records.
+
+Source: judgement; what is told of a job has its results, which are ten records.
+"""
 
 _BOM = b"\xef\xbb\xbf"
 _NOTHING = memoryview(b"")
@@ -52,16 +54,16 @@ class Document:
     data: memoryview
     members: Members
     value: Any = None
-    _allowance: Allowance = field(init=False, factory=lambda: Allowance(FLOOR), repr=False)
+    _allowance: Allowance = field(init=False, factory=lambda: Allowance(FLOOR, MOST), repr=False)
 
     @classmethod
     def of(cls, body: bytes) -> "Document":
         """Return the document in a body; raise `ValueError` if it is no JSON from the beginning."""
-        data = scan.strip(memoryview(_as_utf8(body)))
+        data = scan.strip(_as_utf8(memoryview(body)))
         if scan.kind(data) == b"{":
             return cls(data, Members.of(data))
         scan.check(data)
-        return cls(data, Members({}), read(data, Allowance(FLOOR)))
+        return cls(data, Members({}), read(data, Allowance(FLOOR, MOST)))
 
     @property
     def is_object(self) -> bool:
@@ -87,12 +89,16 @@ class Document:
         except (KeyError, ValueError):
             return None
 
-    def read(self, *, most: int = sys.maxsize) -> Any:
-        """Return the document as JSON types, but for members of more than *most* [bytes]."""
+    def read(self) -> dict[str, Any]:
+        """Return the object as JSON types; raise `TooLargeError` if a part is too large."""
+        return {k: read_unknown(v, self._allowance) for k, v in self.members.values.items()}
+
+    def small(self) -> Any:
+        """Return as JSON types what may say why a request failed: all but what is large."""
         if not self.is_object:
             return self.value
         values = self.members.values.items()
-        return {key: self.get(key) for key, value in values if len(value) <= most}
+        return {key: self.get(key) for key, value in values if len(value) <= PIECE}
 
     def read_rows(self, key: str) -> list[Any] | None:
         """Return the items of an array as JSON types; None if there is none, or it is garbled."""
@@ -131,11 +137,11 @@ def _cut(data: memoryview, most: int) -> Rows:
     return Rows(rows)
 
 
-def _as_utf8(body: bytes) -> bytes:
+def _as_utf8(body: memoryview) -> memoryview:
     """Return JSON in UTF-8 without a byte order mark, in whatever encoding of Unicode it is."""
-    if body.startswith(_BOM):
+    if body[: len(_BOM)] == _BOM:
         return body[len(_BOM) :]
-    encoding = json.detect_encoding(body[:4])
+    encoding = json.detect_encoding(bytes(body[:4]))
     if encoding == "utf-8":
         return body
     try:
@@ -144,10 +150,9 @@ def _as_utf8(body: bytes) -> bytes:
         return _transcoded(body, encoding, "replace")
 
 
-def _transcoded(body: bytes, encoding: str, errors: str) -> bytes:
+def _transcoded(body: memoryview, encoding: str, errors: str) -> memoryview:
     decoder, encoded = getincrementaldecoder(encoding)(errors), bytearray()
-    view = memoryview(body)
     for start in range(0, len(body), PIECE):
-        text = decoder.decode(view[start : start + PIECE], final=start + PIECE >= len(body))
+        text = decoder.decode(body[start : start + PIECE], final=start + PIECE >= len(body))
         encoded += text.encode("utf-8", "surrogatepass")
-    return bytes(encoded)
+    return memoryview(encoded).toreadonly()

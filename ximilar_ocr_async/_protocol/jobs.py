@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from attrs import evolve
 
 from ximilar_ocr_async._constants import MAX_RECORDS
-from ximilar_ocr_async._protocol.decode import decode_document, decode_model
+from ximilar_ocr_async._protocol.decode import decode_document, decode_model, decode_whole
 from ximilar_ocr_async._protocol.documents import Document
 from ximilar_ocr_async._protocol.records import MAX_REASON, Row
 from ximilar_ocr_async.errors import JobFailed, ReplyError
@@ -141,7 +141,7 @@ def page_path(**filters: str | None) -> str:
 
 def decode_info(document: Document, request_id: str) -> JobInfo:
     """Return how a request stands; raise `ReplyError` if that cannot be understood."""
-    return decode_model({"id": request_id, **document.read()}, JobInfo)
+    return decode_whole(document, JobInfo, id=request_id)
 
 
 def decode_page(document: Document) -> tuple[list[JobInfo], str | None]:

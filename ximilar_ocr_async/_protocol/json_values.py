@@ -25,8 +25,16 @@ the service take 8 times theirs."""
 FLOOR = 256 * 1024
 """[bytes] that the values of a record may take beyond that. Source: judgement."""
 
+MOST = 8 * 1024 * 1024
+"""[bytes] that all unknown values of a record may take. Source: judgement; the garbage collector
+looks at each list and each dictionary now and then, and no thread runs while it does."""
+
 PIECE = 64 * 1024
 """[bytes] parsed in one call. Source: judgement; that takes 4 ms at most."""
+
+MAX_VALUE = 8 * 1024 * 1024
+"""[bytes] of a string, of a number, or of JSON that is kept as text. Source: judgement; to copy as
+much takes 10 ms, in which no other thread runs."""
 
 ARRAY, OBJECT, MEMBER, ITEM, STRING, NUMBER = 88, 128, 60, 9, 56, 28
 """[bytes] of memory. Source: `sys.getsizeof`, CPython 3.11, with room to grow."""
@@ -45,15 +53,21 @@ _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _PARTS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}]', re.DOTALL)
 
 
+class TooLargeError(ValueError):
+    """A value is larger than any that is kept."""
+
+
 @define
 class Allowance:
-    """The memory that is left for values that take more than their size allows.
+    """The memory that is left for the values of a record.
 
     Attributes:
-        left: What is left [bytes].
+        left: What is left for those that take more than their size allows [bytes].
+        total: What is left for all that is not known [bytes].
     """
 
     left: int = FLOOR
+    total: int = MOST
 
     def covers(self, cost: int, size: int) -> bool:
         """Whether there is memory for what costs so much and is so large, both in [bytes]."""
@@ -61,6 +75,13 @@ class Allowance:
         if excess > self.left:
             return False
         self.left -= max(0, excess)
+        return True
+
+    def holds(self, cost: int, size: int) -> bool:
+        """Whether there is memory for something that is not known."""
+        if cost > self.total or not self.covers(cost, size):
+            return False
+        self.total -= cost
         return True
 
 
@@ -72,16 +93,27 @@ def read(data: memoryview, allowance: Allowance) -> Any:
         allowance: That of the record that it belongs to.
 
     Raises:
+        TooLargeError: It has a part that is larger than `MAX_VALUE`.
         ValueError: It is no JSON.
     """
     if scan.kind(data) not in _CONTAINERS:
         return _build(data, 0)
     size = len(data)
-    is_affordable = size <= PIECE and allowance.covers(_bound(bytes(data)), size)
+    is_affordable = size <= PIECE and allowance.holds(_bound(bytes(data)), size)
     # Strings may hold brackets and commas: counted without them, it may be affordable yet.
-    if is_affordable or allowance.covers(_cost(scan.measure(data), size), size):
+    if is_affordable or allowance.holds(_cost(scan.measure(data), size), size):
         return _build(data, 0)
     return text_of(data)
+
+
+def read_unknown(data: memoryview, allowance: Allowance) -> Any:
+    """Return a value that nothing depends on: as text if it is no JSON."""
+    try:
+        return read(data, allowance)
+    except TooLargeError:
+        raise
+    except ValueError:
+        return text_of(data)
 
 
 def _bound(piece: bytes) -> int:
@@ -103,8 +135,15 @@ def text_of(data: memoryview) -> str:
     """Return JSON as text; what is no UTF-8 is replaced."""
     decoder = getincrementaldecoder("utf-8")("replace")
     starts = range(0, len(data), PIECE)
+    _check_size(data)
     parts = [decoder.decode(data[start : start + PIECE]) for start in starts]
     return "".join([*parts, decoder.decode(b"", final=True)])
+
+
+def _check_size(data: memoryview) -> None:
+    if len(data) > MAX_VALUE:
+        message = f"a value has {len(data):,} bytes, the limit is {MAX_VALUE:,}"
+        raise TooLargeError(message)
 
 
 # ---- containers
@@ -192,6 +231,7 @@ def _read_long_number(data: memoryview) -> str:
 def _read_long_string(data: memoryview) -> str:
     if scan.kind(data[-1:]) != b'"':
         raise scan.BrokenJSONError
+    _check_size(data)
     parts: list[str] = []
     for part in scan.parts(data):
         text = _parse(b"".join([b'"', part, b'"']))

@@ -28,7 +28,9 @@ from ximilar_ocr_async._protocol.json_values import (
     PIECE,
     STRING,
     Allowance,
+    TooLargeError,
     read,
+    read_unknown,
 )
 from ximilar_ocr_async.errors import OCRError, ReplyError
 from ximilar_ocr_async.models import GPT, OCR, Record, Status, Text
@@ -132,6 +134,8 @@ class Row:
             return self._decode(path, default)
         except UnfitError as error:
             message = str(error)
+        except TooLargeError as error:
+            message = f"{error} @ {path}"
         except ValueError:
             message = f"not JSON @ {path}"
         return ReplyError(message, request_id=default.request_id)
@@ -164,13 +168,16 @@ def read_status(data: memoryview, allowance: Allowance) -> Any:
     if scan.kind(data) != b"{":
         return _scalar(data)
     members = Members.of(data).values
-    return {k: _scalar(v) if k in _STATUS_KEYS else read(v, allowance) for k, v in members.items()}
+    return {
+        key: _scalar(value) if key in _STATUS_KEYS else read_unknown(value, allowance)
+        for key, value in members.items()
+    }
 
 
 def _value(key: str, data: memoryview, path: str, allowance: Allowance) -> Any:
     """Return a member of a record as JSON types; its texts may be texts already."""
     if key not in _RECORD_KEYS:
-        return read(data, allowance)
+        return read_unknown(data, allowance)
     scalars = _SCALARS.get(key)
     if scalars is None or scan.kind(data) != b"{":
         return _scalar(data)
@@ -180,7 +187,7 @@ def _value(key: str, data: memoryview, path: str, allowance: Allowance) -> Any:
     return {
         name: _read_texts(value, f"{path}.texts", allowance)
         if (key, name) == ("_ocr", "texts") and scan.kind(value) == b"["
-        else (_scalar(value) if name in scalars else read(value, allowance))
+        else (_scalar(value) if name in scalars else read_unknown(value, allowance))
         for name, value in members.values.items()
     }
 
@@ -235,9 +242,9 @@ def _read_text(data: memoryview, path: str, faults: Faults, allowance: Allowance
     members.check(path)
     values = {
         # What a polygon is made of is not kept as it is read here.
-        key: read(value, Allowance() if key == "polygon" else allowance)
-        if key == "polygon" or key not in _TEXT_KEYS
-        else _scalar(value)
+        key: read(value, Allowance())
+        if key == "polygon"
+        else (_scalar(value) if key in _TEXT_KEYS else read_unknown(value, allowance))
         for key, value in members.values.items()
     }
     return structure(values, Text, path, faults)
