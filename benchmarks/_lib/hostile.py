@@ -39,7 +39,7 @@ def _filled(part: bytes) -> Value:
 
 
 def _keys(size: int) -> bytes:
-    return b"{%b}" % b",".join(b'"k%d":0' % number for number in range(max(1, size // 10)))
+    return b"{%b}" % b",".join(b'"k%d":0' % number for number in range(max(1, size // 14)))
 
 
 VALUES: Mapping[str, Value] = {
@@ -171,6 +171,9 @@ KINDS: Mapping[str, Kind] = {
     "record: no JSON": _member("odd", lambda size: b"what" * max(1, size // 4)),
     "record: no JSON in brackets": _member("odd", lambda size: b"[%b]" % (b"what," * (size // 5))),
     "record: deep and no JSON": _member("odd", _nested(b"[:", b"]")),
+    "record: a bad escape": _member("_width", lambda size: b'"%b"' % (rb"\x" * size)),
+    "record: a bad escape in its id": lambda _, size: record(rb"\x" * size),
+    "record: a line break in a string": _member("odd", _filled(b"a\n")),
     "record: no colon": lambda name, size: b'{"_id":"%b","odd" [%b]}' % (name, b"0," * (size // 2)),
 }
 """Records by their kinds."""

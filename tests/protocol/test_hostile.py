@@ -10,7 +10,7 @@ import pytest
 from _lib.hostile import KINDS, OCR, STATUS, record
 
 from tests.protocol.replies import decode
-from ximilar_ocr_async._protocol.decode import decode_document
+from ximilar_ocr_async._protocol.decode import decode_account, decode_document
 from ximilar_ocr_async._protocol.jobs import decode_info, decode_outcomes
 from ximilar_ocr_async.cli.console import to_json
 from ximilar_ocr_async.cli.json_lines import model_to_json, outcome_to_json
@@ -41,7 +41,10 @@ LOST = (
     "status: failed",
     "width: an array",
     "record: null",
-    "record: a",
+    "record: an",
+    "record: a string",
+    "record: a number",
+    "record: a bad",
     "record: no colon",
 )
 """What begins the kinds of records that make no sense, at least where they are small."""
@@ -161,6 +164,13 @@ def test_records_of_a_cut_reply_without_ids_are_not_guessed_at() -> None:
     assert isinstance(error, ReplyError)
 
 
+def test_a_record_has_so_many_texts_and_no_more() -> None:
+    """The message names the limit."""
+    texts = b"[%b]" % b",".join([b'{"text":"tea time"}'] * 30_000)
+    [error] = decode(200, b'{"records":[%b]}' % record(b"a", _ocr=b'{"texts":%b}' % texts), ["a"])
+    assert str(error) == "more than 20,000 texts @ $.records[a].ocr.texts"
+
+
 def test_a_hundred_records_are_looked_at() -> None:
     """What is behind them was not asked for, and costs nothing."""
     many = b",".join([*(record(b"other") for _ in range(99)), record(b"a"), record(b"b")])
@@ -191,6 +201,26 @@ def test_an_object_with_too_many_keys_is_no_reply() -> None:
     body = b"{%b}" % b",".join(b'"k%d":0' % number for number in range(20_000))
     [error] = decode(200, body, ["a"])
     assert "an object with more than 10,000 keys" in str(error)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"odd": b'"%b"' % (b"a" * 9_000_000)},
+        {"_ocr": b'{"full_text":"%b"}' % (b"a" * 9_000_000)},
+        {"_gpt": b'{"json_result":[%b0]}' % (b"[]," * 3_000_000)},
+    ],
+    ids=["unknown", "full_text", "json_result"],
+)
+def test_a_value_has_a_limit(parts: dict[str, bytes]) -> None:
+    """A record with a value of more than 8 MiB fails alone, and the message names the limit."""
+    body = b'{"records":[%b,%b]}' % (record(b"a"), record(b"b", **parts))
+    a, b = decode(200, body, ["a", "b"])
+    assert isinstance(a, Record)
+    assert "bytes, the limit is 8,388,608 @ $.records[b]" in str(b)
+    account = decode_document(200, b'{"more":"%b"}' % (b"a" * 9_000_000))
+    with pytest.raises(ReplyError, match="the limit is 8,388,608"):
+        decode_account(account)
 
 
 @pytest.mark.parametrize("size", [1, 300_000])

@@ -287,6 +287,12 @@ def test_what_is_no_page_is_an_error(answer: dict[str, Any]) -> None:
         decode_page(document(answer))
 
 
+def test_a_page_with_a_garbled_row_is_an_error() -> None:
+    """No row is left out in silence."""
+    with pytest.raises(ReplyError, match="not a page"):
+        decode_page(Document.of(b'{"results": [{"id": "r1"}, what]}'))
+
+
 @given(ANY_TEXT)
 def test_any_link_is_followed_to_the_list_or_not_at_all(link: str) -> None:
     """Nothing that a service can say leads away, or raises anything else."""

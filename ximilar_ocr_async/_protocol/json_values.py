@@ -200,8 +200,10 @@ def _parse(piece: bytes) -> Any:
         return _loads(piece)
     except (ValueError, RecursionError):
         pass
-    # What is not quite JSON, such as NaN, or a number that is too long for the other parser.
-    parse = partial(json.loads, parse_constant=lambda _: None, parse_int=_integer)
+    # What is not quite JSON, such as NaN or a line break in a string, or a number that is too long
+    # for the other parser.
+    constant: Any = {}.get
+    parse = partial(json.loads, strict=False, parse_constant=constant, parse_int=_integer)
     try:
         text = piece.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:

@@ -44,6 +44,10 @@ MAX_REASON = 1000
 CUT = 128 * 1024
 """[bytes] of an object that is cut in one call. Source: judgement; that takes 0.3 ms at most."""
 
+MAX_TEXTS = 20_000
+"""The most texts of a record. Source: judgement; a page of a newspaper has 10,000 words. The garbage
+collector looks at each of them now and then, and no thread runs while it does."""
+
 FEW = 50
 """Keys of a record that are found once and for all. Source: judgement; most records have fewer."""
 
@@ -202,6 +206,8 @@ def _read_texts(data: memoryview, path: str, allowance: Allowance) -> tuple[Text
     texts: list[Text] = []
     faults = Faults()
     for chunk, _ in scan.chunks(data, PIECE - 2):
+        if len(texts) > MAX_TEXTS:
+            raise UnfitError(f"more than {MAX_TEXTS:,} texts @ {path}")
         array = memoryview(scan.array(chunk)) if len(chunk) <= PIECE - 2 else chunk
         usual = read_usual_texts(bytes(array), allowance) if array is not chunk else None
         if usual is not None:
