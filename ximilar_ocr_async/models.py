@@ -3,7 +3,9 @@
 Each class keeps unknown keys of a response in ``extra``, so that a new field of the service breaks
 nothing. There and in ``json_result``, what could do harm is a string of its JSON text: what is
 nested deeper than 64, a whole number of more than 4,300 digits, and a value that would take more
-than ten times its size in memory. Source of names and shapes: https://docs.ximilar.com/text/ocr, read in 2026-08.
+than ten times its size in memory.
+
+Source of names and shapes: https://docs.ximilar.com/text/ocr, read in 2026-08.
 """
 
 from collections.abc import Mapping

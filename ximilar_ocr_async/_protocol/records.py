@@ -45,8 +45,8 @@ CUT = 128 * 1024
 """[bytes] of an object that is cut in one call. Source: judgement; that takes 0.3 ms at most."""
 
 MAX_TEXTS = 20_000
-"""The most texts of a record. Source: judgement; a page of a newspaper has 10,000 words. The garbage
-collector looks at each of them now and then, and no thread runs while it does."""
+"""The most texts of a record. Source: judgement; a page of a newspaper has 10,000 words. The
+garbage collector looks at each of them now and then, and no thread runs while it does."""
 
 FEW = 50
 """Keys of a record that are found once and for all. Source: judgement; most records have fewer."""
