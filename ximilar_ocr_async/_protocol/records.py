@@ -1,6 +1,6 @@
 """One record of a reply as JSON in, a `Record` or its error out: a record's oddity is its own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import define, evolve, field
@@ -205,22 +205,26 @@ def _read_texts(data: memoryview, path: str, allowance: Allowance) -> tuple[Text
     """
     texts: list[Text] = []
     faults = Faults()
-    for chunk, _ in scan.chunks(data, PIECE - 2):
+    for chunk, count in scan.chunks(data, PIECE - 2):
         if len(texts) > MAX_TEXTS:
             raise UnfitError(f"more than {MAX_TEXTS:,} texts @ {path}")
-        array = memoryview(scan.array(chunk)) if len(chunk) <= PIECE - 2 else chunk
-        usual = read_usual_texts(bytes(array), allowance) if array is not chunk else None
+        usual = read_usual_texts(scan.array(chunk), allowance) if len(chunk) < PIECE else None
         if usual is not None:
             _pay(_cost(usual), len(chunk), path, allowance)
             texts += usual
             continue
-        for start, end in scan.items(array) if array is not chunk else [(0, len(chunk))]:
-            text = _read_text(array[start:end], f"{path}[{len(texts)}]", faults, allowance)
+        for item in [chunk] if count == 1 else _items(chunk):
+            text = _read_text(item, f"{path}[{len(texts)}]", faults, allowance)
             if not faults.told:
-                _pay(_cost([text]), end - start, path, allowance)
+                _pay(_cost([text]), len(item), path, allowance)
             texts.append(text)
     faults.check()
     return tuple(texts)
+
+
+def _items(chunk: memoryview) -> Iterator[memoryview]:
+    array = memoryview(scan.array(chunk))
+    return (array[start:end] for start, end in scan.items(array))
 
 
 def _cost(texts: Sequence[Text]) -> int:
