@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.protocol.replies import KEYS, NUMBERS, SIZES, WORDS, decode
+from ximilar_ocr_async._protocol.decode import Echo, decode_usual
 from ximilar_ocr_async.errors import ReplyError
-from ximilar_ocr_async.models import Record, Status, Text
+from ximilar_ocr_async.models import GPT, Record, Status, Text
 
 USUAL: dict[str, Any] = {"text": "tea", "polygon": [[1.0, 2.0]] * 4, "prob": 0.5}
 UNUSUAL = [
@@ -153,6 +154,17 @@ def test_the_fast_path_of_texts_leads_where_the_long_way_does(ocr: Any) -> None:
         known = {key: value for key, value in slow.ocr.extra.items() if key != "new"}
         slow = evolve(slow, ocr=evolve(slow.ocr, extra=known))
     assert repr(fast) == repr(slow)
+
+
+def test_long_completions_are_not_read_at_once() -> None:
+    """They are left to a thread, and come out the same."""
+    rows = [{"_id": "a", "_ocr": {"texts": []}, "_gpt": {"json_result": [0] * 9000}}]
+    body = json.dumps({"records": rows}).encode()
+    assert decode_usual(200, body, ["a"], echo=Echo()) is None
+    [record] = decode(200, body, ["a"])
+    assert isinstance(record, Record)
+    assert record.gpt == GPT(json_result=[0] * 9000)
+    assert decode_usual(200, body.replace(b"0, ", b""), ["a"], echo=Echo())
 
 
 def test_what_stands_beside_the_records_of_an_answer_is_passed_over() -> None:

@@ -23,6 +23,9 @@ AT_ONCE, IN_ONE = 256 * 1024, 512 * 1024
 Source: judgement; that takes 3 and 6 ms, and a call in a thread holds up the event loop, too.
 """
 
+ANY_AT_ONCE = 16 * 1024
+"""[bytes] of any JSON in that, such as completions. Source: judgement; that takes 5 ms at most."""
+
 _Finite: TypeAlias = Annotated[float, msgspec.Meta(ge=-float_info.max, le=float_info.max)]
 _Point: TypeAlias = tuple[_Finite, _Finite]
 
@@ -89,6 +92,12 @@ class _Record(_KnownRecord, forbid_unknown_fields=True):
     prompt: msgspec.Raw = _ABSENT
 
     @property
+    def others_size(self) -> int:
+        """How much JSON [bytes] it holds that may be anything."""
+        parts = [self.prompt, self.status, *([self.gpt.json_result] if self.gpt else ())]
+        return sum(len(memoryview(part)) for part in parts)
+
+    @property
     def others(self) -> Mapping[str, memoryview]:
         return {} if self.prompt is _ABSENT else {"prompt": memoryview(self.prompt)}
 
@@ -121,6 +130,8 @@ def read_usual_response(http_status: int, body: bytes, ids: Sequence[str]) -> li
     try:
         response = _decode_response(body)
         if [row.id for row in response.records] != list(ids):
+            return None
+        if sum(row.others_size for row in response.records) > ANY_AT_ONCE:
             return None
         http = Status(http_status)
         default = structure_status(_read(response.status), http)
