@@ -131,7 +131,8 @@ def read_usual_response(http_status: int, body: bytes, ids: Sequence[str]) -> li
         response = _decode_response(body)
         if [row.id for row in response.records] != list(ids):
             return None
-        if sum(row.others_size for row in response.records) > ANY_AT_ONCE:
+        others = sum(row.others_size for row in response.records)
+        if others + len(memoryview(response.status)) > ANY_AT_ONCE:
             return None
         http = Status(http_status)
         default = structure_status(_read(response.status), http)
