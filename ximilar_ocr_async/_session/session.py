@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Unpack
 
 from ximilar_ocr_async._constants import DEFAULT_LANGUAGE
-from ximilar_ocr_async._protocol import Webhook, decode_model
+from ximilar_ocr_async._protocol import Webhook, decode_account
 from ximilar_ocr_async._scheduling import CallOptions, Question, Reading, Waiting
 from ximilar_ocr_async._session.account import DETAILS, advise
 from ximilar_ocr_async._session.lifecycle import SessionLifecycle
@@ -290,7 +290,8 @@ class OCRSession(SessionLifecycle):
         options = CallOptions(deadline=deadline, outage_timeout=outage_timeout)
         runtime = self._open()
         completed = runtime.complete_single(options)
-        return decode_model(await runtime.getter.get(DETAILS, completed), Account)
+        document = await runtime.getter.get(DETAILS, completed)
+        return await runtime.getter.decode(lambda: decode_account(document), document.size)
 
     async def check(
         self, *, deadline: float = CHECK_DEADLINE, outage_timeout: float | None = None
