@@ -24,7 +24,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import httpx
-from _lib.bars import Row, at_least, at_most, under
+from _lib.bars import Row, at_least, at_most, show, under
 from _lib.charts import draw_against_bars
 from _lib.results import FOLDER, report
 from attrs import define, field
@@ -551,7 +551,11 @@ def main() -> int:
     """Measure and report; return 1 if a bar is missed."""
     logging.disable(logging.WARNING)
     names = sys.argv[1:] or [*MEASURES]
-    rows = [row for name in names for row in MEASURES[name]()]
+    rows: list[Row] = []
+    for name in names:
+        found = MEASURES[name]()
+        show(name, found)
+        rows += found
     if names == [*MEASURES]:
         chart(rows)
     return report("overload", "Overload and outages", rows)
