@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -118,8 +119,8 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> list[OCRSession]:
     """Give all sessions that are made, which send an image once only."""
     made: list[OCRSession] = []
 
-    def make() -> OCRSession:
-        made.append(OCRSession(retry=RetryPolicy(attempts=1)))
+    def make(**options: Any) -> OCRSession:
+        made.append(OCRSession(**options, retry=RetryPolicy(attempts=1)))
         return made[-1]
 
     monkeypatch.setattr(ximilar_ocr_async, "OCRSession", make)
