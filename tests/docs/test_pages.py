@@ -12,7 +12,8 @@ from fastapi.testclient import TestClient
 from tests.docs.pages import MANUAL, ROOT
 from tests.faults.certificates import OURS, authority
 from tests.relays import proxy, secured
-from tests.session.test_web import fetch, served, until
+from tests.session.test_web import fetch
+from tests.session.web_servers import served, until
 from ximilar_ocr_async import Webhook
 from ximilar_ocr_async.emulator.callers import Callers
 from ximilar_ocr_async.emulator.server import serving
