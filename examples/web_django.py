@@ -2,7 +2,7 @@
 
 Run it from the repository's root, and send it an image::
 
-    XIMILAR_API_TOKEN=... uvicorn --lifespan on examples.web_django:app --port 8080
+    XIMILAR_API_TOKEN=... uvicorn examples.web_django:app --port 8080
     curl -F image=@examples/images/en-card.png http://127.0.0.1:8080/upload
 
 To try it without a token, start ``ximilar-ocr serve --allow-urls`` and put
@@ -34,7 +34,13 @@ django_app = get_asgi_application()
 async def lifespan(state: dict[str, Any], receive: Receive, send: Send) -> None:
     """Open one session for the life of the application, so that all clients share its batches."""
     await receive()
-    async with ocr.OCRSession(max_queue=100, deadline=30) as state["session"]:
+    try:
+        session = ocr.OCRSession(max_queue=100, deadline=30)
+    except ocr.OptionError as error:
+        # Such as that there is no token. Otherwise the server would start all the same.
+        await send({"type": "lifespan.startup.failed", "message": str(error)})
+        return
+    async with session as state["session"]:
         await send({"type": "lifespan.startup.complete"})
         await receive()
     await send({"type": "lifespan.shutdown.complete"})

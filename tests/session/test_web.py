@@ -248,6 +248,17 @@ def test_errors_become_answers(
     assert len(sessions) == 1
 
 
+@pytest.mark.parametrize("example", [*TELLING, "django"], indirect=True)
+def test_a_backend_without_a_token_does_not_start(
+    example: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the session cannot be opened the server ends."""
+    monkeypatch.delenv("XIMILAR_API_TOKEN", raising=False)
+    monkeypatch.delenv("XIMILAR_API_KEY", raising=False)
+    with pytest.raises(RuntimeError, match="did not start"), served_example(example):
+        pass
+
+
 @contextmanager
 def stalled(monkeypatch: pytest.MonkeyPatch) -> Iterator[Event]:
     """Have the backend find a service that answers as soon as the event is set."""

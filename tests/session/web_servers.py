@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from typing import Any
 
@@ -70,10 +70,17 @@ def served(app: ASGIApp) -> Iterator[Served]:
     server = uvicorn.Server(
         uvicorn.Config(watched, log_level="critical", timeout_graceful_shutdown=0)
     )
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+
+    def run() -> None:
+        with suppress(SystemExit):  # uvicorn's, where the application does not start
+            server.run(sockets=[listener])
+
+    thread = threading.Thread(target=run)
     thread.start()
     try:
         until(lambda: server.started or not thread.is_alive())
+        if not server.started:
+            raise RuntimeError("the application did not start")
         with client(url) as http:
             yield Served(url, http, statuses, lambda: server.server_state.connections)
     finally:
