@@ -264,6 +264,25 @@ async def test_tenants_take_turns_as_printed() -> None:
 
 
 @pytest.mark.anyio
+async def test_a_tenant_with_many_clients_gets_no_more_than_others() -> None:
+    """Of 200 clients of one tenant and 20 of another that comes later, the latter are done first."""
+    service, order = InProcessService(latency=1.0), list[str]()
+    read_for = run_block(TENANTS)["read_for"]
+
+    async def ask(session: OCRSession, tenant: str, number: int) -> None:
+        await read_for(session, tenant, f"https://{tenant}.example/{number}")
+        order.append(tenant)
+
+    async with service.session(max_concurrency=1) as session, anyio.create_task_group() as group:
+        for number in range(200):
+            group.start_soon(ask, session, "big", number)
+        await anyio.sleep(0.5)
+        for number in range(20):
+            group.start_soon(ask, session, "small", number)
+    assert order[:50].count("small") == 20
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"], indirect=False)
 async def test_an_image_is_read_in_a_company_as_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
