@@ -265,7 +265,7 @@ async def test_tenants_take_turns_as_printed() -> None:
 
 @pytest.mark.anyio
 async def test_a_tenant_with_many_clients_gets_no_more_than_others() -> None:
-    """Of 200 clients of one tenant and 20 later ones of another, the 20 are done among the first 50."""
+    """A tenant with 20 clients is served before another with 200, although it comes later."""
     service, order = InProcessService(latency=1.0), list[str]()
     read_for = run_block(TENANTS)["read_for"]
 
