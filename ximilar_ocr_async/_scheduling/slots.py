@@ -12,6 +12,7 @@ from math import inf
 import anyio
 from attrs import define, field
 
+from ximilar_ocr_async._constants import MAX_RECORDS
 from ximilar_ocr_async._scheduling.attempt import AttemptResult
 from ximilar_ocr_async._scheduling.call_options import Patience
 from ximilar_ocr_async._scheduling.calls import Batch, Call, Item
@@ -100,11 +101,12 @@ class Slots:
         """Return the error of an item that comes when *most* wait for a slot."""
         now = anyio.current_time()
         waits = [
-            max(throttle.breaker.delay(now), throttle.round_trip.mean)
+            throttle.breaker.delay(now) + throttle.round_trip.mean
             for throttle in self.throttles.values()
         ]
+        batches = len(self.queue) / MAX_RECORDS / self.ceiling
         reason = f"max_queue is {most:,}, and as many images wait for a slot"
-        return Overloaded(reason, retry_after=max(waits, default=None))
+        return Overloaded(reason, retry_after=max(waits, default=0.0) * max(1.0, batches))
 
     # ---- waiting for one
 
@@ -113,9 +115,8 @@ class Slots:
         now, throttle = anyio.current_time(), self.throttle(target)
         # In an outage, a pause after a sign of overload must not keep the probe from its slot.
         pausing = () if throttle.breaker.is_on else self.pausing
-        holding = [batch for batch in pausing if batch.holds_slot]
-        held = sum(batch.request.target == target for batch in holding)
-        used = len(self.in_flight) + self.gets + len(holding)
+        held = sum(b.holds_slot and b.request.target == target for b in pausing)
+        used = len(self.in_flight) + self.gets + held
         if throttle.in_flight + held >= throttle.limit.slots:
             return inf
         if used < self.ceiling:
