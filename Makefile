@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --no-cache-dir
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint types signals faults floors wire bench bench-concurrency bench-jobs live images clean
+.PHONY: demo test lint types signals fuzz faults floors wire bench bench-concurrency bench-jobs live images clean
 
 demo: .venv/demo
 	$(BIN)/python examples/demo.py
@@ -25,6 +25,13 @@ types: .venv/dev
 signals: .venv/dev
 	$(BIN)/python benchmarks/signals.py
 
+# What is fuzzed, by default all, and for how long each [s].
+FUZZ =
+FUZZ_SECONDS = 600
+
+fuzz: .venv/dev
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python benchmarks/fuzz.py $(FUZZ)
+
 faults: .venv/dev
 	$(BIN)/python benchmarks/faults.py
 
@@ -39,6 +46,7 @@ bench: .venv/bench
 	$(BIN)/python benchmarks/bench.py
 
 bench-concurrency: .venv/bench
+	$(BIN)/python benchmarks/overload.py
 	$(BIN)/python benchmarks/concurrency.py
 
 bench-jobs: .venv/dev

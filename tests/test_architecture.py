@@ -18,7 +18,8 @@ PACKAGE = ROOT / "ximilar_ocr_async"
 NAME = PACKAGE.name
 
 FLOORS = [
-    {"errors", "_constants"},
+    {"_constants"},
+    {"errors"},
     {"_validation", "_concurrency", "models"},
     {"images", "retry"},
     {"outcomes"},

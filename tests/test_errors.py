@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import ximilar_ocr_async
 from ximilar_ocr_async import errors
-from ximilar_ocr_async.errors import OCRError
+from ximilar_ocr_async.errors import OCRError, in_one_line, with_reason
 
 
 def _tree(cls: type[OCRError]) -> set[type[OCRError]]:
@@ -66,5 +66,25 @@ def test_every_class_pickles_and_copies_whole(
     error = cls(message, status=status, request_id=request_id, retry_after=retry_after)
     for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):  # noqa: S301
         assert type(twin) is cls
-        assert str(twin) == message
-        assert (twin.status, twin.request_id, twin.retry_after) == (status, request_id, retry_after)
+        assert str(twin) == str(error) == in_one_line(message)
+        assert twin.request_id == error.request_id
+        assert (twin.status, twin.retry_after) == (status, retry_after)
+
+
+@given(message=st.text(), request_id=st.text(), times=st.integers(1, 100_000))
+def test_a_message_is_one_line_that_is_not_long(message: str, request_id: str, times: int) -> None:
+    """Whatever others wrote into it, an error begins no line, gives no order and fills no log."""
+    error = OCRError(message * times, request_id=request_id * times)
+    more = with_reason(error, message * times)
+    for text, most in ((str(error), 1800), (str(more), 1800), (error.request_id or "", 200)):
+        assert text.isprintable()
+        assert len(text) <= most
+    again = OCRError(str(error), request_id=error.request_id)
+    assert (str(again), again.request_id) == (str(error), error.request_id)
+
+
+def test_a_message_that_is_not_long_stays_whole() -> None:
+    """Words that can be printed are shown as they are."""
+    text = "429: 日本 \\ no 'credits'"
+    assert str(OCRError(text)) == text
+    assert str(with_reason(OCRError("a"), text)) == f"a; {text}"

@@ -14,10 +14,8 @@ from ximilar_ocr_async._validation import (
     check_base_url,
     check_language,
     check_proxy,
-    in_one_line,
-    shown,
 )
-from ximilar_ocr_async.errors import OptionError
+from ximilar_ocr_async.errors import OptionError, in_one_line, shown
 
 
 @pytest.mark.parametrize("lang", [*LANGUAGES, DEFAULT_LANGUAGE])

@@ -1,6 +1,7 @@
 """Checks of arguments: a value in; for a bad one, an error that names the value and the limit."""
 
 import ipaddress
+from collections.abc import Iterable
 from math import inf, isfinite
 from urllib.parse import unquote, urlsplit
 
@@ -10,31 +11,12 @@ from ximilar_ocr_async._constants import (
     MAX_PROMPT_TOKENS,
     MAX_REQUEST_ID,
 )
-from ximilar_ocr_async.errors import OptionError
+from ximilar_ocr_async.errors import OptionError, shown
 
 PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 
 MAX_SOCKS_WORD = 255
 """The longest user or password [bytes]. Source: RFC 1929."""
-
-MAX_SHOWN = 500
-"""How much of others' words a message shows [characters]."""
-
-
-def in_one_line(text: str) -> str:
-    """Return *text* with escapes for all that is not printable, such as ends of lines.
-
-    It may end up in a log or on a terminal, where it must not begin lines or give orders.
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
-def shown(text: str, limit: int = MAX_SHOWN) -> str:
-    """Return *text* as a part of one line, of *limit* characters and a few."""
-    line = in_one_line(text[:limit])[:limit]
-    return line if len(text) <= limit else f"{line}... ({len(text):,} characters)"
 
 
 def without_secrets(url: str) -> str:
@@ -96,6 +78,16 @@ def check_request_id(request_id: str) -> None:
     if not is_word or len(request_id) > MAX_REQUEST_ID or not request_id.isprintable():
         told = shown(repr(request_id))
         raise OptionError(f"id is {told}, expected that of an asynchronous request")
+
+
+def check_request_ids(ids: str | Iterable[str]) -> list[str]:
+    """Return *ids* as a list; raise `OptionError` if one cannot be that of a request."""
+    if not isinstance(ids, Iterable):
+        raise OptionError(f"ids is a {type(ids).__name__}, expected those of asynchronous requests")
+    given = [ids] if isinstance(ids, str) else list(ids)
+    for request_id in given:
+        check_request_id(request_id)
+    return given
 
 
 def check_base_url(url: str, name: str = "base_url") -> None:

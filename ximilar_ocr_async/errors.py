@@ -33,15 +33,48 @@
 from copy import copy
 from typing import Any, TypeVar
 
+from ximilar_ocr_async._constants import MAX_REQUEST_ID
+
+MAX_SHOWN = 500
+"""How much of others' words a message shows [characters]. Source: judgement."""
+
+MAX_MESSAGE = 1800
+"""The longest message of an error [characters]. Source: judgement; it has room for the words of the
+service twice over, and for ours."""
+
+
+def in_one_line(text: str) -> str:
+    """Return *text* with escapes for all that is not printable, such as ends of lines.
+
+    It may end up in a log or on a terminal, where it must not begin lines or give orders.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def shown(text: str, limit: int = MAX_SHOWN) -> str:
+    """Return *text* as a part of one line, of *limit* characters and a few."""
+    line = in_one_line(text[:limit])[:limit]
+    return line if len(text) <= limit else f"{line}... ({len(text):,} characters)"
+
+
+def _message(text: str) -> str:
+    """Return *text* as one line of `MAX_MESSAGE` characters; twice does no more than once."""
+    line = in_one_line(text[: MAX_MESSAGE + 1])
+    return line if len(line) <= MAX_MESSAGE else f"{line[: MAX_MESSAGE - 3]}..."
+
+
 E = TypeVar("E", bound=BaseException)
 
 
 class OCRError(Exception):
-    """Base of every error of this package.
+    """Base of every error of this package. Its message is one line of 1,800 characters at most.
 
     Attributes:
         status: The HTTP status or the service's own code, if the failure has one.
-        request_id: The service's id of the request, if it gave one. Quote it to support.
+        request_id: The service's id of the request, if it gave one, in 200 characters at most.
+            Quote it to support.
         retry_after: How long the service asks to wait before another attempt [s], if it does.
     """
 
@@ -53,16 +86,17 @@ class OCRError(Exception):
         request_id: str | None = None,
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(message)
+        # What others wrote may be in it. No reply, however odd, forges lines of logs or fills them.
+        super().__init__(_message(message))
         self.status = status
-        self.request_id = request_id
+        self.request_id = request_id and in_one_line(request_id[:MAX_REQUEST_ID])[:MAX_REQUEST_ID]
         self.retry_after = retry_after
 
 
 def with_reason(error: OCRError, reason: str) -> OCRError:
     """Return a copy of *error* whose message also gives the *reason* why it was final."""
     explained = copy(error)
-    explained.args = (f"{error}; {reason}",)
+    explained.args = (_message(f"{error}; {reason}"),)
     return explained
 
 

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 from attrs import Attribute, field, frozen
 
 from ximilar_ocr_async._constants import IMAGE_FORMATS, MAX_IMAGE_BYTES, MAX_NAME
-from ximilar_ocr_async._validation import check_language, check_prompt, shown
-from ximilar_ocr_async.errors import ImageError, OptionError
+from ximilar_ocr_async._validation import check_language, check_prompt
+from ximilar_ocr_async.errors import ImageError, OptionError, shown
 
 Source: TypeAlias = str | os.PathLike[str] | bytes
 """A URL, a file or an encoded image. The type alone decides which: a `str` never opens a file."""

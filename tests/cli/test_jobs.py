@@ -249,6 +249,19 @@ def test_unknown_ids_are_named(cli: CLI) -> None:
         assert {"nothing" in first, "nothing" in second} == {True, False}
 
 
+@pytest.mark.parametrize("format_", ["text", "jsonl"])
+def test_an_odd_answer_about_one_request_costs_no_other(
+    cli: CLI, monkeypatch: pytest.MonkeyPatch, format_: str
+) -> None:
+    """What cannot be understood of a request is told, and the next one is asked for."""
+    with Site(answer(b'{"id": "r1", "status": {"code": 200}, "type": []}')).open() as site:
+        monkeypatch.setenv("XIMILAR_BASE_URL", f"http://127.0.0.1:{site.port}")
+        monkeypatch.setenv("XIMILAR_API_TOKEN", "abc")
+        ran = cli("jobs", "show", "r1", "r2", "--format", format_)
+    assert (ran.code, ran.out, len(ran.err.splitlines())) == (1, "", 2)
+    assert len(site.asked) == 2
+
+
 def test_a_deadline_is_kept(cli: CLI, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is done by the deadline is written, the rest can be waited for again; 1 is the code."""
     write("short", "long")

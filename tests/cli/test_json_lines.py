@@ -1,22 +1,20 @@
 """Outcomes are written as JSON, in the service's names."""
 
 import json
-import math
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.command_line import CLI
 from tests.loopback import Site, answer
 from tests.protocol.replies import RECORDS, decode, reply
-from ximilar_ocr_async.cli.console import to_json
-from ximilar_ocr_async.cli.json_lines import outcome_to_json
+from ximilar_ocr_async.cli.json_lines import extraction_to_json, outcome_to_json
 from ximilar_ocr_async.errors import ConnectionFailed, RequestRejected
 from ximilar_ocr_async.images import Image
-from ximilar_ocr_async.models import Record
+from ximilar_ocr_async.models import GPT, Record
 from ximilar_ocr_async.outcomes import Failure, Success
 
 
@@ -34,28 +32,6 @@ def test_a_success_is_written_in_the_services_names(record: Record) -> None:
         "maybe_billed": False,
     }
     assert decode(200, reply(row), [record.id or ""]) == [record]
-
-
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.text() | st.integers(),
-    lambda inner: (
-        st.lists(inner) | st.tuples(inner) | st.dictionaries(st.text() | st.floats(), inner)
-    ),
-)
-
-
-@given(value=VALUES)
-def test_what_is_written_is_json(value: Any) -> None:
-    """Numbers that JSON has no words for become null, and all others stay."""
-
-    def refuse(word: str) -> None:
-        raise AssertionError(word)
-
-    written = to_json({"value": value})
-    loaded = json.loads(written, parse_constant=refuse)
-    assert "\n" not in written
-    if isinstance(value, float):
-        assert loaded == {"value": value if math.isfinite(value) else None}
 
 
 def test_what_the_service_says_is_written_as_json(
@@ -93,3 +69,62 @@ def test_a_failure_is_written_with_what_is_known() -> None:
     bare = Failure(index=0, image=Image(b""), error=ConnectionFailed("no route"))
     told = outcome_to_json(bare)["error"]
     assert told == {"type": "ConnectionFailed", "message": "no route"}
+
+
+DEEP = "[" * 850 + "]" * 850
+
+
+@pytest.mark.parametrize("format_", ["jsonl", "text"])
+def test_an_odd_record_is_a_line_of_its_own(
+    cli: CLI, monkeypatch: pytest.MonkeyPatch, format_: str
+) -> None:
+    """A record that is nested too deep for Python's JSON is written, and so are its neighbours."""
+    rows = [
+        '{"_ocr": {"full_text": "one", "texts": [{"text": "one"}]}}',
+        f'{{"odd": {DEEP}, "_ocr": {{"full_text": "two", "texts": [{{"text": "two"}}]}}}}',
+        f'{{"_gpt": {{"result": "three", "json_result": {DEEP}}}}}',
+        '{"odd": %s, "_gpt": {"result": "four", "odd": 1e999}}' % ("9" * 4000),
+    ]
+    told = '{{"status": {{"code": 200}}, "records": [{}]}}'.format(", ".join(rows))
+    with Site(answer(told.encode())).open() as site:
+        monkeypatch.setenv("XIMILAR_BASE_URL", f"http://127.0.0.1:{site.port}")
+        monkeypatch.setenv("XIMILAR_API_TOKEN", "abc")
+        names = [f"https://x.example/{number}" for number in range(4)]
+        ran = cli("read", *names, "--format", format_, "--quiet")
+    assert (ran.code, ran.err) == (0, "")
+    for word in ("one", "two", "three", "four"):
+        assert ran.out.count(word) >= 1
+    if format_ == "jsonl":
+        first, second, third, fourth = sorted(ran.out.splitlines())
+        assert json.loads(first)["record"]["_ocr"]["full_text"] == "one"
+        # How much of it is kept is up to decoding.
+        assert f'"odd": {DEEP[:60]}' in second
+        assert f'"json_result": {DEEP[:60]}' in third
+        assert json.loads(fourth)["record"]["odd"] == int("9" * 4000)
+
+
+def test_a_value_that_its_class_does_not_show_is_null() -> None:
+    """A value that cannot be written costs its line no more than the value."""
+
+    class Shy(Enum):
+        """Has no label."""
+
+        ONE = 1
+
+        @property
+        def name(self) -> str:
+            """Raise."""
+            raise SystemExit(0)
+
+    record = Record(id="a", gpt=GPT(result='{"a": 1}'))
+    outcome = Success(index=0, image=Image(b""), record=record, value=[Shy.ONE])
+    line = extraction_to_json(outcome)
+    assert line["ok"]
+    assert line["value"] is None
+    assert line["problem"] == "the value cannot be written: SystemExit"
+    assert line["answer"] == '{"a": 1}'
+    ring: list[Any] = []
+    ring.append(ring)
+    line = extraction_to_json(Success(index=0, image=Image(b""), record=Record(), value=ring))
+    assert line["problem"] == "the value cannot be written: RecursionError"
+    assert line["answer"] is None

@@ -1,11 +1,18 @@
 """The list of jobs is had page by page, and ends."""
 
+import itertools
+import pickle
+import re
+from collections.abc import Callable
+from typing import Any
+
 import anyio
 import pytest
 
 from tests.helpers import failing, urls
 from ximilar_ocr_async import ReplyError, RequestRejected
-from ximilar_ocr_async.testing import InProcessService
+from ximilar_ocr_async._jobs import JobList
+from ximilar_ocr_async.testing import InProcessService, Script, SeenRequest
 
 pytestmark = pytest.mark.anyio
 
@@ -35,8 +42,117 @@ async def test_a_list_in_circles_ends() -> None:
     async with there.session() as session:
         jobs = session.jobs()
         assert (await anext(jobs)).id == "r1"
-        with pytest.raises(ReplyError, match="go in circles"):
+        with pytest.raises(ReplyError, match="goes in circles"):
             await anext(jobs)
+    assert there.requests == 1
+
+
+def page_number(seen: SeenRequest) -> int:
+    """Return which page is asked for."""
+    return int(re.findall(r"page=(\d+)", seen.path)[0])
+
+
+def pages(rows: Callable[[int], list[str]], last: int | None = None) -> Script:
+    """Return a script that lists requests with the ids that *rows* gives for each page, from 1."""
+
+    def reply(seen: SeenRequest) -> dict[str, Any]:
+        number = page_number(seen)
+        link = None if number == last else f"https://x.example/?page={number + 1}"
+        return {"results": [{"id": name} for name in rows(number)], "next": link}
+
+    return reply
+
+
+async def listed(there: InProcessService) -> tuple[list[str], str]:
+    """Return what is listed, and the error that ends it."""
+    found: list[str] = []
+    async with there.session() as session:
+        try:
+            async for info in session.jobs():
+                found.append(info.id)  # noqa: PERF401 - what came before an error is had
+        except ReplyError as error:
+            return found, str(error)
+    return found, ""
+
+
+async def test_empty_pages_without_end_are_an_error() -> None:
+    """A hundred empty pages in a row, each with another link, end the list."""
+    there = InProcessService(reply=pages(lambda number: ["r1"] if number == 1 else []))
+    found, error = await listed(there)
+    assert found == ["r1"]
+    assert error == ("the list of asynchronous requests does not end: 100 pages in a row are empty")
+    assert there.requests == 101
+
+
+async def test_a_list_with_some_empty_pages_goes_on() -> None:
+    """Pages that a filter emptied are passed over, even if they are most of all pages."""
+    there = InProcessService(
+        reply=pages(lambda number: [] if number % 100 else [f"r{number}"], last=1000)
+    )
+    found, error = await listed(there)
+    assert found == [f"r{number}" for number in range(100, 1001, 100)]
+    assert error == ""
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, 30])
+async def test_the_same_rows_again_and_again_are_an_error(length: int) -> None:
+    """Rows that go round under new links end the list, however long the way round is."""
+    there = InProcessService(reply=pages(lambda number: [f"r{number % length}", "other"]))
+    found, error = await listed(there)
+    assert len({*found}) == length + 1
+    assert error == (
+        "the list of asynchronous requests does not end: a page of it came 10 times again"
+    )
+    assert there.requests < 100 * length
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, 30])
+async def test_links_that_go_round_are_an_error(length: int) -> None:
+    """Links that lead back end the list, even if each page has other rows."""
+    count = itertools.count()
+
+    def reply(seen: SeenRequest) -> dict[str, Any]:
+        following = page_number(seen) % length + 1
+        return {"results": [{"id": str(next(count))}], "next": f"?page={following}"}
+
+    there = InProcessService(reply=reply)
+    found, error = await listed(there)
+    assert error == "the list of asynchronous requests goes in circles"
+    assert length <= len(found) == there.requests <= 4 * length
+
+
+async def test_a_list_of_any_length_goes_on() -> None:
+    """Two thousand pages are listed, and nothing of those that were listed is kept."""
+    there = InProcessService(reply=pages(lambda number: [f"r{number}"], last=2000))
+    async with there.session() as session:
+        jobs = session.jobs()
+        sizes = [len(pickle.dumps(_kept(jobs))) async for _ in jobs]
+    assert len(sizes) == 2000
+    assert max(sizes) < 2 * sizes[0]
+
+
+def _kept(jobs: JobList) -> list[object]:
+    """Return what a list remembers of its pages."""
+    return [jobs._path, jobs._rows, jobs._paths, jobs._pages]
+
+
+async def test_requests_that_move_to_later_pages_are_no_end() -> None:
+    """While as many requests are submitted as a page has, the same page comes again."""
+    there = InProcessService(reply=pages(lambda number: [f"r{max(1, number - 5)}"], last=20))
+    found, error = await listed(there)
+    assert found == ["r1"] * 6 + [f"r{number}" for number in range(2, 16)]
+    assert error == ""
+
+
+async def test_a_link_has_an_end() -> None:
+    """A link of megabytes is not sent back, and what was listed before is had."""
+    page = {"results": [{"id": "r1"}], "next": f"https://x.example/?page={'2' * 1_000_000}"}
+    there = InProcessService(reply=lambda _: page)
+    found, error = await listed(there)
+    assert found == ["r1"]
+    assert error == (
+        "the list of asynchronous requests has a link of 1,000,026 characters, the limit is 8,192"
+    )
     assert there.requests == 1
 
 

@@ -85,6 +85,7 @@ def test_the_url_is_shown_without_its_secrets(url: str, told: str) -> None:
         ({"X" * 101: "s3cret"}, f"'{'X' * 101}' is not a valid header name"),
         ({"X\nY": "s3cret"}, r"'X\nY' is not a valid header name"),
         ([("X", "s3cret")], "headers of a webhook are a list, expected a mapping"),
+        ("", "headers of a webhook are a str, expected a mapping"),
         ({"X": "s3cret", "x": "s3cret+"}, "header x is given twice"),
     ],
 )

@@ -6,6 +6,7 @@ These have the same face but classes of their own, so nothing here asks for the 
 
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
+from copy import copy
 from datetime import UTC, datetime
 from importlib import import_module
 from math import inf
@@ -127,6 +128,12 @@ class Sender:
                 _make_transport, base_url, ssl_context, proxy, limiter=anyio.CapacityLimiter(1)
             )
         return cls(base_url=base_url, client=client, transport=transport, **options)
+
+    def for_token(self, token: Token) -> Self:
+        """Return a sender with a *token* of its own, over the same connections."""
+        sender = copy(self)
+        sender._token, sender.requests, sender.bytes_sent = token, 0, 0  # noqa: SLF001 - its own
+        return sender
 
     async def run(self) -> None:
         """Close connections that idle for long, until cancelled."""

@@ -14,7 +14,7 @@ from ximilar_ocr_async._jobs.polling import Polling
 from ximilar_ocr_async._jobs.receiver import Delivery, WebhookReceiver
 from ximilar_ocr_async._protocol import decode_model, jobs
 from ximilar_ocr_async._scheduling import CallOptions, JSONGetter
-from ximilar_ocr_async._validation import check_request_id
+from ximilar_ocr_async._validation import check_request_ids
 from ximilar_ocr_async.errors import (
     DeadlineExceeded,
     JobExpired,
@@ -89,10 +89,7 @@ class Job:
         receiver: WebhookReceiver | None,
     ) -> Self:
         """Return the job of what was submitted before under these *ids*."""
-        given = [ids] if isinstance(ids, str) else list(ids)
-        for request_id in given:
-            check_request_id(request_id)
-        unique = enumerate(dict.fromkeys(given))
+        unique = enumerate(dict.fromkeys(check_request_ids(ids)))
         parts = {request_id: Part(number * MAX_RECORDS) for number, request_id in unique}
         return cls(getter, options, receiver, parts)
 

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from ximilar_ocr_async._protocol.request_body import Base64Image, Part, RequestBody
-from ximilar_ocr_async._validation import shown
-from ximilar_ocr_async.errors import ImageError
+from ximilar_ocr_async.errors import ImageError, shown
 from ximilar_ocr_async.images import FileFingerprint, Image, examine, unreadable
 
 Parts: TypeAlias = tuple[Part, ...]

@@ -10,6 +10,7 @@ from typing import Any
 
 from ximilar_ocr_async._constants import PLANS
 from ximilar_ocr_async.errors import (
+    MAX_SHOWN,
     AddressError,
     AuthError,
     OCRError,
@@ -20,6 +21,7 @@ from ximilar_ocr_async.errors import (
     RequestRejected,
     ServiceError,
     ServiceUnavailable,
+    shown,
 )
 from ximilar_ocr_async.models import Status
 
@@ -27,6 +29,9 @@ UNAVAILABLE = 503
 
 SNIPPET = 120
 """How much of an invalid response an error message shows [characters]."""
+
+MAX_CODE = 20
+"""How much of a code an error message shows [characters]. Codes have three digits."""
 
 
 def whole_failure(
@@ -50,7 +55,7 @@ def whole_failure(
     """
     text = status.text or _detail(document)
     if Status(code=http_status).ok and status.ok and not _concerns_account(text):
-        message = f"the response has no {missing}: {text or 'no reason given'}"
+        message = f"the response has no {missing}: {shown(text) or 'no reason given'}"
         return ReplyError(message, request_id=status.request_id)
     error = service_error(status.code, text, request_id=status.request_id, retry_after=retry_after)
     is_services = http_status == UNAVAILABLE and "status" in _keys(document)
@@ -78,7 +83,7 @@ def _detail(document: Any) -> str:
             return text
         case Mapping():
             lists = ((k, v[0]) for k, v in document.items() if isinstance(v, list) and v)
-            texts = (f"{k}: {first}"[:SNIPPET] for k, first in lists if isinstance(first, str))
+            texts = (f"{k[:SNIPPET]}: {v}" for k, v in lists if isinstance(v, str))
             return next(texts, "")
         case _:
             return ""
@@ -89,11 +94,15 @@ def service_error(
 ) -> OCRError:
     """Return the error for the failing status of a whole request."""
     return _error_class(code, text)(
-        f"{code}: {text}" if text else f"the service responded with {code}",
+        _say(code, text) if text else f"the service responded with {shown(str(code), MAX_CODE)}",
         status=code,
         request_id=request_id,
         retry_after=retry_after,
     )
+
+
+def _say(code: int, text: str) -> str:
+    return f"{shown(str(code), MAX_CODE)}: {shown(text)}"
 
 
 _NO_CREDITS = re.compile(
@@ -128,6 +137,7 @@ def as_ambiguous(error: OCRError) -> OCRError:
 
 
 def _concerns_account(text: str) -> bool:
+    text = text[:MAX_SHOWN]
     return bool(_NO_CREDITS.search(text) or _NOT_ALLOWED.search(text))
 
 
@@ -149,5 +159,5 @@ def record_error(status: Status) -> ServiceError:
     # A record's own 401 or 403 is about its URL, whatever its text says: that may be the words of
     # the host of the image.
     cls: type[ServiceError] = ServiceUnavailable if transient else RequestRejected
-    text = f"{status.code}: {status.text or 'no reason given'}"
+    text = _say(status.code, status.text or "no reason given")
     return cls(text, status=status.code, request_id=status.request_id)

@@ -6,8 +6,8 @@ from typing import Any
 
 from attrs import field, frozen
 
-from ximilar_ocr_async._validation import shown, without_secrets
-from ximilar_ocr_async.errors import OptionError
+from ximilar_ocr_async._validation import without_secrets
+from ximilar_ocr_async.errors import OptionError, shown
 from ximilar_ocr_async.images import is_url
 
 SECRET_HEADER = "X-Webhook-Secret"  # noqa: S105 - the name is not secret
@@ -72,7 +72,7 @@ class Webhook:
     headers: Mapping[str, str] = field(repr=False, hash=False)
 
     def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
-        fault = _fault_of_url(url) or _fault_of_headers(headers or {})
+        fault = _fault_of_url(url) or _fault_of_headers({} if headers is None else headers)
         if fault is None:
             self.__attrs_init__(url, _with_secret(headers))
             return

@@ -1,4 +1,4 @@
-"""The books of a session: what was sent and billed, and the one result of each item.
+"""The books of an account: what was sent and billed, and the one result of each item.
 
 Synchronous, so that nothing comes between "paid" and "recorded".
 """
@@ -6,11 +6,11 @@ Synchronous, so that nothing comes between "paid" and "recorded".
 import logging
 from collections import Counter
 from math import inf
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from attrs import define, field
 
-from ximilar_ocr_async._scheduling.calls import Item, Result
 from ximilar_ocr_async._scheduling.decisions import Verdict, judge
 from ximilar_ocr_async.errors import (
     BudgetExceeded,
@@ -20,6 +20,9 @@ from ximilar_ocr_async.errors import (
     OCRError,
 )
 from ximilar_ocr_async.retry import RetryBudget
+
+if TYPE_CHECKING:
+    from ximilar_ocr_async._scheduling.calls import Item
 
 _log = logging.getLogger("ximilar_ocr_async.scheduling")
 
@@ -36,7 +39,7 @@ class Accounting:
         billed: Records of those that were read, or submitted to be read later.
         maybe_billed: Records of those whose response was lost.
         retried: Records of those that had been sent before.
-        failed: Items that ended with an error.
+        failed: "Item"s that ended with an error.
         errors: How many, by the class of the error.
         budget: What may be sent again.
     """
@@ -52,7 +55,7 @@ class Accounting:
 
     # ---- money
 
-    def afford(self, items: list[Item], *, reserved: int) -> list[Item]:
+    def afford(self, items: "list[Item]", *, reserved: int) -> "list[Item]":
         """Return the items that may be sent beside *reserved* others; fail the rest."""
         left = max(0, self.max_records - self.sent - reserved)
         if len(items) <= left:
@@ -62,7 +65,7 @@ class Accounting:
             self.end(item, BudgetExceeded(reason))
         return items[: int(left)]
 
-    def count(self, item: Item, result: Result, *, is_lost: bool = False) -> None:
+    def count(self, item: "Item", result: Any, *, is_lost: bool = False) -> None:
         """Count how an attempt ended for *item*; it may be billed if it *is_lost*."""
         if item.is_given_up:
             self._count_lost(item, -1)
@@ -77,12 +80,12 @@ class Accounting:
             self.maybe_billed += 1
             item.maybe_billed += 1
 
-    def give_up(self, item: Item) -> None:
+    def give_up(self, item: "Item") -> None:
         """Count an attempt under way that *item* will not wait for: it may be billed."""
         if not item.is_given_up:
             self._count_lost(item, 1)
 
-    def _count_lost(self, item: Item, step: int) -> None:
+    def _count_lost(self, item: "Item", step: int) -> None:
         # Taken back with -1 if it ends after all, because others wait for it.
         item.is_given_up = step > 0
         item.attempts += step
@@ -90,7 +93,7 @@ class Accounting:
         self.maybe_billed += step
         self._count_sent(item, step)
 
-    def _count_sent(self, item: Item, step: int) -> None:
+    def _count_sent(self, item: "Item", step: int) -> None:
         most = max(item.sent, item.sent + step)
         item.sent += step
         self.sent += step
@@ -98,7 +101,7 @@ class Accounting:
 
     # ---- how items end
 
-    def end(self, item: Item, result: Result) -> None:
+    def end(self, item: "Item", result: Any) -> None:
         """End *item* with what was read, or with an error, unless nobody waits for it."""
         if item.is_done:
             # Its caller was told already. Tests fail on this.
@@ -113,7 +116,7 @@ class Accounting:
             self.errors[type(result).__name__] += 1
         item.call.deliver(item, result)
 
-    def end_late(self, item: Item, error: OCRError | None = None, *, needed: float = 0.0) -> None:
+    def end_late(self, item: "Item", error: OCRError | None = None, *, needed: float = 0.0) -> None:
         """End *item*, whose deadline comes first.
 
         Args:

@@ -9,7 +9,7 @@ import anyio.to_thread
 from attrs import define, evolve, field, frozen
 
 from ximilar_ocr_async._concurrency import THREADS
-from ximilar_ocr_async._http import Response, Sender, Trace
+from ximilar_ocr_async._http import Response, Trace
 from ximilar_ocr_async._protocol import Echo, Parts, Request, encode_images, make_body
 from ximilar_ocr_async._scheduling.calls import Batch, Item, Result
 from ximilar_ocr_async._scheduling.decisions import Verdict, is_overload, judge
@@ -68,12 +68,10 @@ class BatchAttempt:
     """Attempts batches. Lives as long as its session.
 
     Attributes:
-        sender: Sends requests.
         max_bytes: [bytes] of images, as base64, that one request may hold; it shrinks when the
             service refuses large requests.
     """
 
-    sender: Sender
     max_bytes: int
     # Not that of the files: what was paid is not to wait for a disk that hangs.
     _decoding: anyio.CapacityLimiter = field(init=False, factory=lambda: anyio.CapacityLimiter(1))
@@ -106,15 +104,14 @@ class BatchAttempt:
         fresh = any(item.maybe_billed for item in batch.items)
         body, ids = make_body(list(records.values()), batch.request.fields), list(records)
         trace = Trace()
-        batch.mark_sent(ids, trace if self.sender.is_exact else None)
+        sender = batch.tenant.sender
+        batch.mark_sent(ids, trace if sender.is_exact else None)
         try:
-            response = await self.sender.send(
-                "POST", batch.request.path, body, fresh=fresh, trace=trace
-            )
+            response = await sender.send("POST", batch.request.path, body, fresh=fresh, trace=trace)
             results = await self._decode(batch.request, response, ids)
             # Not from refusals of all records, which come sooner.
             if not all(isinstance(result, OCRError) for result in results):
-                self.sender.learn(batch.request.path, response.seconds)
+                sender.learn(batch.request.path, response.seconds)
         except OCRError as error:
             # A traceback holds its frames, these hold the body: outcomes must not.
             failure = error.with_traceback(None)

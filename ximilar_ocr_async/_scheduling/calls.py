@@ -11,8 +11,10 @@ from attrs import define, field, frozen
 
 from ximilar_ocr_async._constants import MAX_RECORDS
 from ximilar_ocr_async._protocol import Request
+from ximilar_ocr_async._scheduling.accounting import Accounting
 from ximilar_ocr_async._scheduling.call_options import CallOptions, Patience
 from ximilar_ocr_async._scheduling.isolation import Isolation
+from ximilar_ocr_async._scheduling.tenant import Tenant
 from ximilar_ocr_async._validation import check_prompt
 from ximilar_ocr_async.errors import OCRError
 from ximilar_ocr_async.images import FileFingerprint, Image
@@ -70,6 +72,7 @@ class Call:
         deliver: Takes the result of an item, synchronously.
         options: What the call says of all of its images.
         make_request: Makes the request for an image's endpoint and language.
+        tenant: Whose account it uses.
         patience: How long the call waits.
         items: What was submitted and has not ended, in order.
         is_abandoned: Whether nobody waits for its results any more.
@@ -79,6 +82,7 @@ class Call:
     deliver: "Callable[[Item, Result], None]"
     options: CallOptions
     make_request: MakeRequest
+    tenant: Tenant
     patience: Patience = field(init=False, default=Patience(0.0))
     items: "dict[Item, None]" = field(init=False, factory=dict)
     is_abandoned: bool = field(init=False, default=False)
@@ -185,6 +189,11 @@ class Item:
     _spent: list[float] = field(init=False, factory=lambda: [0.0, 0.0, 0.0])
 
     @property
+    def accounting(self) -> Accounting:
+        """The books in which it stands."""
+        return self.call.tenant.accounting
+
+    @property
     def is_wanted(self) -> bool:
         """Whether anybody waits for it."""
         return not self.is_done and not self.call.is_abandoned
@@ -271,11 +280,12 @@ class Batch:
     scope: anyio.CancelScope = field(factory=anyio.CancelScope)
     holds_slot: bool = False
     request: Request = field(init=False)
+    tenant: Tenant = field(init=False)
     _trace: Sent | None = field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
         # Kept, for all of its items may be given back.
-        self.request = self.items[0].request
+        self.request, self.tenant = self.items[0].request, self.items[0].call.tenant
 
     def mark_sent(self, ids: Iterable[str], trace: Sent | None) -> None:
         """Count the request as made, with the items of these *ids* in it.

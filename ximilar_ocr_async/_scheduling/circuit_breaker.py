@@ -117,15 +117,8 @@ class CircuitBreaker:
         self._probe = now
         return True
 
-    def fail(self, now: float, *, seconds: float, probe: bool, is_final: bool = False) -> bool:
-        """Count an attempt that was in vain; return whether an outage begins with it.
-
-        Args:
-            now: The time [s].
-            seconds: [s] that it took.
-            probe: Whether it was a probe.
-            is_final: Whether waiting does not help, so that a later call may try at once.
-        """
+    def fail(self, now: float, *, seconds: float, probe: bool) -> bool:
+        """Count an attempt that was in vain, after *seconds*; return whether an outage begins."""
         if self.is_on:
             # Only the probe tells anything new.
             self._cost += not probe
@@ -138,7 +131,7 @@ class CircuitBreaker:
         self._signs += 1
         self._cost += 1
         self._slowest = max(self._slowest, seconds)
-        soon = 0.0 if is_final else self.draw() * min(self.cap, self.base)
+        soon = self.draw() * min(self.cap, self.base)
         self._next = now + (self._pause(now - self.began) if self._on_trial else soon)
         self._urgent = now + (self._urgent_pause(now - self.began) if self._on_trial else soon)
         self._on_trial = False

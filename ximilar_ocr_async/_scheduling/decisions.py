@@ -140,13 +140,9 @@ def is_turned_away(error: OCRError) -> bool:
 def is_vain(error: OCRError) -> bool:
     """Whether *error* of a whole request is a sign that the next one would be in vain, too.
 
-    The service is not there or fails, its answers are lost, or it refuses the account.
+    The service is not there or fails, or its answers are lost.
     """
-    if isinstance(error, UploadCut | PoolExhausted):
-        return False
-    return is_turned_away(error) or isinstance(
-        error, ReplyLost | ServiceUnavailable | AuthError | AddressError
-    )
+    return is_turned_away(error) or is_suspicious(error)
 
 
 def is_suspicious(error: OCRError) -> bool:

@@ -16,7 +16,8 @@ from attrs import define, field
 
 from ximilar_ocr_async._constants import MAX_RECORDS
 from ximilar_ocr_async._protocol import Request
-from ximilar_ocr_async._scheduling.calls import Call, Item
+from ximilar_ocr_async._scheduling.calls import Batch, Call, Item
+from ximilar_ocr_async._scheduling.tenant import Tenant
 
 BULK_SHARE = 2
 """Places of a batch that interactive calls leave to bulk calls, if these wait. Source: judgement;
@@ -76,16 +77,18 @@ class Share:
 
 @define(eq=False)
 class Lane:
-    """What may share a request: items of equal requests.
+    """What may share a request: a tenant's items of equal requests.
 
     Attributes:
         request: The request.
+        tenant: The tenant.
         in_flight: Slots that it holds.
         used: [s] of slot time that it had, counted from the least that any lane had which waited
             with it. Source: Goyal et al., Start-time fair queuing, 1996.
     """
 
     request: Request
+    tenant: Tenant
     in_flight: int = field(init=False, default=0)
     used: float = field(init=False, default=0.0)
     _interactive: Share = field(init=False, factory=Share)
@@ -152,7 +155,7 @@ class Lane:
 class FairQueue:
     """All lanes. One without items that holds no slot is forgotten."""
 
-    _lanes: dict[Request, Lane] = field(init=False, factory=dict)
+    _lanes: dict[tuple[Request, Tenant], Lane] = field(init=False, factory=dict)
     _size: int = field(init=False, default=0)
     # [s] The slot time that the lane had which was last taken from.
     _clock: float = field(init=False, default=0.0)
@@ -171,7 +174,7 @@ class FairQueue:
 
     def put(self, item: Item, *, first: bool = False) -> None:
         """Queue an item behind the others of its call, or *first* before them."""
-        lane = self._lane(item.request)
+        lane = self._lane(item.request, item.call.tenant)
         if not lane:
             # Time in which it asked for nothing is not owed to it.
             lane.used = max(lane.used, self._clock)
@@ -209,29 +212,30 @@ class FairQueue:
 
     def remove(self, item: Item) -> None:
         """Take out an item that waits."""
-        lane = self._lanes[item.request]
+        lane = self._lane(item.request, item.call.tenant)
         lane.share_of(item).remove(item)
         self._size -= 1
         self._forget(lane)
 
-    def begin(self, request: Request) -> None:
+    def begin(self, batch: Batch) -> None:
         """Count a batch that got a slot."""
-        self._lane(request).in_flight += 1
+        self._lane(batch.request, batch.tenant).in_flight += 1
 
-    def end(self, request: Request, seconds: float) -> None:
+    def end(self, batch: Batch, seconds: float) -> None:
         """Count a batch that had its slot for so many *seconds*."""
-        lane = self._lanes[request]
+        lane = self._lane(batch.request, batch.tenant)
         lane.in_flight -= 1
         lane.used += seconds
         self._forget(lane)
 
-    def _lane(self, request: Request) -> Lane:
-        if request not in self._lanes:
-            self._lanes[request] = Lane(request)
-        return self._lanes[request]
+    def _lane(self, request: Request, tenant: Tenant) -> Lane:
+        key = request, tenant
+        if key not in self._lanes:
+            self._lanes[key] = Lane(*key)
+        return self._lanes[key]
 
     def _forget(self, lane: Lane) -> None:
         if not lane and not lane.in_flight:
             # What it used is kept by the clock, as far as it counts.
             self._clock = max(self._clock, min((x.used for x in self.waiting), default=lane.used))
-            del self._lanes[lane.request]
+            del self._lanes[lane.request, lane.tenant]

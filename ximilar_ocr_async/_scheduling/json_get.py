@@ -12,13 +12,13 @@ from anyio.abc import TaskGroup
 from attrs import frozen
 
 from ximilar_ocr_async._concurrency import EventLoopGuard, is_to_be_raised
-from ximilar_ocr_async._http import Sender
 from ximilar_ocr_async._protocol import decode_document
 from ximilar_ocr_async._scheduling.bugs import record_bug
 from ximilar_ocr_async._scheduling.call_options import CallOptions, Patience
 from ximilar_ocr_async._scheduling.decisions import Resend, Situation, decide, is_turned_away
 from ximilar_ocr_async._scheduling.scheduler import Scheduler
 from ximilar_ocr_async._scheduling.slots import ACCOUNT
+from ximilar_ocr_async._scheduling.tenant import Tenant
 from ximilar_ocr_async.errors import (
     DeadlineExceeded,
     OCRError,
@@ -36,7 +36,7 @@ class JSONGetter:
     """Gets JSON objects, each in a slot like any batch. Lives as long as its session."""
 
     scheduler: Scheduler
-    sender: Sender
+    tenant: Tenant
     retry: RetryPolicy
     group: TaskGroup
     guard: EventLoopGuard
@@ -134,7 +134,7 @@ class JSONGetter:
         began, is_probe = await slots.acquire(patience)
         ended: OCRError | bool = False
         try:
-            response = await self.sender.send("GET", path)
+            response = await self.tenant.sender.send("GET", path)
             document = decode_document(
                 response.status, response.body, retry_after=response.retry_after
             )

@@ -15,7 +15,6 @@ from attrs import define, field
 from ximilar_ocr_async._concurrency import is_to_be_raised
 from ximilar_ocr_async._scheduling import decisions
 from ximilar_ocr_async._scheduling.abandoned import Abandoned
-from ximilar_ocr_async._scheduling.accounting import Accounting
 from ximilar_ocr_async._scheduling.attempt import Attempt, AttemptResult
 from ximilar_ocr_async._scheduling.bugs import record_bug
 from ximilar_ocr_async._scheduling.calls import Batch, Call, Item, Phase, Result
@@ -39,7 +38,6 @@ class Scheduler:
         attempt: Makes one attempt at a batch.
         retry: How often and how soon items are sent again.
         slots: The queue, and the requests in flight.
-        accounting: The books.
         group: The task group in which batches run.
         max_queue: Items of interactive calls that may wait for a slot.
         closed: Why nothing more is sent.
@@ -48,7 +46,6 @@ class Scheduler:
     attempt: Attempt
     retry: RetryPolicy
     slots: Slots
-    accounting: Accounting
     group: TaskGroup
     max_queue: float = inf
     closed: OCRError | None = field(init=False, default=None)
@@ -73,13 +70,13 @@ class Scheduler:
         for item in items:
             item.call.items[item] = None
             if item.call.is_interactive and self.slots.queue.interactive >= self.max_queue:
-                self.accounting.end(item, self.slots.overloaded(self.max_queue))
+                item.accounting.end(item, self.slots.overloaded(self.max_queue))
             else:
                 self._enqueue(item, now)
 
     def expire(self, call: Call) -> None:
         """Fail what *call* still waits for: its deadline has passed."""
-        self._give_up(call.items, self.accounting.end_late)
+        self._give_up(call.items, lambda item: item.accounting.end_late(item))
 
     def withdraw(self, call: Call) -> None:
         """Forget *call*: unqueue its items, and leave attempts that nobody else waits for."""
@@ -112,7 +109,7 @@ class Scheduler:
         return [item for call in self._calls for item in call.items]
 
     def _fail(self, items: Iterable[Item], error: OCRError) -> None:
-        self._give_up(items, lambda item: self.accounting.end(item, error))
+        self._give_up(items, lambda item: item.accounting.end(item, error))
 
     def _give_up(self, items: Iterable[Item], end: Callable[[Item], None]) -> None:
         """End items; attempts of theirs that are under way may be billed."""
@@ -128,7 +125,7 @@ class Scheduler:
             if item.batch is None:
                 self.slots.queue.remove(item)
             elif item.batch in billable and item.id in item.batch.sent:
-                self.accounting.give_up(item)
+                item.accounting.give_up(item)
             end(item)
         for batch in cut:
             batch.scope.cancel()
@@ -141,19 +138,20 @@ class Scheduler:
         if not item.is_wanted:
             return
         item.enter(Phase.QUEUED, now)
-        throttle, call = self.slots.throttle(item.request.target), item.call
-        if error := self.closed or call.stopped.get(item.request.target):
-            self.accounting.end(item, error)
+        target, call = item.request.target, item.call
+        throttle = self.slots.throttle(target)
+        if error := self.closed or call.stopped.get(target) or call.tenant.refusal(target, now):
+            item.accounting.end(item, error)
         elif self.slots.is_late(item):
             self._end_late(item)
         elif error := throttle.hopeless(call.patience, now, urgent=call.is_interactive):
-            self.accounting.end(item, error)
+            item.accounting.end(item, error)
         else:
             self.slots.queue.put(item, first=first)
             self.slots.notify()
 
     def _end_late(self, item: Item) -> None:
-        self.accounting.end_late(item, needed=self.slots.needed(item))
+        item.accounting.end_late(item, needed=self.slots.needed(item))
 
     async def run(self) -> None:
         """Begin attempts whenever there are items and a slot; runs until it is cancelled."""
@@ -182,9 +180,11 @@ class Scheduler:
             for item in late:
                 self._end_late(item)
         # Not counted without a cap: with a thousand slots that takes as long as a request.
-        counted = self.slots.in_flight if self.accounting.max_records < inf else ()
-        reserved = sum(not item.is_given_up for batch in counted for item in batch.items)
-        items = self.accounting.afford(items, reserved=reserved)
+        accounting = lane.tenant.accounting
+        counted = self.slots.in_flight if accounting.max_records < inf else ()
+        batches = [batch for batch in counted if batch.tenant is lane.tenant]
+        reserved = sum(not item.is_given_up for batch in batches for item in batch.items)
+        items = accounting.afford(items, reserved=reserved)
         if items:
             self.group.start_soon(self._run, self.slots.begin_batch(items))
 
@@ -273,8 +273,8 @@ class Scheduler:
             # Without a result it was not in the request.
             if result is not None:
                 if not item.attempts:
-                    self.accounting.budget.deposit()
-                self.accounting.count(item, result, is_lost=attempted.is_lost)
+                    item.accounting.budget.deposit()
+                item.accounting.count(item, result, is_lost=attempted.is_lost)
                 if item.is_wanted:
                     after = self._act(item, self._decide(batch, item, result, attempted), isolation)
             if item.is_wanted and result is not None:
@@ -292,25 +292,25 @@ class Scheduler:
         """Do what was decided; return how long [s] *item* pauses if it has not ended."""
         match decision:
             case decisions.Done(value):
-                self.accounting.end(item, value)
+                item.accounting.end(item, value)
             case decisions.Fail(error, is_shared):
-                self.accounting.end(item, error)
+                item.accounting.end(item, error)
                 if is_shared and item.isolation:
                     left = [i for i in item.isolation.items if i in i.call.items]
                     self._fail([i for i in left if i.batch not in self.slots.in_flight], error)
             case decisions.Stop(error):
-                self.accounting.end(item, error)
-                self._stop(item.request.target, error)
+                item.accounting.end(item, error)
+                self._stop(item, error)
             case decisions.Isolate(is_free):
                 if not is_free:
-                    self.accounting.budget.withdraw()
+                    item.accounting.budget.withdraw()
                 item.isolate(isolation, is_free=is_free)
             case decisions.Split(most):
                 item.resize(most)
             case _:
                 item.free_attempts += decision.is_free
                 if not decision.is_free:
-                    self.accounting.budget.withdraw()
+                    item.accounting.budget.withdraw()
                 return decision.after
         return 0.0
 
@@ -319,23 +319,24 @@ class Scheduler:
     ) -> decisions.Decision:
         if not isinstance(result, OCRError):
             return decisions.Done(result)  # as nearly always
-        throttle, budget = self.slots.throttle(item.request.target), self.accounting.budget
-        situation = assess(item, result, attempted, throttle, batch=batch, budget=budget)
+        throttle = self.slots.throttle(item.request.target)
+        situation = assess(item, result, attempted, throttle, batch)
         return decisions.decide(result, situation, self.retry)
 
     def _end_early(self, item: Item, after: float, error: OCRError) -> None:
         """End *item* if the session or its call ends before it is sent again."""
         if self.closed:
-            self.accounting.end(item, error)
+            item.accounting.end(item, error)
         elif anyio.current_time() + after >= item.call.patience.deadline:
-            self.accounting.end_late(item, error)
+            item.accounting.end_late(item, error)
 
-    def _stop(self, target: str, error: OCRError) -> None:
-        """Fail all that is queued for *target*, and all that these calls will submit for it.
+    def _stop(self, stopped: Item, error: OCRError) -> None:
+        """Fail all of the tenant's that is queued for a target, and all that its calls will submit.
 
         Calls made later try anew: a plan may be upgraded while a web backend runs.
         """
-        for call in self._calls:
+        target, tenant = stopped.request.target, stopped.call.tenant
+        for call in [call for call in self._calls if call.tenant is tenant]:
             call.stopped[target] = error
             for item in [*call.items]:
                 if item.request.target == target and item.batch is None and item.is_queued:

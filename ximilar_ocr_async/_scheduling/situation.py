@@ -5,7 +5,6 @@ from ximilar_ocr_async._scheduling.calls import Batch, Item
 from ximilar_ocr_async._scheduling.decisions import CRASHED, Situation, is_turned_away
 from ximilar_ocr_async._scheduling.throttle import Throttle
 from ximilar_ocr_async.errors import OCRError
-from ximilar_ocr_async.retry import RetryBudget
 
 
 def assess(
@@ -13,9 +12,7 @@ def assess(
     error: OCRError,
     attempted: AttemptResult,
     throttle: Throttle,
-    *,
     batch: Batch,
-    budget: RetryBudget,
 ) -> Situation:
     """Return the situation of an *item* of *batch* whose attempt ended with *error*.
 
@@ -38,7 +35,7 @@ def assess(
         has_crashed=item.has_crashed,
         is_suspected=item.is_suspected if is_away else _is_singled_out(batch, error, throttle),
         is_hopeless=item.is_alike and throttle.is_refusing,
-        has_budget=budget.has_resend,
+        has_budget=item.accounting.budget.has_resend,
     )
     item.has_crashed |= is_whole and error.status in CRASHED
     return situation

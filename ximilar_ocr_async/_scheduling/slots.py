@@ -6,6 +6,7 @@ other.
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from math import inf
 
 import anyio
@@ -16,10 +17,15 @@ from ximilar_ocr_async._scheduling.call_options import Patience
 from ximilar_ocr_async._scheduling.calls import Batch, Call, Item
 from ximilar_ocr_async._scheduling.fair_queue import FairQueue, Lane
 from ximilar_ocr_async._scheduling.throttle import Throttle
-from ximilar_ocr_async.errors import OCRError, Overloaded
+from ximilar_ocr_async.errors import OCRError, Overloaded, with_reason
+from ximilar_ocr_async.outcomes import EndpointStats
 
 ACCOUNT = "account"
 """The endpoint of requests without items."""
+
+ALIVE = 30.0
+"""[s] for which an answer says that the service can be reached and takes the token. Source:
+judgement; a liveness probe comes every 10 s."""
 
 TICK = 0.25
 """[s] between two looks at what waits for an endpoint in trouble."""
@@ -47,6 +53,8 @@ class Slots:
     pausing: set[Batch] = field(init=False, factory=set)
     gets: int = field(init=False, default=0)
     throttles: dict[str, Throttle] = field(init=False, factory=dict)
+    # The time [s] at the last look at the clock.
+    _seen: float = field(init=False, default=0.0)
     # When [s] it was last looked at what waits in vain.
     _looked: float = field(init=False, default=-inf)
     # After a request without items, the next slot is for items.
@@ -64,6 +72,29 @@ class Slots:
         """Requests that may be in flight now, to the endpoints that were asked so far."""
         limits = sum(throttle.limit.slots for throttle in self.throttles.values())
         return min(self.ceiling, limits or self.throttle("read").limit.slots)
+
+    def stats(self) -> dict[str, EndpointStats]:
+        """Return what is known of each endpoint, as of now; elsewhere than here, of lately."""
+        with suppress(RuntimeError):  # in another thread, or after the event loop
+            self._seen = anyio.current_time()
+        waits: dict[str, list[float]] = {target: [] for target in self.throttles}
+        for item in self.queue:
+            waits[item.request.target].append(item.waited(self._seen))
+        return {t: x.stats(waits[t], self._seen) for t, x in self.throttles.items()}
+
+    def is_alive(self) -> bool:
+        """Whether the session's own traffic tells that the service answers."""
+        now = anyio.current_time()
+        return any(throttle.is_alive(now, ALIVE) for throttle in self.throttles.values())
+
+    def trouble(self) -> OCRError | None:
+        """Return what the session's own traffic tells of an outage, if it does."""
+        now = anyio.current_time()
+        for throttle in self.throttles.values():
+            if throttle.breaker.is_on and throttle.breaker.delay(now) > 0:
+                seconds = now - throttle.breaker.began
+                return with_reason(throttle.error, f"so it has been for {seconds:.0f} s")
+        return None
 
     def overloaded(self, most: float) -> Overloaded:
         """Return the error of an item that comes when *most* wait for a slot."""
@@ -138,7 +169,7 @@ class Slots:
                 error = throttle.hopeless(call.patience, now, urgent=call.is_interactive)
                 if error:
                     items = [item for item in call.items if item.request.target == target]
-                    yield [item for item in items if _waits(item, throttle)], error
+                    yield [item for item in items if _waits(item)], error
 
     # ---- waiting for one
 
@@ -158,24 +189,25 @@ class Slots:
     def begin_batch(self, items: list[Item]) -> Batch:
         """Take a slot for *items*."""
         self._items_first = False
-        request = items[0].request
-        now = anyio.current_time()
-        throttle = self.throttle(request.target)
+        now, throttle = anyio.current_time(), self.throttle(items[0].request.target)
         batch = Batch(
             items, is_probe=throttle.begin(now), began=now, answers_before=throttle.answers
         )
         for item in items:
             item.batch = batch
-        self.queue.begin(request)
+        self.queue.begin(batch)
         self.in_flight.add(batch)
         return batch
 
     def end_batch(self, batch: Batch, attempted: AttemptResult) -> None:
         """Give the slot back, and let the throttle know how the attempt went."""
-        now = anyio.current_time()
+        now = self._seen = anyio.current_time()
         self.drop(batch)
         _log_attempt(batch, attempted)
         throttle = self.throttle(batch.request.target)
+        if attempted.sent:
+            target, failure = batch.request.target, attempted.failure
+            batch.tenant.observe(target, failure, began=batch.began, now=now)
         others = throttle.in_flight
         if attempted.failure is not None:
             throttle.fail(
@@ -198,7 +230,7 @@ class Slots:
         """Give the slot back."""
         self.in_flight.discard(batch)
         self.throttle(batch.request.target).end(batch.began)
-        self.queue.end(batch.request, anyio.current_time() - batch.began)
+        self.queue.end(batch, anyio.current_time() - batch.began)
         self.notify()
 
     # ---- for a request without items
@@ -246,15 +278,12 @@ class Slots:
             throttle.withdraw(now, probe=is_probe, was_sent=True)
 
 
-def _waits(item: Item, throttle: Throttle) -> bool:
+def _waits(item: Item) -> bool:
     """Whether *item* waits for the end of an outage: in the queue, or in a probe that takes long.
 
-    What is tried without patience, or although the account was refused, is let finish.
+    Without patience it is not waited for, but what is being tried is let finish.
     """
-    if item.batch is None:
-        return True
-    is_patient = item.call.patience.outage_timeout > 0 and not throttle.is_refused_for_good()
-    return item.batch.is_probe and is_patient
+    return item.batch is None or (item.batch.is_probe and item.call.patience.outage_timeout > 0)
 
 
 def _log_attempt(batch: Batch, attempted: AttemptResult) -> None:

@@ -4,6 +4,7 @@ Pure: the caller passes the time in.
 """
 
 import logging
+from collections.abc import Sequence
 from math import inf
 
 from attrs import define, field
@@ -12,17 +13,16 @@ from ximilar_ocr_async._scheduling.adaptive_limit import AdaptiveLimit
 from ximilar_ocr_async._scheduling.call_options import Patience
 from ximilar_ocr_async._scheduling.circuit_breaker import CircuitBreaker
 from ximilar_ocr_async._scheduling.decisions import (
-    Verdict,
     is_answer,
     is_overload,
     is_suspicious,
     is_turned_away,
     is_vain,
-    judge,
 )
 from ximilar_ocr_async._scheduling.rate_limiter import RateLimiter
 from ximilar_ocr_async._scheduling.round_trip import RoundTrip
 from ximilar_ocr_async.errors import OCRError, Overloaded, RequestTimeout, with_reason
+from ximilar_ocr_async.outcomes import EndpointStats
 from ximilar_ocr_async.retry import MAX_RETRY_AFTER
 
 STALL, STALL_LEAST = 4.0, 2.0
@@ -95,10 +95,6 @@ class Throttle:
             return 0.0
         return self.round_trip.needed(waited)
 
-    def is_refused_for_good(self) -> bool:
-        """Whether the account or the address was refused, so that waiting cannot help."""
-        return self.breaker.is_on and judge(self.error) is Verdict.STOP
-
     def is_troubled(self, now: float) -> bool:
         """Whether what waits may wait in vain."""
         return self.breaker.is_on or self.breaker.held > now
@@ -111,8 +107,6 @@ class Throttle:
         breaker = self.breaker
         resumes = now if breaker.is_probing else breaker.next_probe(now, urgent=urgent)
         if breaker.is_on and (resumes > now or breaker.is_probing):
-            if self.is_refused_for_good():
-                return with_reason(self.error, "asked again in a few seconds")
             began = max(patience.opened, breaker.began)
             if resumes >= began + patience.outage_timeout:
                 return self._tired(now - began)
@@ -139,6 +133,21 @@ class Throttle:
             f"the service asks to be left alone for another {left:.0f} s: {self.error}",
             status=self.error.status,
             retry_after=left,
+        )
+
+    def stats(self, waits: Sequence[float], now: float) -> EndpointStats:
+        """Return what is known of the endpoint, for which images have waited so many [s]."""
+        breaker = self.breaker
+        return EndpointStats(
+            in_flight=self.in_flight,
+            queued=len(waits),
+            limit=self.limit.slots,
+            oldest_wait=max(waits, default=0.0),
+            round_trip=self.round_trip.mean or None,
+            outage=str(self.error) if breaker.is_on else None,
+            outage_seconds=now - breaker.began if breaker.is_on else 0.0,
+            next_probe=breaker.delay(now) if breaker.is_on else None,
+            held=max(0.0, breaker.held - now),
         )
 
     # ---- what came of it
@@ -212,9 +221,7 @@ class Throttle:
             self.breaker.hold(min(error.retry_after, MAX_RETRY_AFTER), now)
         if is_sign or is_others:
             self.error = error
-            if self.breaker.fail(
-                now, seconds=now - began, probe=probe, is_final=judge(error) is Verdict.STOP
-            ):
+            if self.breaker.fail(now, seconds=now - began, probe=probe):
                 self.limit.forgive()
             elif self.breaker.is_on and probe:
                 self._log_outage(error)

@@ -287,20 +287,29 @@ class OCRSession(SessionLifecycle):
         completed = runtime.complete_single(options)
         return decode_model(await runtime.getter.get(DETAILS, completed), Account)
 
-    async def check(
-        self, *, deadline: float = CHECK_DEADLINE, outage_timeout: float | None = None
-    ) -> None:
+    async def check(self, **waiting: Unpack[Waiting]) -> None:
         """Prove that the service can be reached and takes the token. It costs nothing.
 
+        What the session's own traffic tells is enough: an answer within the last 30 s, or an
+        outage. The service is only asked if that tells nothing.
+
         Args:
-            deadline: [s] that the check may take in all.
-            outage_timeout: [s] of an outage that it waits for; by default until the deadline.
+            waiting: See `Waiting`; the *deadline* is 10 s by default, and an outage is waited for
+                until then.
 
         Raises:
             OCRError: It cannot, or does not; the message says what to do.
         """
+        runtime = self._open()
+        runtime.guard.check()
+        slots = runtime.scheduler.slots
+        if slots.is_alive():
+            return
         try:
-            await self.account(deadline=deadline, outage_timeout=outage_timeout)
+            if trouble := slots.trouble():
+                raise trouble
+            waiting.setdefault("deadline", CHECK_DEADLINE)
+            await self.account(**waiting)
         except OCRError as error:
             raise advise(error) from None
 

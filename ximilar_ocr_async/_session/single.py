@@ -15,6 +15,7 @@ from ximilar_ocr_async._scheduling import (
     Question,
     Result,
     Scheduler,
+    Tenant,
 )
 from ximilar_ocr_async.errors import DeadlineExceeded
 from ximilar_ocr_async.images import Image, Source, check_source
@@ -28,12 +29,13 @@ class Single(Generic[T]):
     _question: Question[T]
     _options: CallOptions
     _scheduler: Scheduler
+    _tenant: Tenant
     _call: Call = field(init=False)
     _outcomes: list[Outcome[T]] = field(init=False, factory=list)
     _ended: anyio.Event = field(init=False, factory=anyio.Event)
 
     def __attrs_post_init__(self) -> None:
-        self._call = Call(self._receive, self._options, ReadRequest)
+        self._call = Call(self._receive, self._options, ReadRequest, self._tenant)
 
     async def read(self, given: Image | Source) -> Outcome[T]:
         """Return the outcome of the image.

@@ -28,6 +28,7 @@ from ximilar_ocr_async._scheduling import (
     Question,
     Result,
     Scheduler,
+    Tenant,
 )
 from ximilar_ocr_async.errors import OCRError, OptionError, SessionClosed, SessionStateError
 from ximilar_ocr_async.images import Image, Source, check_source
@@ -65,6 +66,7 @@ class Stream(Generic[T]):
     # [s] that an image waits for company in its batch.
     _linger: float = field(kw_only=True)
     _scheduler: Scheduler = field(kw_only=True)
+    _tenant: Tenant = field(kw_only=True)
     _group: TaskGroup = field(kw_only=True)
 
     _call: Call = field(init=False)
@@ -93,7 +95,7 @@ class Stream(Generic[T]):
 
     def __attrs_post_init__(self) -> None:
         check_images(self._images)
-        self._call = Call(self._receive, self._options, self._make_request)
+        self._call = Call(self._receive, self._options, self._make_request, self._tenant)
 
     # ---- the consumer's end
 

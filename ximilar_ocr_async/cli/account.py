@@ -10,11 +10,11 @@ from ximilar_ocr_async.cli.console import (
     USAGE,
     report_error,
     run,
-    to_json,
     to_table,
     write_line,
 )
 from ximilar_ocr_async.cli.json_lines import model_to_json
+from ximilar_ocr_async.cli.json_text import to_json
 from ximilar_ocr_async.errors import OCRError
 from ximilar_ocr_async.models import Account
 

@@ -10,8 +10,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypedDict
 
-from ximilar_ocr_async._validation import shown
-from ximilar_ocr_async.errors import OptionError
+from ximilar_ocr_async.errors import OptionError, shown
 
 _TYPES = {kind.__name__: kind for kind in (str, int, float, Decimal, bool, date, datetime, time)}
 

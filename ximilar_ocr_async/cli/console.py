@@ -1,19 +1,30 @@
 """Output and exit codes of the commands: documents and errors in, lines out."""
 
+import codecs
 import json
 import os
+import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from math import isfinite
 from typing import Any, TextIO
 
 import anyio
 
-from ximilar_ocr_async._validation import in_one_line
-from ximilar_ocr_async.errors import AddressError, AuthError, OCRError, OptionError
+from ximilar_ocr_async.cli.json_text import to_json
+from ximilar_ocr_async.errors import (
+    AddressError,
+    AuthError,
+    OCRError,
+    OptionError,
+    in_one_line,
+    shown,
+)
 
 SUCCESS, SOME_FAILED, USAGE = 0, 1, 2
 """Exit codes."""
+
+MAX_NAME_SHOWN = 60
+"""The longest name in a table [characters]."""
 
 
 def run(command: Callable[[], Awaitable[int]]) -> int:
@@ -71,39 +82,42 @@ def write_message(text: str) -> None:
 def write_line(text: str, file: TextIO | None = None) -> None:
     """Write *text* and a newline to *file* and flush it. None means standard output."""
     file = file or sys.stdout
-    # A file name that is not UTF-8 must not end the run. In JSON it becomes an escape.
-    file.write(f"{text}\n".encode(errors="backslashreplace").decode())
+    # What is read from an image must not give orders to a terminal.
+    line = _ORDERS.sub(_escaped, text) if file.isatty() else text
+    # What the encoding does not have, such as a name that is not UTF-8, must not end the run.
+    encoding = file.encoding or "utf-8"
+    file.write(f"{line}\n".encode(encoding, _JSON_ESCAPES).decode(encoding))
     file.flush()
 
 
-def to_json(document: Any, *, indent: int | None = None) -> str:
-    """Return *document* as JSON, in one line unless an *indent* is given.
+_ORDERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Characters that steer a terminal or turn the direction of what follows, other than the tab and
+the line break. Those of Unicode's category Cf that words and emoji need are not among them."""
 
-    A user's class may contain values that JSON has no type for, which become strings, and numbers
-    that it has no words for, which become null.
-    """
-    encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=str, indent=indent)
-    try:
-        return encoder.encode(document)
-    except ValueError:
-        return encoder.encode(_finite(document))
+_JSON_ESCAPES = "ximilar_ocr_async.json"
+"""How characters are written that an encoding does not have: as escapes of JSON, which need to be
+right where they stand in it, and can be read elsewhere."""
 
 
-def _finite(value: Any) -> Any:
-    """Return *value* with None in place of each number that is none or has no end."""
-    if isinstance(value, Mapping):
-        return {_finite(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not isfinite(value) else value
+def _escaped(match: re.Match[str]) -> str:
+    return json.dumps(match[0])[1:-1]
+
+
+def _escape_for(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)  # noqa: S101 - nothing else is registered for
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+
+
+codecs.register_error(_JSON_ESCAPES, _escape_for)
 
 
 def to_table(document: Mapping[str, Any]) -> str:
     """Return a line with name and value for each entry of *document* that is not None."""
-    entries = {name: value for name, value in document.items() if value is not None}
+    given = {name: value for name, value in document.items() if value is not None}
+    entries = {shown(name, MAX_NAME_SHOWN): value for name, value in given.items()}
     width = max(map(len, entries), default=0)
     return "\n".join(f"{name:<{width}}  {_cell(value)}" for name, value in entries.items())
 
 
 def _cell(value: Any) -> str:
-    return in_one_line(value) if isinstance(value, str) else to_json(value)
+    return in_one_line(value if isinstance(value, str) else to_json(value))

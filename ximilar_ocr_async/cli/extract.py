@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from ximilar_ocr_async._extraction import Extraction, unstructure
+from ximilar_ocr_async._extraction import Extraction
 from ximilar_ocr_async._session import OCRSession
 from ximilar_ocr_async.cli.classes import choose_class
 from ximilar_ocr_async.cli.connection import DEFAULT_CONNECTION, ConnectionOptions
-from ximilar_ocr_async.cli.console import USAGE, report_error, to_json
+from ximilar_ocr_async.cli.console import USAGE, report_error
 from ximilar_ocr_async.cli.json_lines import extraction_to_json
+from ximilar_ocr_async.cli.json_text import to_json
 from ximilar_ocr_async.cli.printer import Renderer
 from ximilar_ocr_async.cli.run import DEFAULTS, Arguments, Command, SharedOptions, run
 from ximilar_ocr_async.errors import OptionError
@@ -68,4 +69,7 @@ def extract(
 
 
 def _lines(outcome: Success[Any]) -> Sequence[str]:
-    return [to_json(unstructure(outcome.value), indent=2)]
+    document = extraction_to_json(outcome)
+    # Of a value that cannot be written there is more to say than null.
+    told = {key: document[key] for key in ("value", "problem", "answer") if key in document}
+    return [to_json(told if "problem" in told else told["value"], indent=2)]

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from ximilar_ocr_async._protocol import Webhook
 from ximilar_ocr_async.cli.console import warn_of_secret, write_message
 from ximilar_ocr_async.cli.lists import LIST_FILE, read_list
-from ximilar_ocr_async.errors import OptionError
+from ximilar_ocr_async.errors import OptionError, shown
 
 Headers: TypeAlias = Annotated[list[str] | None, Parameter(negative="")]
 
@@ -32,7 +32,7 @@ def parse_headers(words: Iterable[str] | None, option: str) -> dict[str, str]:
         if not colon:
             raise OptionError(f'{option} has no colon, expected "Name: value"')
         if name in headers:
-            raise OptionError(f"{option} gives {name!r} twice")
+            raise OptionError(f"{option} gives {shown(repr(name))} twice")
         headers[name] = value
     if not all(word.startswith(LIST_FILE) for word in given):
         warn_of_secret(option, f"give {option} @FILE")

@@ -8,20 +8,21 @@ from pathlib import Path
 from attrs import frozen
 
 from ximilar_ocr_async._session import OCRSession
-from ximilar_ocr_async._validation import check_request_id
+from ximilar_ocr_async._validation import check_request_ids
 from ximilar_ocr_async.cli.connection import DEFAULT_CONNECTION, ConnectionOptions
 from ximilar_ocr_async.cli.console import (
+    MAX_NAME_SHOWN,
     SOME_FAILED,
     SUCCESS,
     USAGE,
     report_error,
     run,
-    to_json,
     to_table,
     write_line,
     write_message,
 )
 from ximilar_ocr_async.cli.json_lines import model_to_json
+from ximilar_ocr_async.cli.json_text import to_json
 from ximilar_ocr_async.cli.lists import LIST_FILE, STANDARD_INPUT, read_list
 from ximilar_ocr_async.cli.printer import (
     RECORD_RENDERER,
@@ -31,7 +32,7 @@ from ximilar_ocr_async.cli.printer import (
     progress,
 )
 from ximilar_ocr_async.cli.run import Arguments
-from ximilar_ocr_async.errors import JobNotFound, OptionError
+from ximilar_ocr_async.errors import JobNotFound, OptionError, ReplyError, shown
 from ximilar_ocr_async.models import JobInfo
 
 # ---- list and show
@@ -98,7 +99,8 @@ def show(
             for request_id in found:
                 try:
                     [info] = await session.job(request_id).infos()
-                except JobNotFound as error:
+                except (JobNotFound, ReplyError) as error:
+                    # What is wrong with this one costs no other.
                     write_message(str(error))
                     code = SOME_FAILED
                 else:
@@ -112,8 +114,7 @@ def find_ids(arguments: Sequence[str]) -> list[str]:
     """Return the ids that *arguments* name, each once; raise `OptionError` if there are none."""
     words = (word.strip() for argument in arguments for word in _words(argument))
     found = list(dict.fromkeys(word for word in words if word))
-    for request_id in found:
-        check_request_id(request_id)
+    check_request_ids(found)
     if not found:
         raise OptionError(f"no ids: {' '.join(arguments)}")
     return found
@@ -132,7 +133,8 @@ def _is_text(format: Format | None) -> bool:  # noqa: A002 - the option's name
 
 def _row(info: JobInfo) -> str:
     created = info.created.isoformat(" ", "seconds") if info.created else "-"
-    return f"{info.id:<36}  {info.status:<18}  {info.type or '-'}  {created}"
+    state, kind = shown(info.status, MAX_NAME_SHOWN), shown(info.type or "-", MAX_NAME_SHOWN)
+    return f"{shown(info.id):<36}  {state:<18}  {kind}  {created}"
 
 
 def _details(info: JobInfo) -> str:

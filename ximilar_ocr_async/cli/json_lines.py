@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from attrs import evolve
+
 from ximilar_ocr_async._extraction import unstructure
 from ximilar_ocr_async._protocol import unstructure as to_json_types
 from ximilar_ocr_async.errors import ExtractionError, OCRError
-from ximilar_ocr_async.models import Account, JobInfo
+from ximilar_ocr_async.models import Account, JobInfo, Record
 from ximilar_ocr_async.outcomes import Outcome
 
 
@@ -20,15 +22,33 @@ def model_to_json(model: Account | JobInfo) -> dict[str, Any]:
 def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
     """Return *outcome* as JSON types. Its record has the field names of the service."""
     if outcome.ok:
-        return _common(outcome) | {"record": to_json_types(outcome.record)}
+        return _common(outcome) | {"record": _record_to_json(outcome.record)}
     return _common(outcome) | {"error": _error_to_json(outcome.error)}
 
 
 def extraction_to_json(outcome: Outcome[Any]) -> dict[str, Any]:
-    """Return *outcome* as JSON types. Its value is in the form that `structure` accepts."""
+    """Return *outcome* as JSON types. Its value is in the form that `structure` accepts.
+
+    A value that its class does not let be written is null, and its line has the completion.
+    """
     if outcome.ok:
-        return _common(outcome) | {"value": unstructure(outcome.value)}
+        try:
+            return _common(outcome) | {"value": unstructure(outcome.value)}
+        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - the class is the user's
+            problem = f"the value cannot be written: {type(error).__name__}"
+            answer = outcome.record.gpt.result if outcome.record.gpt else None
+            return _common(outcome) | {"value": None, "problem": problem, "answer": answer}
     return _common(outcome) | {"error": _error_to_json(outcome.error)}
+
+
+def _record_to_json(record: Record) -> dict[str, Any]:
+    gpt = record.gpt
+    if gpt is None or gpt.json_result is None:
+        return to_json_types(record)
+    # These are JSON types already, and may be nested too deep to be walked through.
+    document = to_json_types(evolve(record, gpt=evolve(gpt, json_result=None)))
+    document["_gpt"]["json_result"] = gpt.json_result
+    return document
 
 
 def _common(outcome: Outcome[Any]) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from attrs import frozen
 from ximilar_ocr_async._constants import DEFAULT_LANGUAGE
 from ximilar_ocr_async._protocol import Webhook
 from ximilar_ocr_async._session import OCRSession
-from ximilar_ocr_async._validation import shown
 from ximilar_ocr_async.cli.connection import DEFAULT_CONNECTION, ConnectionOptions
 from ximilar_ocr_async.cli.console import (
     SOME_FAILED,
@@ -24,7 +23,7 @@ from ximilar_ocr_async.cli.headers import Headers, parse_headers, show_secret
 from ximilar_ocr_async.cli.inputs import find_images
 from ximilar_ocr_async.cli.lists import LINE, NUL
 from ximilar_ocr_async.cli.run import Arguments
-from ximilar_ocr_async.errors import OptionError
+from ximilar_ocr_async.errors import OptionError, shown
 from ximilar_ocr_async.images import Image
 
 

@@ -17,13 +17,13 @@ from ximilar_ocr_async.cli.console import (
     SUCCESS,
     USAGE,
     report_error,
-    to_json,
     write_line,
     write_message,
 )
 from ximilar_ocr_async.cli.headers import Headers, parse_headers, show_secret
 from ximilar_ocr_async.cli.json_lines import outcome_to_json
-from ximilar_ocr_async.errors import OCRError, OptionError, WebhookError
+from ximilar_ocr_async.cli.json_text import to_json
+from ximilar_ocr_async.errors import OCRError, OptionError, WebhookError, shown
 from ximilar_ocr_async.outcomes import Outcome
 
 FETCH_DEADLINE = 60.0
@@ -128,15 +128,16 @@ class DeliveryWriter:
             if lines := [_line(delivery.id, outcome) for outcome in outcomes]:
                 write_line("\n".join(lines), self.file)
         except (OCRError, OSError) as error:
-            write_message(f"{delivery.id}: {error}")
+            write_message(f"{shown(delivery.id)}: {error}")
             raise WebhookError("the delivery cannot be processed now", status=503) from None
 
     async def _outcomes(self, delivery: Delivery) -> Iterable[Outcome]:
         if self.session:
             return await self.session.job(delivery.id).wait(deadline=self.deadline)
         if delivery.outcomes is None:
-            advice = f"see: ximilar-ocr jobs show {delivery.id}"
-            write_message(f"{delivery.id}: the delivery has no results; {advice}")
+            name = shown(delivery.id)
+            advice = f"see: ximilar-ocr jobs show {name}"
+            write_message(f"{name}: the delivery has no results; {advice}")
         return delivery.outcomes or ()
 
 
