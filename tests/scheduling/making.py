@@ -6,13 +6,22 @@ from typing import Any
 from ximilar_ocr_async._protocol import ReadRequest
 from ximilar_ocr_async._scheduling.adaptive_limit import RAMP_FROM, AdaptiveLimit
 from ximilar_ocr_async._scheduling.call_options import CallOptions, Patience, Priority
-from ximilar_ocr_async._scheduling.calls import Call, Item
+from ximilar_ocr_async._scheduling.calls import Batch, Call, Item
 from ximilar_ocr_async._scheduling.circuit_breaker import CircuitBreaker
 from ximilar_ocr_async._scheduling.rate_limiter import RateLimiter
+from ximilar_ocr_async._scheduling.tenant import Tenant
 from ximilar_ocr_async._scheduling.throttle import Throttle
 from ximilar_ocr_async.images import Image
 
 URL = "https://images.example/1.jpg"
+NOTHING: Any = None
+"""What is not asked for where nothing is sent: a sender, a cancel scope."""
+OWNER = Tenant(NOTHING)
+
+
+def make_tenant() -> Tenant:
+    """Return another account, with books of its own."""
+    return Tenant(NOTHING)
 
 
 def make_call(
@@ -21,10 +30,11 @@ def make_call(
     fair_by: Any = None,
     deadline: float = inf,
     fail_fast: bool = False,
+    tenant: Tenant = OWNER,
 ) -> Call:
     """Return a call that has until *deadline* [s], and keeps nothing of what it is told."""
     options = CallOptions(priority=priority, fair_by=fair_by)
-    call = Call(lambda _, __: None, options, ReadRequest)
+    call = Call(lambda _, __: None, options, ReadRequest, tenant)
     call.patience = Patience(0.0, deadline=deadline, fail_fast=fail_fast)
     return call
 
@@ -37,6 +47,11 @@ def make_item(
     return Item(
         f"r{number}", number, image, None, ReadRequest("read", lang), call, 0.0, most=most
     )
+
+
+def make_batch(*items: Item, answers_before: int = 0) -> Batch:
+    """Return a batch of *items*, which began at 0 s."""
+    return Batch([*items], began=0.0, answers_before=answers_before, scope=NOTHING)
 
 
 def make_throttle(*, ceiling: int = RAMP_FROM, interval: float = 0.0) -> Throttle:

@@ -8,6 +8,7 @@ from attrs import define, field
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.scheduling.making import OWNER, URL
 from ximilar_ocr_async._protocol import ReadRequest
 from ximilar_ocr_async._scheduling.accounting import Accounting
 from ximilar_ocr_async._scheduling.call_options import CallOptions, Patience
@@ -30,7 +31,6 @@ from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.models import Record
 from ximilar_ocr_async.outcomes import Outcome, make_outcome
 
-URL = "https://images.example/1.jpg"
 ANSWERED = [Record, RateLimited, RequestRejected, ServiceUnavailable]
 LOST = [ReplyLost, RequestTimeout, ReplyError]
 UNSENT = [ConnectionFailed, UploadCut]
@@ -50,7 +50,7 @@ class Mailbox:
         def deliver(item: Item, result: Any) -> None:
             self.outcomes.append(make_outcome(item, result))
 
-        return Call(deliver, CallOptions(), ReadRequest)
+        return Call(deliver, CallOptions(), ReadRequest, OWNER)
 
     def items(self, count: int) -> list[Item]:
         """Return as many items that this call waits for."""

@@ -489,18 +489,3 @@ def test_an_urgent_probe_is_a_probe() -> None:
     assert outage.delay(1.1, urgent=True) == 0
     assert outage.begin(1.1)
     assert outage.delay(1.1, urgent=True) == pytest.approx(HINT_LEAST)
-
-
-# ---- final errors
-
-
-def test_after_a_final_error_the_first_probe_may_go_at_once() -> None:
-    """Waiting helps nobody who was refused; a later call finds out whether it still is."""
-    outage = constant(1.0)
-    for _ in range(SIGNS):
-        outage.fail(10.0, seconds=QUICK, probe=False, is_final=True)
-    assert outage.is_on
-    assert outage.delay(10.0) == 0
-    assert outage.begin(10.0)
-    outage.fail(10.1, seconds=QUICK, probe=True, is_final=True)
-    assert outage.delay(10.1, urgent=True) == pytest.approx(URGENT_LEAST, rel=JITTER)

@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.scheduling.making import make_call, make_item
-from ximilar_ocr_async._protocol import ReadRequest
-from ximilar_ocr_async._scheduling.calls import Call, Item
+from tests.scheduling.making import make_batch, make_call, make_item, make_tenant
+from ximilar_ocr_async._scheduling.calls import Batch, Call, Item
 from ximilar_ocr_async._scheduling.fair_queue import BULK_SHARE, FairQueue, Lane
 
 COUNTS = st.integers(0, 30)
@@ -31,6 +30,11 @@ def items_of(call: Call, count: int, *, lang: str = "en", size: int = 0) -> list
 def next_lane(queue: FairQueue) -> Lane:
     """Return the lane whose turn it is."""
     return min(queue.waiting, key=lambda lane: lane.turn)
+
+
+def batch_of(call: Call, lang: str = "en") -> Batch:
+    """Return a batch of a call's."""
+    return make_batch(make_item(call, lang=lang))
 
 
 def take(queue: FairQueue) -> list[Item]:
@@ -175,39 +179,54 @@ def test_a_probe_has_the_most_time_and_was_sent_the_least() -> None:
 
 def test_languages_take_turns() -> None:
     """One with little to do is not behind one with much."""
-    other = make_item(make_call(), lang="ja")
-    queue = queue_of(*items_of(make_call(), 100), other)
+    other, call = make_item(make_call(), lang="ja"), make_call()
+    queue = queue_of(*items_of(call, 100), other)
     assert len(take(queue)) == 10
-    queue.begin(ReadRequest("read", "en"))
+    queue.begin(batch_of(call))
     assert take(queue) == [other]
+
+
+def test_accounts_take_turns_and_share_no_batch() -> None:
+    """One with much to do gets as many slots as one with less."""
+    calls = [make_call(tenant=make_tenant()) for _ in range(2)]
+    queue = queue_of(*items_of(calls[0], 100), *items_of(calls[1], 20))
+    turns = list[Call]()
+    for _ in range(4):
+        batch = make_batch(*take(queue))
+        (caller,) = {item.call for item in batch.items}
+        turns.append(caller)
+        queue.begin(batch)
+        queue.end(batch, 1.0)
+    assert Counter(turns) == dict.fromkeys(calls, 2)
 
 
 def test_the_lane_with_the_fewest_slots_is_next_then_the_one_that_had_least_time() -> None:
     """So a slow language gets half of the slots, and not nearly all of them."""
     call = make_call()
     queue = queue_of(*items_of(call, 50, lang="ko"), *items_of(call, 50, lang="en"))
-    slow, quick = (ReadRequest("read", lang) for lang in ("ko", "en"))
+    slow, quick = batch_of(call, "ko"), batch_of(call)
     queue.begin(slow)
-    assert next_lane(queue).request == quick
+    assert next_lane(queue).request == quick.request
     queue.begin(quick)
     queue.end(quick, 0.2)
     queue.end(slow, 10.0)
-    assert next_lane(queue).request == quick, "it had less time"
+    assert next_lane(queue).request == quick.request, "it had less time"
     queue.begin(quick)
-    assert next_lane(queue).request == slow, "it holds fewer slots"
+    assert next_lane(queue).request == slow.request, "it holds fewer slots"
 
 
 def test_time_in_which_a_lane_asked_for_nothing_is_not_owed_to_it() -> None:
     """A newcomer begins where the others are, and does not shut them out until it caught up."""
-    queue = queue_of(*items_of(make_call(), 50))
-    old = ReadRequest("read", "en")
+    call = make_call()
+    queue = queue_of(*items_of(call, 50))
+    old = batch_of(call)
     for _ in range(3):
         take(queue)
         queue.begin(old)
         queue.end(old, 100.0)
     take(queue)
     queue.put(make_item(make_call(), lang="ja"))
-    (newcomer,) = [lane for lane in queue.waiting if lane.request != old]
+    (newcomer,) = [lane for lane in queue.waiting if lane.request != old.request]
     assert newcomer.used == 300.0
 
 
@@ -215,9 +234,9 @@ def test_a_lane_that_comes_back_at_once_has_won_nothing() -> None:
     """What is forgotten with an empty lane is kept by the clock, as far as it counts."""
     call = make_call()
     queue = queue_of(make_item(call, lang="ko"), *items_of(call, 50))
-    slow = ReadRequest("read", "ko")
+    slow = batch_of(call, "ko")
     queue.begin(slow)
-    (lane,) = [lane for lane in queue.waiting if lane.request == slow]
+    (lane,) = [lane for lane in queue.waiting if lane.request == slow.request]
     assert len(queue.take(lane)[0]) == 1
     queue.end(slow, 100.0)
     queue.put(make_item(call, lang="ko"))
@@ -227,14 +246,14 @@ def test_a_lane_that_comes_back_at_once_has_won_nothing() -> None:
 def test_a_lane_is_remembered_while_it_holds_a_slot() -> None:
     """What it holds counts against it when it asks again, and is forgotten with the last."""
     queue = queue_of(make_item(make_call()))
-    request = ReadRequest("read", "en")
-    queue.begin(request)
+    batch = batch_of(make_call())
+    queue.begin(batch)
     take(queue)
     assert queue.waiting == []
     queue.put(make_item(make_call()))
     assert next_lane(queue).in_flight == 1
     take(queue)
-    queue.end(request, 3.0)
+    queue.end(batch, 3.0)
     queue.put(make_item(make_call()))
     assert next_lane(queue).turn == (0, 3.0)
 
@@ -246,11 +265,12 @@ class Model(RuleBasedStateMachine):
         super().__init__()
         self.queue = FairQueue()
         self.waiting: list[Item] = []
-        self.begun: list[ReadRequest] = []
+        self.begun: list[Batch] = []
+        tenants = [make_tenant(), make_tenant()]
         self.calls = [
-            make_call(priority=priority, fair_by=fair_by)
+            make_call(priority=priority, fair_by=fair_by, tenant=tenant)
             for priority in ("interactive", "bulk")
-            for fair_by in (None, None, "a", "a")
+            for fair_by, tenant in zip((None, None, "a", "a"), tenants * 2, strict=True)
         ]
 
     @rule(
@@ -276,14 +296,16 @@ class Model(RuleBasedStateMachine):
         late_calls = {self.calls[place] for place in late_places}
         lane = next_lane(self.queue)
         taken, late = self.queue.take(lane, max_bytes, lambda item: item.call in late_calls)
-        there = [item for item in self.waiting if item.request == lane.request]
+        key = lane.request, lane.tenant
+        there = [item for item in self.waiting if (item.request, item.call.tenant) == key]
         assert all(item.call in late_calls for item in late)
         assert not any(item.call in late_calls for item in taken)
         self._check_full([*taken], [item for item in there if item not in late], max_bytes)
         self._check_order(taken, late, there)
         if taken:
-            self.queue.begin(lane.request)
-            self.begun.append(lane.request)
+            batch = make_batch(*taken)
+            self.queue.begin(batch)
+            self.begun.append(batch)
         for item in [*taken, *late]:
             self.waiting.remove(item)
 
@@ -332,9 +354,10 @@ class Model(RuleBasedStateMachine):
         assert Counter(self.queue) == Counter(self.waiting)
         assert len(self.queue) == len(self.waiting)
         assert self.queue.interactive == sum(item.call.is_interactive for item in self.waiting)
-        wanted = {item.request for item in self.waiting}
-        assert {lane.request for lane in self.queue.waiting} == wanted
-        assert self.queue._lanes.keys() == wanted | {*self.begun}
+        wanted = {(item.request, item.call.tenant) for item in self.waiting}
+        assert {(lane.request, lane.tenant) for lane in self.queue.waiting} == wanted
+        begun = {(batch.request, batch.tenant) for batch in self.begun}
+        assert self.queue._lanes.keys() == wanted | begun
 
 
 TestModel = Model.TestCase

@@ -52,15 +52,10 @@ FAILS = {
 }
 """Errors by which somebody is there, and fails; the records may be why."""
 
-REFUSES = {
-    "401": AuthError("401: no such token", status=401),
-    "429 without credits": AuthError("429: no credits", status=429),
-    "wrong address": AddressError("no such name"),
-}
-"""Errors against which waiting does not help."""
-
 ANSWERS = {
     "400": RequestRejected(status=400),
+    "401": AuthError(status=401),
+    "429 without credits": AuthError("429: no credits", status=429),
     "404": RequestRejected(status=404),
     "413": RequestRejected(status=413),
     "nonsense": ReplyError("the answer is not JSON"),
@@ -70,6 +65,7 @@ ANSWERS = {
 SILENCES = {
     "cut while sending": UploadCut("cut"),
     "no connection": PoolExhausted("all are in use"),
+    "wrong address": AddressError("no such name"),
 }
 """Errors that leave open whether anybody is there."""
 
@@ -156,19 +152,6 @@ def test_two_in_vain_are_an_outage(error: OCRError) -> None:
     assert here.throttle.delay(11.5) > HINT_LEAST
 
 
-@each(REFUSES)
-def test_two_refusals_of_the_account_are_an_outage_that_is_probed_at_once(error: OCRError) -> None:
-    """Whoever calls later finds out at once whether it goes on; the limit is as it was."""
-    here = road()
-    for _ in range(2):
-        assert not here.throttle.is_refused_for_good()
-        here.fail(error, 10.0, others=0)
-    assert here.is_blocked
-    assert here.throttle.is_refused_for_good()
-    assert here.slots == RAMP_FROM
-    assert here.throttle.delay(10.0) == 0
-
-
 @each(FAILS)
 def test_records_that_failed_before_are_no_witnesses(error: OCRError) -> None:
     """Where a service fails again on the same records they may be why; it breaks no row either."""
@@ -181,9 +164,9 @@ def test_records_that_failed_before_are_no_witnesses(error: OCRError) -> None:
     assert here.is_blocked
 
 
-@each({**AWAY, **REFUSES})
+@each(AWAY)
 def test_who_is_turned_away_again_is_a_witness(error: OCRError) -> None:
-    """No record can be why nobody is there, or why the account was refused."""
+    """No record can be why nobody is there."""
     here = road()
     here.fail(error, 10.0, is_repeated=True)
     here.fail(error, 10.5, is_repeated=True)
@@ -247,7 +230,7 @@ def test_a_429_among_others_between_is_a_new_start() -> None:
 
 @each(SILENCES)
 def test_what_leaves_it_open_is_no_sign_of_an_outage(error: OCRError) -> None:
-    """An upload cut or a pool without connections, however often, blocks nothing."""
+    """An upload cut, a pool without connections or a wrong address, however often, block nothing."""
     here = road()
     for now in range(100):
         here.fail(error, float(now), others=1)
@@ -307,7 +290,7 @@ def test_a_success_ends_an_outage() -> None:
     assert not here.throttle.begin(12.0)
 
 
-@each({**SILENCES, **AWAY, **FAILS, **REFUSES, "429": BUSY})
+@each({**SILENCES, **AWAY, **FAILS, "429": BUSY})
 def test_what_brings_nothing_does_not_end_an_outage(error: OCRError) -> None:
     """A probe that is not answered is followed by another, and the limit stays as it was."""
     here = road().block()
@@ -319,7 +302,7 @@ def test_what_brings_nothing_does_not_end_an_outage(error: OCRError) -> None:
         assert 0 < here.throttle.delay(now + 1) < 10
 
 
-@each({**SILENCES, **AWAY, **FAILS, **REFUSES})
+@each({**SILENCES, **AWAY, **FAILS})
 def test_stragglers_of_an_outage_change_nothing(error: OCRError) -> None:
     """Requests that were under way when it began neither shrink the limit nor call off a probe."""
     here = road().block()
@@ -495,22 +478,6 @@ def test_a_person_waits_for_a_probe_that_comes_sooner() -> None:
     assert here.throttle.hopeless(waits, 11.0, urgent=True) is None
 
 
-@each(REFUSES)
-def test_whoever_was_refused_for_good_does_not_wait(error: OCRError) -> None:
-    """However patient a call is, it is told at once, unless it may ask anew."""
-    here = road()
-    for now in (10.0, 10.0):
-        here.fail(error, now, others=0)
-    assert here.throttle.hopeless(call(), 10.0) is None, "a probe may go at once"
-    here.throttle.begin(10.0)
-    told = here.throttle.hopeless(call(), 10.0)
-    assert type(told) is type(error)
-    assert str(told) == f"{error}; asked again in a few seconds"
-    here.fail(error, 11.0, probe=True)
-    assert here.throttle.hopeless(call(opened=11.5), 11.5)
-    assert here.throttle.hopeless(call(opened=11.5), 99.0) is None
-
-
 # ---- a service that asks to be left alone
 
 
@@ -617,6 +584,34 @@ def test_where_nothing_is_known_the_others_are_the_measure(usual: float, after: 
 # ---- what else is known
 
 
+def test_it_is_alive_while_it_answers() -> None:
+    """Within so many seconds of the last answer, and in no outage."""
+    here = road()
+    assert not here.throttle.is_alive(10.0, 5.0)
+    here.succeed(10.0)
+    assert here.throttle.is_alive(15.0, 5.0)
+    assert not here.throttle.is_alive(15.1, 5.0)
+    here.block(11.0)
+    assert not here.throttle.is_alive(11.0, 5.0)
+
+
+def test_the_stats_of_an_endpoint_are_what_is_known_of_it() -> None:
+    """In an outage they say why, since when and until when; without one, none of it."""
+    here = road()
+    new = here.throttle.stats([], 0.0)
+    assert (new.in_flight, new.queued, new.limit, new.oldest_wait) == (0, 0, RAMP_FROM, 0.0)
+    assert (new.round_trip, new.outage, new.next_probe) == (None, None, None)
+    here.succeed(10.0)
+    here.fail(ServiceUnavailable("503: later", status=503, retry_after=30.0), 20.0)
+    here.fail(DOWN, 22.0)
+    here.throttle.begin(22.0)
+    seen = here.throttle.stats([1.0, 7.0, 2.0], 25.0)
+    assert (seen.in_flight, seen.queued, seen.oldest_wait) == (1, 3, 7.0)
+    assert (seen.round_trip, seen.outage, seen.outage_seconds) == (1.0, "503: down", 5.0)
+    assert seen.next_probe == seen.held == 25.0
+    assert here.throttle.stats([], 99.0).held == 0.0
+
+
 def test_it_is_refusing_until_the_next_answer() -> None:
     """From the first batch of which each record was refused, and before anything was answered."""
     here = road()
@@ -707,7 +702,6 @@ ENDS = st.sampled_from(
         None,
         *AWAY.values(),
         *FAILS.values(),
-        *REFUSES.values(),
         *ANSWERS.values(),
         *SILENCES.values(),
         BUSY,
