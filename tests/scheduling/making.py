@@ -44,9 +44,7 @@ def make_item(
 ) -> Item:
     """Return an item of *call*; *size* is that of its image as base64 [bytes], a multiple of 4."""
     image = Image(bytes(size // 4 * 3) if size else URL)
-    return Item(
-        f"r{number}", number, image, None, ReadRequest("read", lang), call, 0.0, most=most
-    )
+    return Item(f"r{number}", number, image, None, ReadRequest("read", lang), call, 0.0, most=most)
 
 
 def make_batch(*items: Item, answers_before: int = 0) -> Batch:

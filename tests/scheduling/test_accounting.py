@@ -56,8 +56,7 @@ class Mailbox:
         """Return as many items that this call waits for."""
         request = ReadRequest("read", "en")
         items = [
-            Item(f"r{index}", index, Image(URL), None, request, self.call)
-            for index in range(count)
+            Item(f"r{index}", index, Image(URL), None, request, self.call) for index in range(count)
         ]
         self.call.items.update(dict.fromkeys(items))
         return items

@@ -11,7 +11,6 @@ from ximilar_ocr_async._scheduling.situation import assess
 from ximilar_ocr_async._scheduling.throttle import Throttle
 from ximilar_ocr_async.errors import (
     OCRError,
-    RateLimited,
     ReplyLost,
     RequestRejected,
     ServiceUnavailable,

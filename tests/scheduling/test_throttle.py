@@ -127,9 +127,7 @@ def road(*, ceiling: int = RAMP_FROM, interval: float = 0.0) -> Road:
     return Road(make_throttle(ceiling=ceiling, interval=interval))
 
 
-def call(
-    *, opened: float = 0.0, outage_timeout: float = inf, deadline: float = inf
-) -> Patience:
+def call(*, opened: float = 0.0, outage_timeout: float = inf, deadline: float = inf) -> Patience:
     """Return how long a call waits."""
     return Patience(opened, deadline=deadline, outage_timeout=outage_timeout)
 

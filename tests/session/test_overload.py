@@ -1,9 +1,7 @@
 """More work than slots, endpoints in trouble, and callers who leave: who waits, fails, is sent."""
 
-import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -11,9 +9,8 @@ import anyio
 import httpx
 import pytest
 
-from tests.helpers import PNG, error_of, failing, refused, times, urls
+from tests.helpers import error_of, failing, refused, urls
 from ximilar_ocr_async import (
-    AuthError,
     DeadlineExceeded,
     OCRError,
     OCRSession,
@@ -21,7 +18,6 @@ from ximilar_ocr_async import (
     Overloaded,
     Record,
     RetryPolicy,
-    ServiceUnavailable,
 )
 from ximilar_ocr_async.testing import InProcessService, SeenRequest
 
@@ -147,7 +143,8 @@ def held_until(service: InProcessService, end: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"deadline": 20.0}, {"outage_timeout": 20.0}, {"deadline": 50.0, "priority": "bulk"}]
+    "options",
+    [{"deadline": 20.0}, {"outage_timeout": 20.0}, {"deadline": 50.0, "priority": "bulk"}],
 )
 async def test_who_cannot_wait_for_a_hold_is_told_at_once(
     service: InProcessService, options: dict[str, Any]
