@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --no-cache-dir
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint types signals fuzz faults floors wire bench bench-concurrency bench-jobs live images clean
+.PHONY: demo test lint types signals fuzz faults floors bounds wire bench bench-concurrency bench-jobs live images clean
 
 demo: .venv/demo
 	$(BIN)/python examples/demo.py
@@ -34,6 +34,9 @@ fuzz: .venv/dev
 
 faults: .venv/dev
 	$(BIN)/python benchmarks/faults.py
+
+bounds: .venv/dev
+	$(BIN)/python benchmarks/bounds.py
 
 wire: .venv/dev
 	$(BIN)/python benchmarks/wire.py

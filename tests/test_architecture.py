@@ -44,9 +44,9 @@ OWNERS = {
     "attrs": None,
     "anyio": None,
     "typing_extensions": {"outcomes"},
-    "msgspec": {"_protocol.fast_decode"},
+    "msgspec": {"_protocol.fast_decode", "_protocol.json_values"},
     "pybase64": {"_protocol.request_body"},
-    "cattrs": {"_protocol.converter", "_protocol.decode", "_extraction.structuring"},
+    "cattrs": {"_extraction.structuring"},
     "tenacity": {"retry"},
     "h11": {"_http.http1"},
     "httpx": {"_http.transport", "emulator.egress", "testing.in_process", "testing.scripting"},
@@ -220,7 +220,7 @@ def test_a_session_loads_nothing_but_what_it_needs() -> None:
     loaded = loaded_by(
         "import sys; from ximilar_ocr_async import OCRSession;print(*sys.modules, file=sys.stderr)"
     )
-    rare = {"_jobs", "_extraction", "_protocol.converter", "_http.client"}
+    rare = {"_jobs", "_extraction", "_http.client"}
     assert not {f"{NAME}.{module}" for module in rare} & loaded
     assert not {"cattrs", "tenacity"} & loaded
 
@@ -247,7 +247,7 @@ anyio.run(main)
 def test_the_package_alone_loads_no_session() -> None:
     """What a program catches and hands over is there without what makes requests."""
     loaded = loaded_by(f"import sys, {NAME}; print(*sys.modules, file=sys.stderr)")
-    late = {"_session", "_jobs", "_scheduling", "_protocol", "_http.client", "_protocol.converter"}
+    late = {"_session", "_jobs", "_scheduling", "_protocol", "_http.client"}
     assert not {f"{NAME}.{module}" for module in late} & loaded
     assert not {"httpx", "h11", "cattrs", "tenacity"} & loaded
     assert f"{NAME}.errors" in loaded

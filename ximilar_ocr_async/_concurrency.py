@@ -2,13 +2,17 @@
 
 import os
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 from attrs import field, frozen
 
 from ximilar_ocr_async.errors import SessionStateError
+
+T = TypeVar("T")
 
 THREADS = 4
 """Threads that read and encode files. More threads would make neither disk nor Python faster."""
@@ -31,6 +35,19 @@ class EventLoopGuard:
             raise SessionStateError(
                 "a session can only be used in the event loop and process that it was made in"
             )
+
+
+SMALL_JSON = 16 * 1024
+"""[bytes] of JSON that are decoded at once. Source: judgement; that takes 2 ms at most."""
+
+
+async def decode_aside(
+    work: Callable[[], T], size: int, limiter: anyio.CapacityLimiter | None = None
+) -> T:
+    """Return what *work* makes of *size* [bytes] of JSON, in a thread if that may take long."""
+    if size < SMALL_JSON:
+        return work()
+    return await anyio.to_thread.run_sync(work, limiter=limiter)
 
 
 SIGNALS = (KeyboardInterrupt, SystemExit)

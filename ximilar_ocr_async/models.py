@@ -1,7 +1,11 @@
 """What the service returns, as frozen attrs classes with the service's own names.
 
 Each class keeps unknown keys of a response in ``extra``, so that a new field of the service breaks
-nothing. Source of names and shapes: https://docs.ximilar.com/text/ocr, read in 2026-08.
+nothing. There and in ``json_result``, what could do harm is a string of its JSON text: what is
+nested deeper than 64, a whole number of more than 4,300 digits, and a value that would take more
+than ten times its size in memory.
+
+Source of names and shapes: https://docs.ximilar.com/text/ocr, read in 2026-08.
 """
 
 from collections.abc import Mapping
@@ -76,7 +80,8 @@ class GPT:
     Attributes:
         full_prompt: The prompt as the model got it, with the text of the image in it.
         result: The completion, which is what the model wrote. It need not be JSON.
-        json_result: The completion as the service parsed it, if it could.
+        json_result: The completion as the service parsed it, if it could. See above for what is
+            text in it.
         extra: Keys that this class does not know.
     """
 

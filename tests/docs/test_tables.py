@@ -4,7 +4,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import attrs
 import pytest
@@ -25,9 +25,11 @@ MIB = 2**20
 
 
 def options_of(call: Callable[..., Any]) -> set[str]:
-    """Return the keywords that a call takes."""
+    """Return the keywords that a call takes, those of a `TypedDict` among them."""
     parameters = inspect.signature(call).parameters.values()
-    return {one.name for one in parameters if one.kind is one.KEYWORD_ONLY}
+    together = [one.annotation for one in parameters if one.kind is one.VAR_KEYWORD]
+    typed = {name for one in together for name in get_args(one)[0].__annotations__}
+    return typed | {one.name for one in parameters if one.kind is one.KEYWORD_ONLY}
 
 
 CALLS: dict[str, Callable[..., Any]] = {

@@ -295,14 +295,16 @@ def lengths() -> Iterator[Answer]:
     yield Answer("length: HTTP/1.0 without one", head(status=old) + BODY, closes=True)
     yield Answer("length: cut in the body", sized()[:-100], ReplyLost, closes=True)
     no_json = {
-        "one too few": head(b"Content-Length: %d" % (len(BODY) - 1)) + BODY,
         "0": head(b"Content-Length: 0") + BODY,
         "0, and nothing": head(b"Content-Length: 0"),
         "204, which has no body": sized(status=b"HTTP/1.1 204 No Content"),
     }
     yield from answers(about, no_json, ReplyError)
-    cut = {"none, and nothing": head(), "none, cut in the body": head() + BODY[:-100]}
-    yield from answers(about, cut, ReplyError, closes=True)
+    yield Answer("length: none, and nothing", head(), ReplyError, closes=True)
+    # The record came whole, and was paid for.
+    yield Answer("length: none, cut behind the record", head() + BODY[:-100], closes=True)
+    short = head(b"Content-Length: %d" % (len(BODY) - 1)) + BODY
+    yield Answer("length: one too few", short)
 
 
 # ---- chunks
@@ -518,6 +520,13 @@ def documents() -> Iterator[Answer]:
         "nulls": other(b"1140", b"null"),
         "no texts": other(b'"texts"', b'"other"'),
         "a key twice": other(b'"lang":', b'"lang": "xx", "lang":'),
+        "a tab in a text": other(b"ASTRIKE", b"A\tSTRIKE"),
+        "a number of 5,000 digits": other(time, b"9" * 5000),
+        # Its record came whole, and was paid for.
+        "cut behind its record": sized(body=BODY[:-30]),
+        "twice": sized(body=BODY + BODY),
+        "zeros behind it": sized(body=BODY + bytes(10)),
+        "a comma too many": sized(body=BODY[:-1] + b",}"),
     }
     yield from answers(about, read)
     refused = {
@@ -527,10 +536,6 @@ def documents() -> Iterator[Answer]:
         "a list": b"[" + BODY + b"]",
         "a text": json.dumps(text).encode(),
         "HTML": b"<html><h1>It works!</h1></html>",
-        "cut": BODY[:-30],
-        "twice": BODY + BODY,
-        "zeros behind it": BODY + bytes(10),
-        "a comma too many": BODY[:-1] + b",}",
         "a comment": b"/* */" + BODY,
         "a guard before it": b")]}',\n" + BODY,
         "a call around it": b"callback(" + BODY + b");",
@@ -548,8 +553,6 @@ def documents() -> Iterator[Answer]:
     large = {"over max_response_bytes": sized(body=b" " * LIMIT + BODY)}
     yield from answers(about, large, ReplyError, kind="too large")
     refused = {
-        "a tab in a text": other(b"ASTRIKE", b"A\tSTRIKE"),
-        "a number of 5,000 digits": other(time, b"9" * 5000),
         "a record too many": other(b'"records": [', b'"records": [{},'),
         "a text that is a number": other(b'"texts": [', b'"texts": [7,'),
         "a point that is a word": other(b"285.0", b'"x"'),

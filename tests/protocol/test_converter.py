@@ -89,7 +89,7 @@ def test_a_good_status_of_any_type_is_read(status: Any, expected: Status) -> Non
     assert decode_one({"_id": "r"}, status=status) == Record(id="r", status=expected)
 
 
-@pytest.mark.parametrize("prob", ["1e999", '"0.5"', "true", "{}"])
+@pytest.mark.parametrize("prob", ["1e999", "9" * 400, '"0.5"', "true", "{}"])
 def test_a_prob_that_is_no_finite_number_fails_its_record(prob: str) -> None:
     """What is no number is not taken for one."""
     body = b'{"records": [{"_id": "r", "_ocr": {"texts": [{"prob": %s}]}}]}' % prob.encode()

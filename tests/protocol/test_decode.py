@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.protocol.replies import BATCHES, JSON, READ_REPLY, decode, decode_one, reply
 from ximilar_ocr_async._protocol.decode import Echo
 from ximilar_ocr_async.cli.json_lines import outcome_to_json
-from ximilar_ocr_async.errors import OCRError, ReplyError, ServiceUnavailable
+from ximilar_ocr_async.errors import AddressError, OCRError, ReplyError, ServiceUnavailable
 from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.models import OCR, Record
 from ximilar_ocr_async.outcomes import Success
@@ -124,12 +124,13 @@ def test_half_of_a_pair_is_kept() -> None:
         (b"<html>\n  <h1>Bad   Gateway</h1>", "<html> <h1>Bad Gateway</h1>"),
         (b"", "nothing"),
         (b" \n", "nothing"),
-        (READ_REPLY[:-1], '{ "records": [{ "_url"'),
+        (b'{"records": [', '{"records": ['),
+        (b'{"records": [{"_id": "a"', '{"records": [{"_id": "a"'),
         (b'{"records": []\xff}', '{"records": []�}'),
         (b'{"records": ["\xff', '{"records": ["�'),
         ("[7]".encode("utf-16-le")[:-1], "[ 7 ]"),
         (b"[" * 10_000, "[" * 120),
-        (b'{"records": %s}' % (b"9" * 5000), '{"records": 9999'),
+        (b"9" * 100_000 + b"x", "9999"),
     ],
 )
 def test_an_answer_that_is_no_json_is_shown_in_part(body: bytes, shown: str) -> None:
@@ -143,6 +144,13 @@ def test_an_answer_that_is_no_json_is_shown_in_part(body: bytes, shown: str) -> 
     [unavailable] = decode(502, body, ["a"])
     assert isinstance(unavailable, ServiceUnavailable)
     assert str(unavailable).startswith(f"502: the response is not JSON: {shown}")
+
+
+def test_a_web_page_is_told_from_the_service() -> None:
+    """HTML with the status of one that is no service is an error of the address."""
+    [error] = decode(404, b"\n<html>", ["a"])
+    assert isinstance(error, AddressError)
+    assert str(error) == "404: the response is a web page: <html>"
 
 
 @pytest.mark.parametrize(

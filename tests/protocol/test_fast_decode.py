@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.protocol.replies import KEYS, NUMBERS, SIZES, WORDS, decode
+from ximilar_ocr_async._protocol.decode import Echo, decode_usual
 from ximilar_ocr_async.errors import ReplyError
-from ximilar_ocr_async.models import Record, Status, Text
+from ximilar_ocr_async.models import GPT, Record, Status, Text
 
 USUAL: dict[str, Any] = {"text": "tea", "polygon": [[1.0, 2.0]] * 4, "prob": 0.5}
 UNUSUAL = [
@@ -114,26 +115,32 @@ ANSWER = objects(
 )
 
 
-def the_long_way(document: Any) -> Any:
-    """Return *document* with something unusual in each record that leaves no trace."""
-    rows = document.get("records")
-    if not isinstance(rows, list):
-        return document
-    return document | {
-        "records": [{**row, "_base64": "x"} if isinstance(row, dict) else row for row in rows]
-    }
+def doubled(text: str, *keys: str) -> str:
+    """Return JSON in which something odd stands at *keys* before what counts, the last one there.
+
+    Only the long way bears that.
+    """
+    for key in keys:
+        text = text.replace(f'"{key}":', f'"{key}": [[]], "{key}":')
+    return text
 
 
-@given(ANSWER, st.sampled_from([200, 500]))
-def test_the_fast_path_of_answers_leads_where_the_long_way_does(answer: Any, http: int) -> None:
+@given(ANSWER, st.sampled_from([200, 500]), st.sampled_from([[], ["_base64"]]))
+def test_the_fast_path_of_answers_leads_where_the_long_way_does(
+    answer: Any, http: int, more: list[str]
+) -> None:
     """Whatever an answer is like, nobody can tell by its records how it was decoded."""
     rows = answer.get("records")
     ids = ["a", "b"][: len(rows) if isinstance(rows, list) else 1]
-    fast, slow = (
-        repr(decode(http, json.dumps(document).encode(), ids))
-        for document in (answer, the_long_way(answer))
-    )
-    assert fast == slow
+    if isinstance(rows, list):
+        rows = [
+            {**row, **dict.fromkeys(more, "x")} if isinstance(row, dict) else row for row in rows
+        ]
+        answer = {**answer, "records": rows}
+    text = json.dumps(answer)
+    ways = [text, doubled(text, "_id"), doubled(text, "_ocr"), doubled(text, "text", "prob")]
+    fast, *slow = (repr(decode(http, way.encode(), ids)) for way in ways)
+    assert slow == [fast] * 3
 
 
 @given(objects(texts=st.lists(or_odd(ROWS_OF_TEXT), max_size=3), full_text=st.text(), lang=WORDS))
@@ -147,6 +154,17 @@ def test_the_fast_path_of_texts_leads_where_the_long_way_does(ocr: Any) -> None:
         known = {key: value for key, value in slow.ocr.extra.items() if key != "new"}
         slow = evolve(slow, ocr=evolve(slow.ocr, extra=known))
     assert repr(fast) == repr(slow)
+
+
+def test_long_completions_are_not_read_at_once() -> None:
+    """They are left to a thread, and come out the same."""
+    rows = [{"_id": "a", "_ocr": {"texts": []}, "_gpt": {"json_result": [0] * 9000}}]
+    body = json.dumps({"records": rows}).encode()
+    assert decode_usual(200, body, ["a"], echo=Echo()) is None
+    [record] = decode(200, body, ["a"])
+    assert isinstance(record, Record)
+    assert record.gpt == GPT(json_result=[0] * 9000)
+    assert decode_usual(200, body.replace(b"0, ", b""), ["a"], echo=Echo())
 
 
 def test_what_stands_beside_the_records_of_an_answer_is_passed_over() -> None:

@@ -23,7 +23,7 @@ from ximilar_ocr_async import (
     Webhook,
 )
 from ximilar_ocr_async._http import Response
-from ximilar_ocr_async._protocol import Echo
+from ximilar_ocr_async._protocol import Document, Echo
 from ximilar_ocr_async._protocol.jobs import (
     REQUESTS,
     bad_end,
@@ -41,7 +41,20 @@ ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=[]))
 
 def outcomes(rows: Any, places: Sequence[int] = ()) -> list[Outcome]:
     """Decode the results of a request that is called r1."""
-    return decode_outcomes({"status": "DONE", "response": {"records": rows}}, "r1", places)
+    return decoded({"status": "DONE", "response": {"records": rows}}, places)
+
+
+def document(value: Any) -> Document:
+    """Return what the service sends."""
+    return Document.of(json.dumps(value).encode())
+
+
+def decoded(value: Any, places: Sequence[int]) -> list[Outcome]:
+    """Decode the results of a request that is called r1; raise the error if there is one."""
+    found = decode_outcomes(document(value), "r1", places)
+    if isinstance(found, ReplyError):
+        raise found
+    return found
 
 
 # ---- names
@@ -122,12 +135,12 @@ def test_a_record_that_makes_no_sense_says_where_it_stands() -> None:
 
 
 @pytest.mark.parametrize(
-    "document", [{}, {"response": None}, {"response": []}, {"response": {"records": {}}}]
+    "answer", [{}, {"response": None}, {"response": []}, {"response": {"records": {}}}]
 )
-def test_a_request_that_is_done_has_records(document: dict[str, Any]) -> None:
+def test_a_request_that_is_done_has_records(answer: dict[str, Any]) -> None:
     """Without them it makes no sense."""
     with pytest.raises(ReplyError, match="request r1 is done and has no records"):
-        decode_outcomes(document, "r1", ())
+        decoded(answer, ())
 
 
 # ---- submissions
@@ -199,8 +212,8 @@ def test_a_submission_names_its_webhook() -> None:
 @pytest.mark.parametrize("state", ["CREATED", "PROCESSING", "RETRY", "DONE", "LATER", "", 7, None])
 def test_any_other_state_is_no_bad_end(state: Any) -> None:
     """What is not known to be the end may go on."""
-    assert bad_end({"status": state}, "r1") is None
-    assert state_of({"status": state}) == (state if isinstance(state, str) else "")
+    assert bad_end(document({"status": state}), "r1") is None
+    assert state_of(document({"status": state})) == (state if isinstance(state, str) else "")
 
 
 @pytest.mark.parametrize(
@@ -213,11 +226,11 @@ def test_any_other_state_is_no_bad_end(state: Any) -> None:
 )
 def test_a_bad_end_says_what_it_means(state: str, told: str) -> None:
     """The message has the state, the service's own words, and what to try."""
-    error = bad_end({"status": state, "detail": "by the cat"}, "r1")
+    error = bad_end(document({"status": state, "detail": "by the cat"}), "r1")
     assert isinstance(error, JobFailed)
     assert f"asynchronous request r1 ended as {state} (by the cat): {told}" in str(error)
     assert error.request_id == "r1"
-    assert "(" not in str(bad_end({"status": "FAILED", "detail": 7}, "r1"))
+    assert "(" not in str(bad_end(document({"status": "FAILED", "detail": 7}), "r1"))
 
 
 # ---- paths and pages
@@ -252,13 +265,13 @@ def test_a_page_is_asked_for_as_it_is_filtered() -> None:
 )
 def test_only_the_query_of_a_link_is_followed(link: str | None, path: str | None) -> None:
     """The token goes to the service, wherever a link may lead."""
-    rows, following = decode_page({"results": [], "next": link})
+    rows, following = decode_page(document({"results": [], "next": link}))
     assert rows == []
     assert following == (path and REQUESTS + path)
 
 
 @pytest.mark.parametrize(
-    "document",
+    "answer",
     [
         {},
         {"results": {}},
@@ -268,17 +281,23 @@ def test_only_the_query_of_a_link_is_followed(link: str | None, path: str | None
         {"results": [], "next": "http://[/?page=2"},
     ],
 )
-def test_what_is_no_page_is_an_error(document: dict[str, Any]) -> None:
+def test_what_is_no_page_is_an_error(answer: dict[str, Any]) -> None:
     """It makes no sense, and nothing is followed."""
     with pytest.raises(ReplyError):
-        decode_page(document)
+        decode_page(document(answer))
+
+
+def test_a_page_with_a_garbled_row_is_an_error() -> None:
+    """No row is left out in silence."""
+    with pytest.raises(ReplyError, match="not a page"):
+        decode_page(Document.of(b'{"results": [{"id": "r1"}, what]}'))
 
 
 @given(ANY_TEXT)
 def test_any_link_is_followed_to_the_list_or_not_at_all(link: str) -> None:
     """Nothing that a service can say leads away, or raises anything else."""
     try:
-        _, following = decode_page({"results": [], "next": link})
+        _, following = decode_page(document({"results": [], "next": link}))
     except ReplyError:
         return
     assert following is None or following.startswith(f"{REQUESTS}?")
@@ -287,7 +306,7 @@ def test_any_link_is_followed_to_the_list_or_not_at_all(link: str) -> None:
 def test_a_row_tells_of_a_request() -> None:
     """What the service says more is kept."""
     row = {"id": "r1", "status": "DONE", "type": "ocr", "created": "2022-03-02T13:38:22.784359Z"}
-    [[info], _] = decode_page({"results": [{**row, "workspace": "w"}]})
+    [[info], _] = decode_page(document({"results": [{**row, "workspace": "w"}]}))
     assert (info.id, info.status, info.type) == ("r1", "DONE", "ocr")
     assert info.created == datetime(2022, 3, 2, 13, 38, 22, 784359, tzinfo=UTC)
     assert info.extra == {"workspace": "w"}
@@ -296,7 +315,7 @@ def test_a_row_tells_of_a_request() -> None:
 @pytest.mark.parametrize("created", [7, "yesterday", [], {}])
 def test_one_odd_time_hides_no_list(created: Any) -> None:
     """A row whose time makes no sense is listed without it."""
-    rows, _ = decode_page({"results": [{"id": "r1", "created": created}, {"id": "r2"}]})
+    rows, _ = decode_page(document({"results": [{"id": "r1", "created": created}, {"id": "r2"}]}))
     assert [(row.id, row.status, row.created) for row in rows] == [
         ("r1", "", None),
         ("r2", "", None),

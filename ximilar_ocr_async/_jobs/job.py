@@ -1,10 +1,10 @@
 """Images that were submitted for later: ids in, outcomes out as they are done."""
 
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from math import inf
-from typing import Any, Self
+from typing import Self
 
 import anyio
 from attrs import define, evolve, field
@@ -12,7 +12,7 @@ from attrs import define, evolve, field
 from ximilar_ocr_async._constants import JOB_KEPT, MAX_RECORDS
 from ximilar_ocr_async._jobs.polling import Polling
 from ximilar_ocr_async._jobs.receiver import Delivery, WebhookReceiver
-from ximilar_ocr_async._protocol import decode_model, jobs
+from ximilar_ocr_async._protocol import Document, jobs
 from ximilar_ocr_async._scheduling import CallOptions, JSONGetter
 from ximilar_ocr_async._validation import check_request_ids
 from ximilar_ocr_async.errors import (
@@ -159,10 +159,11 @@ class Job:
             if left is not None:
                 left = max(0.0, began + left - anyio.current_time())
             document = await self.ask(request_id, evolve(options, deadline=left))
-            infos.append(decode_model({"id": request_id, **document}, JobInfo))
+            decode = partial(jobs.decode_info, document, request_id)
+            infos.append(await self.getter.decode(decode, document.size))
         return infos
 
-    async def ask(self, request_id: str, options: CallOptions) -> Mapping[str, Any]:
+    async def ask(self, request_id: str, options: CallOptions) -> Document:
         """Return what the service says of one of its requests; raise `JobNotFound` if nothing."""
         try:
             return await self.getter.get(jobs.path_of(request_id), options)
@@ -185,6 +186,8 @@ class JobOutcomes:
     _ready: deque[Outcome] = field(init=False)
     # Why requests failed whose images are not known.
     _errors: list[OCRError] = field(init=False, factory=list)
+    # Deliveries that are not decoded yet; one stays if that is cancelled.
+    _came: deque[Delivery] = field(init=False, factory=deque)
     # Requests that were reported as done and are to be asked after.
     _hints: deque[str] = field(init=False, factory=deque)
     # Why the service could not be asked, to be raised after what is ready.
@@ -225,7 +228,10 @@ class JobOutcomes:
         receiver, now = self._job.receiver, anyio.current_time()
         slots = self._job.getter.width
         if receiver:
-            self._take(receiver.take(self._polling.pending))
+            self._came.extend(receiver.take(self._polling.pending))
+            while self._came:
+                await self._take(self._came[0])
+                self._came.popleft()
         if self._ready:
             return
         if self._hints:
@@ -246,16 +252,16 @@ class JobOutcomes:
             await self._ask(ids)
             self._polling.end(ids, anyio.current_time())
 
-    def _take(self, came: Iterable[Delivery]) -> None:
-        for delivery in came:
-            part = self._job.parts[delivery.id]
-            images, outcomes = part.images, delivery.decode(part.places) or ()
-            if not outcomes or (images and images.keys() != {o.index for o in outcomes}):
-                # Which image is which is clearer in the service's own answer.
-                self._hints.append(delivery.id)
-            else:
-                self._polling.hear(delivery.id, anyio.current_time())
-                self._keep(delivery.id, outcomes)
+    async def _take(self, delivery: Delivery) -> None:
+        part = self._job.parts[delivery.id]
+        decode = partial(delivery.decode, part.places)
+        outcomes = await self._job.getter.decode(decode, len(delivery.body or b"")) or ()
+        if not outcomes or (part.images and part.images.keys() != {o.index for o in outcomes}):
+            # Which image is which is clearer in the service's own answer.
+            self._hints.append(delivery.id)
+        else:
+            self._polling.hear(delivery.id, anyio.current_time())
+            self._keep(delivery.id, outcomes)
 
     async def _ask(self, ids: Collection[str]) -> None:
         """Ask after the requests with these *ids* together."""
@@ -283,10 +289,11 @@ class JobOutcomes:
         if error_ := jobs.bad_end(document, request_id):
             self._fail(request_id, error_)
         elif jobs.state_of(document) == jobs.DONE:
-            try:
-                outcomes = jobs.decode_outcomes(document, request_id, job.parts[request_id].places)
-            except ReplyError as error:
-                self._fail(request_id, error.with_traceback(None))
+            places = job.parts[request_id].places
+            decode = partial(jobs.decode_outcomes, document, request_id, places)
+            outcomes = await job.getter.decode(decode, document.size)
+            if isinstance(outcomes, ReplyError):
+                self._fail(request_id, outcomes)
             else:
                 self._keep(request_id, outcomes)
 

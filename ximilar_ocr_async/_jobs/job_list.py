@@ -1,6 +1,7 @@
 """The account's asynchronous requests, page by page."""
 
 from collections import deque
+from functools import partial
 from typing import Self
 
 from attrs import define, field
@@ -85,7 +86,8 @@ class JobList:
             if self._path is None:
                 raise StopAsyncIteration
             document = await self._getter.get(self._path, self._options)
-            rows, self._path = jobs.decode_page(document)
+            decode = partial(jobs.decode_page, document)
+            rows, self._path = await self._getter.decode(decode, document.size)
             self._rows.extend(rows)
             if self._path is not None:
                 self._fault = self._find_fault(rows, self._path)

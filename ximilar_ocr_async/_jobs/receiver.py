@@ -1,17 +1,18 @@
 """Deliveries to a webhook in, outcomes out. A delivery wakes whatever waits for its job."""
 
 import hmac
-import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Literal, TypeAlias
 from weakref import WeakSet
 
 import anyio
 from attrs import define, field, frozen
 
+from ximilar_ocr_async._concurrency import decode_aside
 from ximilar_ocr_async._constants import MAX_RECORDS, MAX_RESPONSE_BYTES
-from ximilar_ocr_async._protocol import Webhook, jobs
+from ximilar_ocr_async._protocol import Document, Webhook, jobs
 from ximilar_ocr_async._validation import check_at_least
 from ximilar_ocr_async.errors import OptionError, ReplyError, WebhookError
 from ximilar_ocr_async.outcomes import Outcome
@@ -47,10 +48,8 @@ class Delivery:
         """Return the outcomes; *places* are those of images whose records do not name theirs."""
         if self.body is None:
             return None
-        try:
-            return tuple(jobs.decode_outcomes(_load(self.body), self.id, places))
-        except ReplyError:
-            return None
+        outcomes = jobs.decode_outcomes(Document.of(self.body), self.id, places)
+        return None if isinstance(outcomes, ReplyError) else tuple(outcomes)
 
 
 Handle: TypeAlias = Callable[[Delivery], Awaitable[None]]
@@ -108,23 +107,27 @@ class WebhookReceiver:
             WebhookError: The delivery is refused. Respond with its ``status``.
         """
         self.check(headers)
-        if len(body) > self.max_bytes:
-            message = f"the delivery is {len(body):,} bytes, the limit is {self.max_bytes:,}"
-            raise WebhookError(message, status=413)
-        delivery, is_done = self._parse(body)
+        return self._accept(self._parse(body), len(body))
+
+    def _accept(self, told: tuple[Delivery, bool], size: int) -> Delivery | None:
+        """Keep a delivery, and whether it is the last one; return None if it is a repetition."""
+        delivery, is_done = told
         if delivery.id in self._handled:
             raise WebhookError("this delivery is being handled", status=503)
         if delivery.id in self._seen:
             return None
         if is_done:
             self._remember(delivery.id)
-        self._keep(delivery, len(body))
+        self._keep(delivery, size)
         return delivery
 
     def _parse(self, body: bytes) -> tuple[Delivery, bool]:
         """Return the delivery in *body*, and whether it is the last one for its request."""
+        if len(body) > self.max_bytes:
+            message = f"the delivery is {len(body):,} bytes, the limit is {self.max_bytes:,}"
+            raise WebhookError(message, status=413)
         document = _load(body)
-        request_id = document.get("id") if isinstance(document, Mapping) else None
+        request_id = document.get("id")
         if not isinstance(request_id, str) or not request_id:
             raise WebhookError("the delivery names no asynchronous request", status=400)
         is_done = jobs.state_of(document) == jobs.DONE
@@ -154,7 +157,8 @@ class WebhookReceiver:
                 # Checked before any of the body is read.
                 self.check(request.headers)
                 body = await _read(request.stream(), self.max_bytes)
-                delivery = self.receive(request.headers, body)
+                parse = partial(self._parse, body)
+                delivery = self._accept(await decode_aside(parse, len(body)), len(body))
                 if delivery and handle:
                     await self._handle(delivery, handle)
             except WebhookError as error:
@@ -219,11 +223,14 @@ class WebhookReceiver:
         return delivery
 
 
-def _load(body: bytes) -> Any:
+def _load(body: bytes) -> Document:
     try:
-        return json.loads(body, parse_constant=lambda _: None)
-    except (ValueError, RecursionError):
-        raise WebhookError("the delivery is not JSON", status=400) from None
+        document = Document.of(body)
+    except ValueError:
+        document = None
+    if document is None or document.members.fault:
+        raise WebhookError("the delivery is not JSON", status=400)
+    return document
 
 
 def _bytes(text: str) -> bytes:

@@ -4,20 +4,23 @@ Nothing here sends or waits.
 """
 
 from ximilar_ocr_async._protocol import jobs
-from ximilar_ocr_async._protocol.decode import Echo, decode_document, decode_model, unstructure
+from ximilar_ocr_async._protocol.converter import unstructure
+from ximilar_ocr_async._protocol.decode import Echo, decode_account, decode_document
+from ximilar_ocr_async._protocol.documents import Document
 from ximilar_ocr_async._protocol.encode import Parts, encode_images, make_body
 from ximilar_ocr_async._protocol.requests import ReadRequest, Request, SubmitRequest
 from ximilar_ocr_async._protocol.webhook import Webhook
 
 __all__ = [
+    "Document",
     "Echo",
     "Parts",
     "ReadRequest",
     "Request",
     "SubmitRequest",
     "Webhook",
+    "decode_account",
     "decode_document",
-    "decode_model",
     "encode_images",
     "jobs",
     "make_body",

@@ -1,116 +1,262 @@
 """JSON types in, instances of the service's classes out; and back.
 
-This module teaches cattrs the service's classes; `_extraction.structuring` teaches it the user's.
-Unknown keys are kept. A null value counts as absent.
+Unknown keys are kept. A null value counts as absent. What does not fit is told with its address.
 """
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from math import isfinite
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
-from attrs import evolve, fields
-from cattrs import Converter
-from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+from attrs import evolve, field, fields, frozen
 
-from ximilar_ocr_async._protocol.fast_decode import structure_usual_ocr
-from ximilar_ocr_async.models import GPT, OCR, Account, JobInfo, Record, Status, Text
+from ximilar_ocr_async.models import (
+    GPT,
+    NO_KEYS,
+    OCR,
+    Account,
+    JobInfo,
+    Point,
+    Record,
+    Status,
+    Text,
+)
 
-_NAMES: Mapping[type, Mapping[str, str]] = {
-    Record: {
-        "id": "_id",
-        "url": "_url",
-        "width": "_width",
-        "height": "_height",
-        "status": "_status",
-        "ocr": "_ocr",
-        "gpt": "_gpt",
-    },
-}
-"""The attributes whose key on the wire differs from their name."""
+T = TypeVar("T")
 
-_DROPPED = frozenset({"_base64"})
+MAX_FAULTS = 10
+"""Faults that are told of a reply. Source: judgement; nobody reads more of them."""
+
+DROPPED = frozenset({"_base64"})
 """Keys that are not kept. An image that the service sends back is not worth its memory."""
 
-converter = Converter()
+
+class UnfitError(ValueError):
+    """What the service sent does not fit its class; the message tells its faults."""
 
 
-def _keys(cls: type) -> dict[str, str]:
-    names = _NAMES.get(cls, {})
-    return {a.name: names.get(a.name, a.name) for a in fields(cls) if a.name != "extra"}
+@frozen
+class Faults:
+    """What does not fit, and where.
+
+    Attributes:
+        told: (n) faults, each with its address.
+    """
+
+    told: list[str] = field(factory=list)
+
+    def add(self, expected: str, value: Any, path: str) -> None:
+        """Add a fault; raise `UnfitError` if there are enough."""
+        self.told.append(f"expected {expected}, got {_kind(value)} @ {path}")
+        if len(self.told) == MAX_FAULTS:
+            self.check()
+
+    def check(self) -> None:
+        """Raise `UnfitError` if there are any."""
+        if self.told:
+            raise UnfitError("; ".join(self.told))
 
 
-def _overrides(cls: type) -> dict[str, Any]:
-    renames = {name: override(rename=key) for name, key in _keys(cls).items()}
-    if cls is Record:
-        # The caller has built the status already, because it falls back on the response's status.
-        renames["status"] = override(rename="_status", struct_hook=lambda value, _: value)
-    return {**renames, "extra": override(omit=True)}
+def _kind(value: Any) -> str:
+    return "null" if value is None else type(value).__name__
 
 
-def _structure_hook(cls: type[Any]) -> Callable[[Any, Any], Any]:
-    structure = make_dict_structure_fn(cls, converter, **_overrides(cls))
-    known = frozenset(_keys(cls).values())
-
-    def hook(value: Any, _: Any) -> Any:
-        if not isinstance(value, Mapping):
-            raise TypeError(f"expected an object, got {type(value).__name__}")
-        if value.keys() <= known and None not in value.values():
-            return structure(value, cls)
-        given = {k: v for k, v in value.items() if k in known and v is not None}
-        extra = {k: v for k, v in value.items() if k not in known and k not in _DROPPED}
-        parsed = structure(given, cls)
-        return evolve(parsed, extra=extra) if extra else parsed
-
-    return hook
+_Read: TypeAlias = Callable[[Any, str, Faults], Any]
+"""Makes an attribute of a value that is not null; adds a fault if that cannot be."""
 
 
-def _unstructure_hook(cls: type[Any]) -> Callable[[Any], dict[str, Any]]:
-    unstructure: Callable[[Any], dict[str, Any]] = make_dict_unstructure_fn(
-        cls, converter, **_overrides(cls)
-    )
-    return lambda value: {**unstructure(value), **value.extra}
-
-
-def _structure_str(value: Any, _: Any) -> str:
+def _string(value: Any, path: str, faults: Faults) -> str | None:
     if isinstance(value, str | int | float):
         return str(value)
-    raise TypeError(f"expected a string, got {type(value).__name__}")
+    faults.add("a string", value, path)
+    return None
 
 
-def _structure_finite(value: Any, _: Any) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
-        return float(value)
-    raise TypeError("expected a finite number")
+def _integer(value: Any, path: str, faults: Faults) -> int | None:
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        faults.add("a whole number", value, path)
+        return None
 
 
-def _structure_time(value: Any, _: Any) -> datetime | None:
+def _finite(value: Any, path: str, faults: Faults) -> Any:
+    try:
+        if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
+            return float(value)
+    except OverflowError:
+        pass  # a whole number of more than 308 digits
+    faults.add("a finite number", value, path)
+    return None
+
+
+def _time(value: Any, _: str, __: Faults) -> datetime | None:
     try:
         return datetime.fromisoformat(value)
     except (TypeError, ValueError):
         return None  # one bad time must not make a whole list fail
 
 
-def _structure_ocr(value: Any, cls: Any) -> OCR:
-    # The slow path keeps whatever is unusual, or reports its address.
-    return structure_usual_ocr(value) or _ocr_hook(value, cls)
+def _as_it_is(value: Any, _: str, __: Faults) -> Any:
+    return value
 
 
-converter.register_structure_hook(str, _structure_str)
-converter.register_structure_hook(float, _structure_finite)
-# None stands for an absent key. Absent keys never get here, so the value must be a string.
-converter.register_structure_hook(str | None, _structure_str)
-converter.register_structure_hook(datetime, _structure_time)
-converter.register_unstructure_hook(datetime, datetime.isoformat)
-# Parts come before the classes that contain them, because compiling a hook inlines their hooks.
-for _class in (Text, Status, GPT):
-    converter.register_structure_hook(_class, _structure_hook(_class))
-_ocr_hook = _structure_hook(OCR)
-converter.register_structure_hook(OCR, _structure_ocr)
-converter.register_structure_hook(Record, _structure_hook(Record))
+def _list(value: Any, path: str, faults: Faults) -> list[Any]:
+    if isinstance(value, list):
+        return value
+    if value not in ("", {}):
+        faults.add("an array", value, path)
+    return []
 
-# Compiled when they are first needed, which is never in most programs.
-_RARE = frozenset({Account, JobInfo})
-_ALL = frozenset({Text, OCR, GPT, Status, Record}) | _RARE
-converter.register_structure_hook_factory(lambda kind: kind in _RARE, _structure_hook)
-converter.register_unstructure_hook_factory(lambda kind: kind in _ALL, _unstructure_hook)
+
+def _point(value: Any, path: str, faults: Faults) -> Point:
+    pair = _list(value, path, faults)
+    if len(pair) != 2:  # noqa: PLR2004 - x and y
+        faults.add("an array of two numbers", value, path)
+        return 0.0, 0.0
+    x, y = (_finite(number, f"{path}[{i}]", faults) for i, number in enumerate(pair))
+    return x, y
+
+
+def _polygon(value: Any, path: str, faults: Faults) -> tuple[Point, ...]:
+    points = enumerate(_list(value, path, faults))
+    return tuple([_point(point, f"{path}[{i}]", faults) for i, point in points])
+
+
+def _texts(value: Any, path: str, faults: Faults) -> tuple[Text, ...]:
+    if isinstance(value, tuple):
+        return value  # they have been read already, because there may be many
+    rows = enumerate(_list(value, path, faults))
+    return tuple([structure(row, Text, f"{path}[{i}]", faults) for i, row in rows])
+
+
+def _object(cls: type[Any]) -> _Read:
+    return lambda value, path, faults: structure(value, cls, path, faults)
+
+
+_KEYS: Mapping[Any, Mapping[str, tuple[str, _Read]]] = {
+    Text: {
+        "text": ("text", _string),
+        "polygon": ("polygon", _polygon),
+        "prob": ("prob", _finite),
+    },
+    OCR: {
+        "texts": ("texts", _texts),
+        "full_text": ("full_text", _string),
+        "lang": ("lang", _string),
+        "lang_name": ("lang_name", _string),
+    },
+    GPT: {
+        "full_prompt": ("full_prompt", _string),
+        "result": ("result", _string),
+        "json_result": ("json_result", _as_it_is),
+    },
+    Status: {
+        "code": ("code", _integer),
+        "text": ("text", _string),
+        "request_id": ("request_id", _string),
+    },
+    Record: {
+        "_id": ("id", _string),
+        "_url": ("url", _string),
+        "_width": ("width", _integer),
+        "_height": ("height", _integer),
+        # It has been read already, because it falls back on that of the whole reply.
+        "_status": ("status", _as_it_is),
+        "_ocr": ("ocr", _object(OCR)),
+        "_gpt": ("gpt", _object(GPT)),
+    },
+    Account: {
+        "credits_counter": ("credits_counter", _integer),
+        "credits_limit": ("credits_limit", _integer),
+    },
+    JobInfo: {
+        "id": ("id", _string),
+        "status": ("status", _string),
+        "type": ("type", _string),
+        "created": ("created", _time),
+    },
+}
+"""The keys that each class knows: the attribute, and what makes it."""
+
+_NEEDED: Mapping[Any, Mapping[str, Any]] = {JobInfo: {"id": ""}}
+"""Keys without which there is no instance, each with what stands for it in a void one."""
+
+
+def known_keys(cls: type) -> frozenset[str]:
+    """Return the keys on the wire that a class knows."""
+    return frozenset(_KEYS[cls])
+
+
+def structure(value: Any, cls: Callable[..., T], path: str, faults: Faults) -> T:
+    """Return an instance of one of the service's classes.
+
+    Args:
+        value: A mapping of JSON types, or whatever the service sent in its place.
+        cls: The class.
+        path: The address of the value.
+        faults: Where to add what does not fit; where there are any, the instance is void.
+
+    Raises:
+        UnfitError: There are too many faults, or there is no instance to go on with.
+    """
+    keys, needed = _KEYS[cls], _NEEDED.get(cls, {})
+    if not isinstance(value, Mapping) or any(value.get(key) is None for key in needed):
+        faults.add(" with ".join(["an object", *needed]), value, path)
+        return cls(**needed)
+    given: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
+    for key, part in value.items():
+        if key not in keys:
+            extra[key] = part
+        elif part is not None:
+            name, read = keys[key]
+            given[name] = read(part, f"{path}.{name}", faults)
+    return cls(**given, extra=extra or NO_KEYS)
+
+
+def structure_status(value: Any, default: Status, path: str = "$") -> Status:
+    """Return a status of any type that the service uses: object, number or string.
+
+    Args:
+        value: The status as JSON types, or None.
+        default: What it inherits where it says nothing.
+        path: Its address.
+
+    Raises:
+        UnfitError: It cannot be understood.
+    """
+    match value:
+        case Mapping():
+            inherited = {"code": default.code, "request_id": default.request_id}
+            given = {k: v for k, v in value.items() if k not in inherited or v is not None}
+            faults = Faults()
+            status = structure(inherited | given, Status, path, faults)
+            faults.check()
+            return status
+        case int() if not isinstance(value, bool):
+            return Status(code=value)
+        case str() if value.isdecimal():
+            faults = Faults()
+            code = _integer(value, path, faults)
+            faults.check()
+            return Status(code or 0)
+        case str():
+            return evolve(default, text=value)
+        case _:
+            return default
+
+
+def unstructure(model: Any) -> dict[str, Any]:
+    """Return an instance of one of the service's classes as JSON types, in the service's names."""
+    keys = {name: key for key, (name, _) in _KEYS[type(model)].items()}
+    own = {keys[a.name]: _plain(getattr(model, a.name)) for a in fields(type(model))[:-1]}
+    return {**own, **model.extra}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return unstructure(value) if type(value) in _KEYS else value

@@ -7,12 +7,15 @@ Source: https://docs.ximilar.com/async-api, read in 2026-08.
 
 import os
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 from urllib.parse import quote, urlencode, urlsplit
 
+from attrs import evolve
+
 from ximilar_ocr_async._constants import MAX_RECORDS
-from ximilar_ocr_async._protocol.decode import decode_document, decode_model, decode_row
+from ximilar_ocr_async._protocol.decode import decode_document, decode_model, decode_whole
+from ximilar_ocr_async._protocol.documents import Document
+from ximilar_ocr_async._protocol.records import MAX_REASON, Row
 from ximilar_ocr_async.errors import JobFailed, ReplyError
 from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.models import JobInfo, Record, Status
@@ -39,9 +42,9 @@ def make_id(index: int, name: str | None) -> str:
     return f"{index}.{os.urandom(4).hex()}.{name or ''}"
 
 
-def _read_id(text: Any) -> tuple[int, str | None] | None:
+def _read_id(text: str | None) -> tuple[int, str | None] | None:
     """Return the place and the name in an id that `make_id` made; None for any other id."""
-    made = _ID.fullmatch(text) if isinstance(text, str) else None
+    made = _ID.fullmatch(text) if text else None
     return (int(made["index"]), made["name"] or None) if made else None
 
 
@@ -63,25 +66,25 @@ def path_of(request_id: str) -> str:
     return REQUESTS + quote(request_id, safe="", errors="surrogatepass")
 
 
-def state_of(document: Mapping[str, Any]) -> str:
+def state_of(document: Document) -> str:
     """Return the state of an asynchronous request; empty if the service does not name it."""
     state = document.get("status")
     return state if isinstance(state, str) else ""
 
 
-def bad_end(document: Mapping[str, Any], request_id: str) -> JobFailed | None:
+def bad_end(document: Document, request_id: str) -> JobFailed | None:
     """Return why an asynchronous request failed, if it did."""
     state, detail = state_of(document), document.get("detail")
     if state not in _BAD_ENDS:
         return None
-    reason = f" ({detail})" if isinstance(detail, str) and detail else ""
+    reason = f" ({detail[:MAX_REASON]})" if isinstance(detail, str) and detail else ""
     message = f"asynchronous request {request_id} ended as {state}{reason}: {_BAD_ENDS[state]}"
     return JobFailed(message, request_id=request_id)
 
 
 def decode_outcomes(
-    document: Mapping[str, Any], request_id: str, places: Sequence[int]
-) -> list[Outcome]:
+    document: Document, request_id: str, places: Sequence[int]
+) -> list[Outcome] | ReplyError:
     """Decode the results of an asynchronous request that is done.
 
     Args:
@@ -92,50 +95,40 @@ def decode_outcomes(
 
     Returns:
         (n) outcomes. All that is known of an image is its name, and its URL if it had one. If
-        some records name their places, the others are not guessed.
-
-    Raises:
-        ReplyError: It has no records, too many, or records that cannot be told apart.
+        some records name their places, the others are not guessed. An error if it has no records,
+        too many, or records that cannot be told apart.
     """
-    response = document.get("response")
-    rows = response.get("records") if isinstance(response, Mapping) else None
-    if not isinstance(rows, list):
+    found = document.rows("response", "records")
+    if found is None:
         message = f"asynchronous request {request_id} is done and has no records"
-        raise ReplyError(message, request_id=request_id)
+        return ReplyError(message, request_id=request_id)
+    rows = found.rows
     if not 1 <= len(rows) <= MAX_RECORDS:
-        message = f"asynchronous request {request_id} has {len(rows):,} records"
-        raise ReplyError(message, request_id=request_id)
-    ids = [_read_id(row.get("_id") if isinstance(row, Mapping) else None) for row in rows]
+        many = "" if found.is_whole else "at least "
+        message = f"asynchronous request {request_id} has {many}{len(rows):,} records"
+        return ReplyError(message, request_id=request_id)
+    ids = [_read_id(row.word("_id")) for row in rows]
     if not any(ids):
         is_whole = len(rows) == len(places) or isinstance(places, range)
-        if not is_whole or len(rows) > len(places):
+        if not found.is_whole or not is_whole or len(rows) > len(places):
             message = f"which records of asynchronous request {request_id} are whose cannot be told"
-            raise ReplyError(message, request_id=request_id)
-        ids = [(place, _name(row)) for place, row in zip(places, rows, strict=False)]
-    found: dict[int, Outcome] = {}
+            return ReplyError(message, request_id=request_id)
+        ids = [(place, row.word("_id")) for place, row in zip(places, rows, strict=False)]
+    outcomes: dict[int, Outcome] = {}
     for i, (row, own) in enumerate(zip(rows, ids, strict=True)):
-        if own and own[0] not in found:
-            address = f"$.response.records[{i}]"
-            found[own[0]] = _decode_outcome(row, request_id, own, address)
-    return list(found.values())
+        if own and own[0] not in outcomes:
+            path = f"$.response.records[{i}]"
+            outcomes[own[0]] = _decode_outcome(row, request_id, own, path)
+    return list(outcomes.values())
 
 
-def _name(row: Any) -> str | None:
-    name = row.get("_id") if isinstance(row, Mapping) else None
-    return name if isinstance(name, str) else None
-
-
-def _decode_outcome(
-    row: Any, request_id: str, own: tuple[int, str | None], address: str
-) -> Outcome:
-    fields, (index, name) = row if isinstance(row, Mapping) else {}, own
-    url = fields.get("_url")
-    image = Image(url if isinstance(url, str) else b"", id=name)
-    default = Status(request_id=request_id)
-    renamed = row if name is None else {**fields, "_id": name}
-    result = decode_row(renamed, address, default)
+def _decode_outcome(row: Row, request_id: str, own: tuple[int, str | None], path: str) -> Outcome:
+    index, name = own
+    image = Image(row.word("_url") or b"", id=name)
+    result = row.decode(path, Status(request_id=request_id))
     if isinstance(result, Record):
-        return Success(index=index, image=image, record=result)
+        record = result if name is None else evolve(result, id=name)
+        return Success(index=index, image=image, record=record)
     is_lost = isinstance(result, ReplyError)
     return Failure(index=index, image=image, error=result, attempts=1, maybe_billed=is_lost)
 
@@ -146,16 +139,21 @@ def page_path(**filters: str | None) -> str:
     return f"{REQUESTS}?{urlencode({'page': 1, **given}, errors='surrogatepass')}"
 
 
-def decode_page(document: Mapping[str, Any]) -> tuple[list[JobInfo], str | None]:
+def decode_info(document: Document, request_id: str) -> JobInfo:
+    """Return how a request stands; raise `ReplyError` if that cannot be understood."""
+    return decode_whole(document, JobInfo, id=request_id)
+
+
+def decode_page(document: Document) -> tuple[list[JobInfo], str | None]:
     """Return the requests on a page, and the path of the next page.
 
     Only the query of the link is used: the vendor's own client knows links with the wrong host,
     scheme and path, and the token goes nowhere else.
     """
-    rows, link = document.get("results"), document.get("next")
-    if not isinstance(rows, list) or not isinstance(link, str | None):
+    rows, link = document.read_rows("results"), document.get("next")
+    if rows is None or not isinstance(link, str | None):
         raise ReplyError("the response is not a page of asynchronous requests")
-    jobs = [decode_model(row if isinstance(row, Mapping) else {}, JobInfo) for row in rows]
+    jobs = [decode_model(row, JobInfo) for row in rows]
     return jobs, _next_path(link) if link else None
 
 

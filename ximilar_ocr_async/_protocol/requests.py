@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from attrs import field, frozen
 
 from ximilar_ocr_async._http import Response
-from ximilar_ocr_async._protocol.decode import Echo, decode
+from ximilar_ocr_async._protocol.decode import Echo, decode, decode_usual
 from ximilar_ocr_async._protocol.error_mapping import as_ambiguous, name_plan
 from ximilar_ocr_async._protocol.jobs import REQUESTS, decode_submitted, make_id
 from ximilar_ocr_async._protocol.webhook import Webhook
@@ -48,6 +48,12 @@ class ReadRequest:
     def record_id(self, unique: str, index: int, image: Image) -> str:  # noqa: ARG002
         """Return *unique*: the caller's own name need not be unique."""
         return unique
+
+    def decode_usual(
+        self, response: Response, ids: list[str], echo: Echo
+    ) -> list[Record | OCRError] | None:
+        """Return (n) records if all is usual, in a few milliseconds; None for `decode` to do it."""
+        return decode_usual(response.status, response.body, ids, echo=echo)
 
     def decode(self, response: Response, ids: list[str], echo: Echo) -> list[Record | OCRError]:
         """Return (n) records or errors; raise `OCRError` if the request failed as a whole."""
@@ -116,6 +122,9 @@ class SubmitRequest:
     def record_id(self, unique: str, index: int, image: Image) -> str:  # noqa: ARG002
         """Return a name that tells the image's place and the caller's name for it."""
         return make_id(index, image.id)
+
+    def decode_usual(self, *_: object) -> None:
+        """Return None: what a submission is answered with is left to `decode`."""
 
     def decode(self, response: Response, ids: list[str], echo: Echo) -> list[str]:  # noqa: ARG002
         """Return (n) times the id of the asynchronous request.

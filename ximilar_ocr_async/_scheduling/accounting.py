@@ -6,7 +6,7 @@ Synchronous, so that nothing comes between "paid" and "recorded".
 import logging
 from collections import Counter
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, TypeVar
 
 import anyio
 from attrs import define, field
@@ -21,10 +21,23 @@ from ximilar_ocr_async.errors import (
 )
 from ximilar_ocr_async.retry import RetryBudget
 
-if TYPE_CHECKING:
-    from ximilar_ocr_async._scheduling.calls import Item
-
 _log = logging.getLogger("ximilar_ocr_async.scheduling")
+
+
+class Entry(Protocol):
+    """An item, as far as the books look at it."""
+
+    call: Any
+    attempts: int
+    sent: int
+    maybe_billed: int
+    is_done: bool
+    is_given_up: bool
+
+    def time_breakdown(self, now: float) -> str: ...
+
+
+E = TypeVar("E", bound=Entry)
 
 
 @define(eq=False, repr=False)
@@ -55,7 +68,7 @@ class Accounting:
 
     # ---- money
 
-    def afford(self, items: "list[Item]", *, reserved: int) -> "list[Item]":
+    def afford(self, items: list[E], *, reserved: int) -> list[E]:
         """Return the items that may be sent beside *reserved* others; fail the rest."""
         left = max(0, self.max_records - self.sent - reserved)
         if len(items) <= left:
@@ -65,7 +78,7 @@ class Accounting:
             self.end(item, BudgetExceeded(reason))
         return items[: int(left)]
 
-    def count(self, item: "Item", result: Any, *, is_lost: bool = False) -> None:
+    def count(self, item: Entry, result: Any, *, is_lost: bool = False) -> None:
         """Count how an attempt ended for *item*; it may be billed if it *is_lost*."""
         if item.is_given_up:
             self._count_lost(item, -1)
@@ -80,12 +93,12 @@ class Accounting:
             self.maybe_billed += 1
             item.maybe_billed += 1
 
-    def give_up(self, item: "Item") -> None:
+    def give_up(self, item: Entry) -> None:
         """Count an attempt under way that *item* will not wait for: it may be billed."""
         if not item.is_given_up:
             self._count_lost(item, 1)
 
-    def _count_lost(self, item: "Item", step: int) -> None:
+    def _count_lost(self, item: Entry, step: int) -> None:
         # Taken back with -1 if it ends after all, because others wait for it.
         item.is_given_up = step > 0
         item.attempts += step
@@ -93,7 +106,7 @@ class Accounting:
         self.maybe_billed += step
         self._count_sent(item, step)
 
-    def _count_sent(self, item: "Item", step: int) -> None:
+    def _count_sent(self, item: Entry, step: int) -> None:
         most = max(item.sent, item.sent + step)
         item.sent += step
         self.sent += step
@@ -101,7 +114,7 @@ class Accounting:
 
     # ---- how items end
 
-    def end(self, item: "Item", result: Any) -> None:
+    def end(self, item: Entry, result: Any) -> None:
         """End *item* with what was read, or with an error, unless nobody waits for it."""
         if item.is_done:
             # Its caller was told already. Tests fail on this.
@@ -116,7 +129,7 @@ class Accounting:
             self.errors[type(result).__name__] += 1
         item.call.deliver(item, result)
 
-    def end_late(self, item: "Item", error: OCRError | None = None, *, needed: float = 0.0) -> None:
+    def end_late(self, item: Entry, error: OCRError | None = None, *, needed: float = 0.0) -> None:
         """End *item*, whose deadline comes first.
 
         Args:

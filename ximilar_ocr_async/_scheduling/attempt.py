@@ -20,10 +20,7 @@ LARGE = 8 * 1024 * 1024
 """[bytes] of a request that may be cut off for its size, before a 413 can be read."""
 
 SMALL_RESPONSE = 8 * 1024
-"""[bytes] of a response that is decoded at once, in a fraction of a millisecond."""
-
-LARGE_RESPONSE = 512 * 1024
-"""[bytes] of a response that is decoded in a thread: on the event loop it would take 5 ms or so."""
+"""[bytes] of a response that is decoded at once, in a millisecond whatever it is."""
 
 CUTS = 2
 """Large requests cut off that are one too many for an accident."""
@@ -133,19 +130,18 @@ class BatchAttempt:
         return await anyio.to_thread.run_sync(encode, abandon_on_cancel=True, limiter=self._files)
 
     async def _decode(self, request: Request, response: Response, ids: list[str]) -> list[Result]:
-        decode, size = partial(request.decode, response, ids, self._echo), len(response.body)
-        if size < SMALL_RESPONSE:
+        decode = partial(request.decode, response, ids, self._echo)
+        if len(response.body) < SMALL_RESPONSE:
             return decode()
         # Shielded, for it was paid. One at a time, each in a turn of the loop of its own or in a
         # thread: many that come at once would hold up the loop, and the requests after them.
-        decoded: list[Result] = []
+        decoded: Sequence[Result] | None = None
         with anyio.CancelScope(shield=True):
-            if size < LARGE_RESPONSE:
-                async with self._decoding:
-                    decoded = decode()
-            else:
+            async with self._decoding:
+                decoded = request.decode_usual(response, ids, self._echo)
+            if decoded is None:
                 decoded = await anyio.to_thread.run_sync(decode, limiter=self._decoding)
-        return decoded
+        return list(decoded or ())
 
     def _learn(self, error: OCRError, records: int, size: int) -> None:
         """Make requests smaller from now on, if one of *size* [bytes] was too large."""

@@ -55,11 +55,14 @@ class Share:
                     item = items.popleft()
                     self.size -= 1
                     # Whoever had a turn goes to the end.
-                    del calls[call], self._calls[fair_key]
-                    if items:
-                        calls[call] = items
-                    if calls:
-                        self._calls[fair_key] = calls
+                    if not items or len(calls) > 1:
+                        del calls[call]
+                        if items:
+                            calls[call] = items
+                    if not calls or len(self._calls) > 1:
+                        del self._calls[fair_key]
+                        if calls:
+                            self._calls[fair_key] = calls
                     return item
         return None
 

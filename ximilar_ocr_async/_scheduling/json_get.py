@@ -3,16 +3,16 @@
 They are free, so they are repeated as often as makes sense, whatever became of them.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
-from attrs import frozen
+from attrs import field, frozen
 
-from ximilar_ocr_async._concurrency import EventLoopGuard, is_to_be_raised
-from ximilar_ocr_async._protocol import decode_document
+from ximilar_ocr_async._concurrency import EventLoopGuard, decode_aside, is_to_be_raised
+from ximilar_ocr_async._protocol import Document, decode_document
 from ximilar_ocr_async._scheduling.bugs import record_bug
 from ximilar_ocr_async._scheduling.call_options import CallOptions, Patience
 from ximilar_ocr_async._scheduling.decisions import Resend, Situation, decide, is_turned_away
@@ -40,13 +40,18 @@ class JSONGetter:
     retry: RetryPolicy
     group: TaskGroup
     guard: EventLoopGuard
+    _decoding: anyio.CapacityLimiter = field(init=False, factory=lambda: anyio.CapacityLimiter(1))
 
     @property
     def width(self) -> int:
         """How many requests may be made at once."""
         return self.scheduler.slots.throttle(ACCOUNT).limit.slots
 
-    async def get(self, path: str, options: CallOptions) -> Mapping[str, Any]:
+    async def decode(self, work: Callable[[], T], size: int) -> T:
+        """Return what *work* makes of *size* [bytes] of JSON, in a thread if that may take long."""
+        return await decode_aside(work, size, self._decoding)
+
+    async def get(self, path: str, options: CallOptions) -> Document:
         """Return the object at *path*.
 
         Args:
@@ -56,7 +61,7 @@ class JSONGetter:
         Raises:
             OCRError: There is none to be had.
         """
-        result: Mapping[str, Any] | OCRError = await self._run(partial(self._get, path, options))
+        result: Document | OCRError = await self._run(partial(self._get, path, options))
         if isinstance(result, OCRError):
             raise result
         return result
@@ -105,7 +110,7 @@ class JSONGetter:
             raise SessionClosed("the session closed before this was answered")
         return results[0]
 
-    async def _get(self, path: str, options: CallOptions) -> Mapping[str, Any] | OCRError:
+    async def _get(self, path: str, options: CallOptions) -> Document | OCRError:
         patience = Patience.begin(options)
         attempts, error = 0, None
         with anyio.CancelScope(deadline=patience.deadline):
@@ -128,16 +133,17 @@ class JSONGetter:
         deadline = f"{path} was not answered within {options.deadline or 0.0:g} s"
         return with_reason(error, deadline) if error else DeadlineExceeded(deadline)
 
-    async def _attempt(self, path: str, patience: Patience) -> Mapping[str, Any]:
+    async def _attempt(self, path: str, patience: Patience) -> Document:
         """Make one attempt, and let the throttle know how it went."""
         slots = self.scheduler.slots
         began, is_probe = await slots.acquire(patience)
         ended: OCRError | bool = False
         try:
             response = await self.tenant.sender.send("GET", path)
-            document = decode_document(
-                response.status, response.body, retry_after=response.retry_after
+            decode = partial(
+                decode_document, response.status, response.body, retry_after=response.retry_after
             )
+            document = await self.decode(decode, len(response.body))
             ended = True
         except OCRError as error:
             ended = error

@@ -73,6 +73,7 @@ class Scheduler:
                 item.accounting.end(item, self.slots.overloaded(self.max_queue))
             else:
                 self._enqueue(item, now)
+        self.slots.notify()
 
     def expire(self, call: Call) -> None:
         """Fail what *call* still waits for: its deadline has passed."""
@@ -148,7 +149,6 @@ class Scheduler:
             item.accounting.end(item, error)
         else:
             self.slots.queue.put(item, first=first)
-            self.slots.notify()
 
     def _end_late(self, item: Item) -> None:
         item.accounting.end_late(item, needed=self.slots.needed(item))
@@ -213,6 +213,7 @@ class Scheduler:
         for item in reversed(items):
             is_on = self.slots.throttle(item.request.target).breaker.is_on
             self._enqueue(item, now, first=not is_on)
+        self.slots.notify()
 
     def _give_back(self, batch: Batch, items: list[Item]) -> None:
         """Queue *items* that did not fit into their request."""
@@ -250,10 +251,10 @@ class Scheduler:
         with batch.scope:
             await anyio.sleep(seconds)
         self.slots.pausing.discard(batch)
-        self.slots.notify()
         for item in batch.items:
             item.batch = None
             self._enqueue(item, anyio.current_time(), first=True)
+        self.slots.notify()
 
     # ---- what becomes of its items
 

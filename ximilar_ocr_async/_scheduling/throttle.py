@@ -105,6 +105,8 @@ class Throttle:
         It never does while that may happen at any time: then there is nothing to wait for.
         """
         breaker = self.breaker
+        if not self.is_troubled(now):
+            return None
         resumes = now if breaker.is_probing else breaker.next_probe(now, urgent=urgent)
         if breaker.is_on and (resumes > now or breaker.is_probing):
             began = max(patience.opened, breaker.began)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Unpack
 
 from ximilar_ocr_async._constants import DEFAULT_LANGUAGE
-from ximilar_ocr_async._protocol import Webhook, decode_model
+from ximilar_ocr_async._protocol import Webhook, decode_account
 from ximilar_ocr_async._scheduling import CallOptions, Question, Reading, Waiting
 from ximilar_ocr_async._session.account import DETAILS, advise
 from ximilar_ocr_async._session.lifecycle import SessionLifecycle
@@ -255,47 +255,55 @@ class OCRSession(SessionLifecycle):
         *,
         status: str | None = None,
         type: str | None = None,  # noqa: A002 - as above
-        **waiting: Unpack[Waiting],
+        deadline: float | None = None,
+        outage_timeout: float | None = None,
     ) -> "JobList":
         """Iterate over the account's asynchronous requests, all or those of a status or type.
 
         Args:
             status: Such as ``DONE``.
             type: Such as ``ocr``.
-            waiting: See `Waiting`; a *deadline* is that of the request for one page.
+            deadline: [s] that the request for one page may take in all.
+            outage_timeout: [s] of an outage that it waits for, before the session's own.
         """
         from ximilar_ocr_async._jobs import JobList  # noqa: PLC0415 - as below
 
         runtime = self._open()
         runtime.guard.check()
-        options = CallOptions(**waiting)
+        options = CallOptions(deadline=deadline, outage_timeout=outage_timeout)
         return JobList.of(runtime.getter, runtime.complete(options), status=status, type=type)
 
     # ---- the account
 
-    async def account(self, **waiting: Unpack[Waiting]) -> Account:
+    async def account(
+        self, *, deadline: float | None = None, outage_timeout: float | None = None
+    ) -> Account:
         """Return the account that the token belongs to. It costs nothing.
 
         Args:
-            waiting: See `Waiting`; it waits up to 30 s for an outage to end by default.
+            deadline: [s] that the call may take in all.
+            outage_timeout: [s] of an outage that it waits for; by default up to 30 s.
 
         Raises:
             OCRError: The service cannot be asked, or refuses the token.
         """
-        options = CallOptions(**waiting)
+        options = CallOptions(deadline=deadline, outage_timeout=outage_timeout)
         runtime = self._open()
         completed = runtime.complete_single(options)
-        return decode_model(await runtime.getter.get(DETAILS, completed), Account)
+        document = await runtime.getter.get(DETAILS, completed)
+        return await runtime.getter.decode(lambda: decode_account(document), document.size)
 
-    async def check(self, **waiting: Unpack[Waiting]) -> None:
+    async def check(
+        self, *, deadline: float = CHECK_DEADLINE, outage_timeout: float | None = None
+    ) -> None:
         """Prove that the service can be reached and takes the token. It costs nothing.
 
         What the session's own traffic tells is enough: an answer within the last 30 s, or an
         outage. The service is only asked if that tells nothing.
 
         Args:
-            waiting: See `Waiting`; the *deadline* is 10 s by default, and an outage is waited for
-                until then.
+            deadline: [s] that the check may take in all.
+            outage_timeout: [s] of an outage that it waits for; by default until the deadline.
 
         Raises:
             OCRError: It cannot, or does not; the message says what to do.
@@ -308,8 +316,7 @@ class OCRSession(SessionLifecycle):
         try:
             if trouble := slots.trouble():
                 raise trouble
-            waiting.setdefault("deadline", CHECK_DEADLINE)
-            await self.account(**waiting)
+            await self.account(deadline=deadline, outage_timeout=outage_timeout)
         except OCRError as error:
             raise advise(error) from None
 
