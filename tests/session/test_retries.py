@@ -267,7 +267,7 @@ async def test_retry_after_as_a_date_is_honoured(service: InProcessService) -> N
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
     service.reply = in_turn(failing(503, headers={"Retry-After": date}))
     async with service.session(retry=RetryPolicy(base=1)) as session:
-        await session.read("https://x.example/1")
+        await session.read("https://x.example/1", outage_timeout=100)
     assert 30 < times(service)[1] - times(service)[0] <= 61
 
 

@@ -72,7 +72,7 @@ class Slots:
     def limit(self) -> int:
         """Requests that may be in flight now, to the endpoints that were asked so far."""
         limits = sum(throttle.limit.slots for throttle in self.throttles.values())
-        return min(self.ceiling, limits or self.throttle("read").limit.slots)
+        return min(self.ceiling, limits or self._make_throttle().limit.slots)
 
     def stats(self) -> dict[str, EndpointStats]:
         """Return what is known of each endpoint, as of now; elsewhere than here, of lately."""
@@ -170,7 +170,7 @@ class Slots:
                 error = throttle.hopeless(call.patience, now, urgent=call.is_interactive)
                 if error:
                     items = [item for item in call.items if item.request.target == target]
-                    yield [item for item in items if _waits(item)], error
+                    yield [i for i in items if i.batch in self.pausing or _waits(i)], error
 
     # ---- waiting for one
 
