@@ -12,7 +12,16 @@ import pytest
 import ximilar_ocr_async
 from tests.docs.pages import PACKAGE, code_words, page
 from tests.faults import CASES
-from ximilar_ocr_async import Failure, Job, OCRError, OCRSession, RetryPolicy, Stats, Success
+from ximilar_ocr_async import (
+    EndpointStats,
+    Failure,
+    Job,
+    OCRError,
+    OCRSession,
+    RetryPolicy,
+    Stats,
+    Success,
+)
 from ximilar_ocr_async.cli.connection import Connection
 from ximilar_ocr_async.testing.service.faults import (
     OF_JOBS,
@@ -107,6 +116,8 @@ def test_statistics_are_explained() -> None:
     """The table of statistics has each of them, in their order."""
     told = first_words(page("web-backends").table("Statistics"))
     assert told == [one.name for one in attrs.fields(Stats)]
+    told = first_words(page("web-backends").table("Statistics of an endpoint"))
+    assert told == [one.name for one in attrs.fields(EndpointStats)]
 
 
 def test_loggers_are_named() -> None:

@@ -106,7 +106,8 @@ class Slots:
         ]
         batches = len(self.queue) / MAX_RECORDS / self.ceiling
         reason = f"max_queue is {most:,}, and as many images wait for a slot"
-        return Overloaded(reason, retry_after=max(waits, default=0.0) * max(1.0, batches))
+        after = max(waits, default=0.0) * max(1.0, batches)
+        return Overloaded(reason, retry_after=after or None)
 
     # ---- waiting for one
 
