@@ -139,5 +139,6 @@ def draw_against_bars(
             axes.spines[side].set_visible(False)
         axes.plot([], [], "o", color=OTHERS, label="before")
         axes.plot([], [], "o", color=OURS, label="now")
-        axes.legend(loc="lower right", frameon=False, ncols=2)
+        figure.legend(loc="outside lower left", frameon=False, ncols=2)
+        figure.supxlabel("The lower, the better.", x=0.99, ha="right", fontsize=9, color=GREY)
         figure.savefig(path, dpi=120, metadata={"Software": None})

@@ -69,7 +69,7 @@ class Scheduler:
         now = anyio.current_time()
         for item in items:
             item.call.items[item] = None
-            if item.call.is_interactive and self.slots.queue.interactive >= self.max_queue:
+            if item.call.is_interactive and self.slots.waiting >= self.max_queue:
                 item.accounting.end(item, self.slots.overloaded(self.max_queue))
             else:
                 self._enqueue(item, now)
@@ -337,8 +337,10 @@ class Scheduler:
         Calls made later try anew: a plan may be upgraded while a web backend runs.
         """
         target, tenant = stopped.request.target, stopped.call.tenant
-        for call in [call for call in self._calls if call.tenant is tenant]:
+        if target in stopped.call.stopped:
+            return  # by another record of its batch
+        calls = [call for call in self._calls if call.tenant is tenant]
+        for call in calls:
             call.stopped[target] = error
-            for item in [*call.items]:
-                if item.request.target == target and item.batch is None and item.is_queued:
-                    self._fail([item], error)
+        items = [item for call in calls for item in call.items if item.request.target == target]
+        self._fail([item for item in items if item.batch is None and item.is_queued], error)

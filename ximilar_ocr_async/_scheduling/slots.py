@@ -74,6 +74,12 @@ class Slots:
         limits = sum(throttle.limit.slots for throttle in self.throttles.values())
         return min(self.ceiling, limits or self._make_throttle().limit.slots)
 
+    @property
+    def waiting(self) -> int:
+        """Items that a person waits for and that no request carries now."""
+        pausing = (item for batch in self.pausing for item in batch.items)
+        return self.queue.interactive + sum(item.call.is_interactive for item in pausing)
+
     def stats(self) -> dict[str, EndpointStats]:
         """Return what is known of each endpoint, as of now; elsewhere than here, of lately."""
         with suppress(RuntimeError):  # in another thread, or after the event loop
