@@ -104,7 +104,14 @@ class BatchAttempt:
         sender = batch.tenant.sender
         batch.mark_sent(ids, trace if sender.is_exact else None)
         try:
-            response = await sender.send("POST", batch.request.path, body, fresh=fresh, trace=trace)
+            response = await sender.send(
+                "POST",
+                batch.request.path,
+                body,
+                fresh=fresh,
+                keep_cut=batch.request.is_repeatable,
+                trace=trace,
+            )
             results = await self._decode(batch.request, response, ids)
             # Not from refusals of all records, which come sooner.
             if not all(isinstance(result, OCRError) for result in results):

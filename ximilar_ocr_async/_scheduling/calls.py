@@ -124,7 +124,7 @@ class Sent(Protocol):
     """How far a request has come, as far as the books ask."""
 
     @property
-    def sent(self) -> float | None: ...
+    def may_be_whole(self) -> bool: ...
 
 
 class Phase(IntEnum):
@@ -297,7 +297,7 @@ class Batch:
     @property
     def is_whole(self) -> bool:
         """Whether the request may have been sent to its end, so that it may be billed."""
-        return bool(self.sent) and (self._trace is None or self._trace.sent is not None)
+        return bool(self.sent) and (self._trace is None or self._trace.may_be_whole)
 
     @property
     def is_wanted(self) -> bool:
