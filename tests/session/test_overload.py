@@ -1,7 +1,7 @@
 """More work than slots, endpoints in trouble, and callers who leave: who waits, fails, is sent."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from functools import partial
 from typing import Any
 
@@ -77,7 +77,7 @@ async def consume(session: OCRSession, counts: Counter[str], name: str, **option
             counts[name] += outcome.ok
 
 
-async def during(seconds: float, *works: Callable[[], Awaitable[object]]) -> None:
+async def during(seconds: float, *works: Callable[[], Coroutine[Any, Any, object]]) -> None:
     """Do all of these for so many seconds."""
     with anyio.move_on_after(seconds):
         async with anyio.create_task_group() as group:
