@@ -1,4 +1,4 @@
-"""Items that wait take turns: lanes by slots, then people and programs, tenants, calls, in order."""
+"""Items that wait take turns: lanes by slots, then people and programs, tenants, calls."""
 
 from collections import Counter
 

@@ -228,7 +228,7 @@ def test_a_429_among_others_between_is_a_new_start() -> None:
 
 @each(SILENCES)
 def test_what_leaves_it_open_is_no_sign_of_an_outage(error: OCRError) -> None:
-    """An upload cut, a pool without connections or a wrong address, however often, block nothing."""
+    """An upload cut, a full pool or a wrong address, however often, block nothing."""
     here = road()
     for now in range(100):
         here.fail(error, float(now), others=1)

@@ -1,7 +1,7 @@
 """More work than slots, endpoints in trouble, and callers who leave: who waits, fails, is sent."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from functools import partial
 from typing import Any
 
@@ -77,7 +77,7 @@ async def consume(session: OCRSession, counts: Counter[str], name: str, **option
             counts[name] += outcome.ok
 
 
-async def during(seconds: float, *works: Callable[[], Awaitable[object]]) -> None:
+async def during(seconds: float, *works: Callable[[], Coroutine[Any, Any, object]]) -> None:
     """Do all of these for so many seconds."""
     with anyio.move_on_after(seconds):
         async with anyio.create_task_group() as group:
@@ -105,14 +105,6 @@ async def test_a_read_too_many_fails_at_once(service: InProcessService) -> None:
     assert service.billed == 7
 
 
-async def test_a_queue_of_none_still_reads_where_a_slot_is_free(service: InProcessService) -> None:
-    """Its images never wait; nobody knows yet how long that would be."""
-    async with service.session(max_queue=0) as session:
-        error = await result_of(session.read(ONE))
-    assert isinstance(error, Overloaded)
-    assert error.retry_after is None
-
-
 async def test_bulk_calls_are_not_counted(service: InProcessService) -> None:
     """They pull images as they are needed, neither fill the queue nor fail for it."""
     async with service.session(max_concurrency=1, max_queue=2) as session:
@@ -120,9 +112,12 @@ async def test_bulk_calls_are_not_counted(service: InProcessService) -> None:
             group.start_soon(session.read_all, urls(100))
             group.start_soon(partial(read_many, session, 20, priority="bulk"))
             await anyio.sleep(0.5)
-            results = await read_many(session, 3)
-    assert [isinstance(result, Overloaded) for result in results] == [True, False, False]
-    assert service.billed == 122
+            group.start_soon(read_many, session, 2)
+            await anyio.sleep(0.1)
+            assert isinstance(await result_of(session.read(ONE)), Overloaded)
+            outcomes = await session.read_all(urls(3))
+    assert all(outcome.ok for outcome in outcomes)
+    assert service.billed == 100 + 20 + 2 + 3
 
 
 @pytest.mark.parametrize("max_queue", [-1, 0.5, "many", True])
@@ -200,10 +195,11 @@ async def test_a_stream_without_patience_hears_of_a_hold(service: InProcessServi
 async def test_an_endpoint_in_trouble_takes_nothing_from_another(trouble: Any) -> None:
     """Beside it a healthy one reads as much as it does alone."""
     counts: Counter[str] = Counter()
+    seconds = 0.05 if trouble else LONG
     for beside in ("alone", "beside"):
-        service = Paced(lambda seen: LONG if "gpt" in seen.path and not trouble else 0.2)
+        service = Paced(lambda seen: seconds if "gpt" in seen.path else 0.5)
         service.reply = lambda seen: trouble if "gpt" in seen.path else None
-        async with service.session(max_concurrency=4, timeout=30.0) as session:
+        async with service.session(max_concurrency=2, timeout=30.0) as session:
             works = [partial(consume, session, counts, beside)]
             if beside == "beside":
                 works.append(partial(consume, session, counts, "trouble", prompt="What is it?"))
@@ -211,7 +207,7 @@ async def test_an_endpoint_in_trouble_takes_nothing_from_another(trouble: Any) -
             await during(60.0, *works)
             assert anyio.current_time() - start == pytest.approx(60.0)
     assert counts["trouble"] == 0
-    assert counts["beside"] >= 0.95 * counts["alone"] > 10_000
+    assert counts["beside"] >= 0.95 * counts["alone"] > 2_000
 
 
 async def test_an_endpoint_that_stalls_lends_its_slots_once() -> None:
@@ -256,16 +252,16 @@ async def test_an_outage_of_one_endpoint_is_seen_in_its_stats(service: InProcess
 
 async def test_a_slow_language_gets_half_of_the_slots() -> None:
     """And not nearly all of them, because its requests take so long."""
-    service = Paced(lambda seen: 10.0 if seen.lang == "ko" else 0.2)
+    service = Paced(lambda seen: 10.0 if seen.lang == "ko" else 0.5)
     counts: Counter[str] = Counter()
-    async with service.session(max_concurrency=8, adaptive=False) as session:
+    async with service.session(max_concurrency=4, adaptive=False) as session:
         await during(
             120.0,
             partial(consume, session, counts, "ko", lang="ko"),
             partial(consume, session, counts, "en", lang="en"),
         )
-    assert counts["en"] >= 0.9 * (120 / 0.2 * 4 * 10)
-    assert counts["ko"] >= 0.8 * (120 / 10 * 4 * 10)
+    assert counts["en"] >= 0.9 * (120 / 0.5 * 2 * 10)
+    assert counts["ko"] >= 0.8 * (120 / 10 * 2 * 10)
 
 
 # ---- people and programs
