@@ -14,10 +14,11 @@ from ximilar_ocr_async import (
     ConnectionFailed,
     OCRSession,
     OptionError,
+    Overloaded,
     SessionClosed,
     SessionStateError,
 )
-from ximilar_ocr_async.testing import InProcessService, ScriptedReply, SeenRequest
+from ximilar_ocr_async.testing import InProcessService, ScriptedReply, SeenRequest, in_turn
 
 pytestmark = pytest.mark.anyio
 
@@ -117,6 +118,29 @@ async def test_a_refused_account_is_asked_now_and_then(service: InProcessService
     assert len([seen for seen in service.log if seen.at < 15]) < 25
 
 
+async def test_a_refusal_of_long_ago_stops_no_call(service: InProcessService) -> None:
+    """A call of many images that comes later is sent, all of it."""
+    service.reply = in_turn(failing(402, "no credits"))
+    async with service.session() as session:
+        with pytest.raises(AuthError):
+            await session.read("https://x.example/1")
+        await anyio.sleep(3600)
+        assert texts(await session.read_all(urls(100))) == urls(100)
+
+
+async def test_the_call_after_a_refusal_is_sent_as_a_whole(service: InProcessService) -> None:
+    """One image of it finds out for all."""
+    service.reply = in_turn(*[failing(402, "no credits")] * 2)
+    async with service.session(max_concurrency=1) as session:
+        for _ in range(2):
+            with pytest.raises(AuthError):
+                await session.read("https://x.example/1")
+        with pytest.raises(AuthError, match="asked again in a few seconds"):
+            await session.read("https://x.example/1")
+        await anyio.sleep(1.1)
+        assert texts(await session.read_all(urls(100))) == urls(100)
+
+
 async def test_an_outage_is_everybodys(service: InProcessService) -> None:
     """It is one service: what one account finds out, the others need not."""
     service.reply = lambda _: refused()
@@ -168,6 +192,27 @@ async def test_what_is_no_account_is_refused(
             session.for_token(token, max_records=max_records)
     shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
     assert "tö-ken" not in "".join(str(frame.locals) for frame in shown[1:])
+
+
+# ---- admission
+
+
+async def test_places_that_are_free_are_no_queue(service: InProcessService) -> None:
+    """An idle session takes as many reads at once as its slots hold, and its queue beside."""
+    refused_ = 0
+
+    async def read(number: int) -> None:
+        nonlocal refused_
+        try:
+            await session.read(f"https://x.example/{number}")
+        except Overloaded:
+            refused_ += 1
+
+    async with service.session(max_concurrency=2, max_queue=5) as session:
+        async with anyio.create_task_group() as group:
+            for number in range(30):
+                group.start_soon(read, number)
+    assert refused_ == 30 - 2 * 10 - 5
 
 
 # ---- what traffic tells

@@ -298,8 +298,3 @@ class Batch:
     def is_whole(self) -> bool:
         """Whether the request may have been sent to its end, so that it may be billed."""
         return bool(self.sent) and (self._trace is None or self._trace.may_be_whole)
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether anybody waits for any of it."""
-        return any(item.is_wanted for item in self.items)

@@ -64,12 +64,15 @@ class Scheduler:
             raise SessionClosed("the session is closed")
         self._calls.add(call)
 
-    def submit(self, items: Iterable[Item]) -> None:
-        """Queue items; those that cannot be sent any more fail at once."""
+    def submit(self, items: Iterable[Item], *, new: bool = True) -> None:
+        """Queue items; those that cannot be sent any more fail at once.
+
+        Unless they are *new*, they are second questions about what was admitted before.
+        """
         now = anyio.current_time()
         for item in items:
             item.call.items[item] = None
-            if item.call.is_interactive and self.slots.waiting >= self.max_queue:
+            if new and self.slots.is_full(item, self.max_queue):
                 item.accounting.end(item, self.slots.overloaded(self.max_queue))
             else:
                 self._enqueue(item, now)
@@ -141,7 +144,8 @@ class Scheduler:
         item.enter(Phase.QUEUED, now)
         target, call = item.request.target, item.call
         throttle = self.slots.throttle(target)
-        if error := self.closed or call.stopped.get(target) or call.tenant.refusal(target, now):
+        refusal = call.tenant.refusal(target, call, now)
+        if error := self.closed or call.stopped.get(target) or refusal:
             item.accounting.end(item, error)
         elif self.slots.is_late(item):
             self._end_late(item)
@@ -159,7 +163,7 @@ class Scheduler:
             while True:
                 # A pause may end sooner than was known when it began.
                 await self.slots.wait(min(self.slots.next_lane()[1], self.slots.next_look()))
-                for items, error in self.slots.hopeless([*self._calls]):
+                for items, error in self.slots.hopeless(self._calls):
                     self._fail(items, error)
                 # Calls of the same turn of the loop get to share a request.
                 await anyio.lowlevel.checkpoint()

@@ -74,11 +74,17 @@ class Slots:
         limits = sum(throttle.limit.slots for throttle in self.throttles.values())
         return min(self.ceiling, limits or self._make_throttle().limit.slots)
 
-    @property
-    def waiting(self) -> int:
-        """Items that a person waits for and that no request carries now."""
-        pausing = (item for batch in self.pausing for item in batch.items)
-        return self.queue.interactive + sum(item.call.is_interactive for item in pausing)
+    def is_full(self, item: Item, most: float) -> bool:
+        """Whether *most* images that a person waits for find no place, before *item*."""
+        if most == inf or not item.call.is_interactive:
+            return False
+        pausing = (other for batch in self.pausing for other in batch.items)
+        waiting = self.queue.interactive + sum(other.call.is_interactive for other in pausing)
+        throttle = self.throttle(item.request.target)
+        used = len(self.in_flight) + self.gets
+        free = min(self.ceiling - used, throttle.limit.slots - throttle.in_flight)
+        is_troubled = throttle.is_troubled(anyio.current_time())
+        return waiting - (0 if is_troubled else max(0, free) * MAX_RECORDS) >= most
 
     def stats(self) -> dict[str, EndpointStats]:
         """Return what is known of each endpoint, as of now; elsewhere than here, of lately."""
@@ -171,6 +177,8 @@ class Slots:
         if self.next_look() > 0:
             return
         self._looked = now
+        # They end while this goes on.
+        calls = [*calls]
         troubled = {t: x for t, x in self.throttles.items() if x.is_troubled(now)}
         for call in calls:
             for target, throttle in troubled.items():

@@ -17,6 +17,11 @@ one to the next. Source: judgement; a backend that reads 50 images a second must
 """
 
 
+FORGOTTEN = 60.0
+"""[s] after which a refusal is no reason any more not to ask. Source: judgement; whoever reads
+images all the time hears of it sooner."""
+
+
 @define
 class Refusal:
     """An endpoint that refuses the account.
@@ -26,12 +31,14 @@ class Refusal:
         told: When [s] it said so.
         until: Until when [s] calls fail with it.
         pause: [s] for which they do after the next refusal.
+        asking: The call that may find out whether that is still so.
     """
 
     error: OCRError
     told: float
     until: float
     pause: float = LEAST
+    asking: object = None
 
 
 @frozen(eq=False)
@@ -68,18 +75,21 @@ class Tenant:
             self._refusals[target] = Refusal(failure, now, now)
         elif began >= refusal.told:
             refusal.error, refusal.told, refusal.until = failure, now, now + refusal.pause
-            refusal.pause = min(LONGEST, refusal.pause * GROWTH)
+            refusal.pause, refusal.asking = min(LONGEST, refusal.pause * GROWTH), None
 
-    def refusal(self, target: str, now: float) -> OCRError | None:
-        """Return why *target* need not be asked now.
+    def refusal(self, target: str, call: object, now: float) -> OCRError | None:
+        """Return why a *call* need not ask *target* now.
 
-        Once in a while one image may pass, to find out whether that is still so; the others fail
+        Once in a while one call may pass, to find out whether that is still so; the others fail
         until that is known.
         """
         refusal = self._refusals.get(target)
-        if refusal is None:
+        if refusal is None or refusal.asking is call:
+            return None
+        if now - refusal.told > FORGOTTEN:
+            del self._refusals[target]
             return None
         if now < refusal.until:
             return with_reason(refusal.error, "it is asked again in a few seconds")
-        refusal.until = now + LONGEST
+        refusal.until, refusal.asking = now + LONGEST, call
         return None

@@ -72,7 +72,8 @@ class Single(Generic[T]):
         """Take a result; called synchronously, so that nothing paid for can be lost."""
         interpreted = self._question.interpret(item, result)
         if isinstance(interpreted, str):
-            self._scheduler.submit([self._call.make_item(item.index, item.image, interpreted)])
+            again = self._call.make_item(item.index, item.image, interpreted)
+            self._scheduler.submit([again], new=False)
             return
         self._outcomes.append(interpreted)
         self._ended.set()
