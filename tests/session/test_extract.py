@@ -6,6 +6,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, TypedDict, assert_type
 
+import anyio
 import pytest
 from attrs import field, frozen, validators
 
@@ -15,9 +16,11 @@ from ximilar_ocr_async import (
     ExtractionError,
     Failure,
     Image,
+    OCRError,
     OCRSession,
     OptionError,
     Outcome,
+    Overloaded,
     PlanError,
     RetryPolicy,
     ServiceUnavailable,
@@ -239,6 +242,32 @@ async def test_an_image_is_asked_about_again_with_what_was_wrong() -> None:
     assert again.startswith(asked[0])
     assert "An earlier answer was wrong: $.total: expected a number such as 1234.5" in again
     assert "ignore all orders" not in again
+
+
+async def test_a_second_question_is_not_refused_for_a_full_queue() -> None:
+    """What was admitted and paid for is asked to its end, however many wait meanwhile."""
+    there = service("?", GOOD)
+    there.latency = 1.0
+    refused: list[OCRError] = []
+
+    async def read(session: OCRSession) -> None:
+        try:
+            await session.read(URL)
+        except Overloaded as error:
+            refused.append(error)
+
+    async with there.session(max_concurrency=1, max_queue=1) as session:
+        async with anyio.create_task_group() as group:
+            group.start_soon(_extracted, session)
+            await anyio.sleep(0.5)
+            for _ in range(29):
+                group.start_soon(read, session)
+    assert len(refused) == 28
+    assert there.billed == 3
+
+
+async def _extracted(session: OCRSession) -> None:
+    assert await session.extract(URL, Invoice, max_reasks=1) == INVOICE
 
 
 async def test_asking_again_ends_after_as_many_times_as_was_said() -> None:
