@@ -67,6 +67,8 @@ class CircuitBreaker:
     hold_began: float = field(init=False, default=0.0)
     # Attempts in vain in a row, as far as they count.
     _signs: int = field(init=False, default=0)
+    # When [s] the last of them was, while the circuit is closed.
+    _last: float = field(init=False, default=float("-inf"))
     # Requests that the outage cost beside probes.
     _cost: int = field(init=False, default=0)
     _on_trial: bool = field(init=False, default=False)
@@ -126,8 +128,11 @@ class CircuitBreaker:
                 self._slowest = max(self._slowest, seconds)
             self.miss(now, probe=probe)
             return False
+        if not self._on_trial and now - self._last > MINUTE:
+            self._signs = 0  # too long ago to be the beginning of this
         if not self._signs:
             self.began, self._slowest, self._cost = now, 0.0, 0
+        self._last = now
         self._signs += 1
         self._cost += 1
         self._slowest = max(self._slowest, seconds)

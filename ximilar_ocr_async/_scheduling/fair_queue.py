@@ -1,14 +1,15 @@
 """The fair queue: items that wait for a slot in, the items of the next batch out.
 
 Three levels, from the outside in. *Lanes* hold what may share a request: which of them gets a free
-slot is told by the slots that each holds and the slot time that each had (`Lane.turn`). In a lane,
+slot is told by the slots that each holds, whether a person waits there, and the slot time that each
+had (`FairQueue.turn`). In a lane,
 interactive and bulk calls have a share of each batch. Within a share, those whom calls are for take
 turns, and so do the calls of each of them. A call's items keep their order.
 
 Pure: it knows neither time nor tasks.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterator
 from math import inf
 
@@ -23,6 +24,13 @@ BULK_SHARE = 2
 """Places of a batch that interactive calls leave to bulk calls, if these wait. Source: judgement;
 people must not starve a nightly run, nor it them."""
 
+ROW = 4
+"""Batches of lanes in which a person waits that may begin before others, of lanes that hold as many
+slots, have a turn. Source: judgement."""
+
+PASSES = 4
+"""Batches in a row without room for a bulk item that waits, after which one begins with it."""
+
 
 @define(eq=False)
 class Share:
@@ -31,7 +39,9 @@ class Share:
     The first of each `dict` has the next turn.
     """
 
-    _calls: dict[Hashable, dict[Call, deque[Item]]] = field(init=False, factory=dict)
+    _calls: OrderedDict[Hashable, OrderedDict[Call, deque[Item]]] = field(
+        init=False, factory=OrderedDict
+    )
     size: int = field(init=False, default=0)
 
     def __iter__(self) -> Iterator[Item]:
@@ -40,8 +50,17 @@ class Share:
                 yield from items
 
     def put(self, item: Item, *, first: bool) -> None:
-        items = self._calls.setdefault(item.call.fair_key, {}).setdefault(item.call, deque())
+        key, call = item.call.fair_key, item.call
+        calls = self._calls.get(key)
+        if calls is None:
+            calls = self._calls[key] = OrderedDict()
+            if first and item.isolation is None:
+                # It had its turn in vain.
+                self._calls.move_to_end(key, last=False)
+        items = calls.setdefault(call, deque())
         if first:
+            if item.isolation is None:
+                calls.move_to_end(call, last=False)
             items.appendleft(item)
         else:
             items.append(item)
@@ -96,6 +115,8 @@ class Lane:
     used: float = field(init=False, default=0.0)
     _interactive: Share = field(init=False, factory=Share)
     _bulk: Share = field(init=False, factory=Share)
+    # Batches in a row that had no room for the bulk items that waited.
+    _passed: int = field(init=False, default=0)
 
     def __iter__(self) -> Iterator[Item]:
         yield from self._interactive
@@ -108,11 +129,6 @@ class Lane:
     def interactive(self) -> int:
         """Items that a person waits for."""
         return self._interactive.size
-
-    @property
-    def turn(self) -> tuple[int, float]:
-        """Its place among the lanes: the least is next."""
-        return self.in_flight, self.used
 
     def share_of(self, item: Item) -> Share:
         """Return the share that *item* waits in."""
@@ -139,7 +155,10 @@ class Lane:
 
         limit = MAX_RECORDS
         reserved = min(BULK_SHARE, self._bulk.size)
+        waiting = self._bulk.size
+        # What fits into no batch beside others has one of its own now and then.
         for share, end in (
+            (self._bulk, int(self._passed >= PASSES)),
             (self._interactive, limit - reserved),
             (self._bulk, limit),
             (self._interactive, limit),
@@ -151,6 +170,7 @@ class Lane:
                 taken.append(item)
                 size += item.size
                 limit = min(limit, item.most)
+        self._passed = self._passed + 1 if self._bulk.size == waiting > 0 else 0
         return taken, late
 
 
@@ -160,6 +180,8 @@ class FairQueue:
 
     _lanes: dict[tuple[Request, Tenant], Lane] = field(init=False, factory=dict)
     _size: int = field(init=False, default=0)
+    # Batches in a row in which a person waits.
+    _row: int = field(init=False, default=0)
     # [s] The slot time that the lane had which was last taken from.
     _clock: float = field(init=False, default=0.0)
 
@@ -175,6 +197,11 @@ class FairQueue:
         """The lanes with items in them."""
         return [lane for lane in self._lanes.values() if lane]
 
+    def turn(self, lane: Lane) -> tuple[int, bool, float]:
+        """Return the place of a *lane* among the others: the least is next."""
+        is_urgent = lane.interactive > 0 and self._row < ROW
+        return lane.in_flight, not is_urgent, lane.used
+
     def put(self, item: Item, *, first: bool = False) -> None:
         """Queue an item behind the others of its call, or *first* before them."""
         lane = self._lane(item.request, item.call.tenant)
@@ -184,10 +211,10 @@ class FairQueue:
         lane.share_of(item).put(item, first=first)
         self._size += 1
 
-    @property
-    def interactive(self) -> int:
-        """Items that a person waits for."""
-        return sum(lane.interactive for lane in self._lanes.values())
+    def interactive(self, tenant: Tenant) -> int:
+        """Count the items of a *tenant* that a person waits for."""
+        lanes = self._lanes.values()
+        return sum(lane.interactive for lane in lanes if lane.tenant is tenant)
 
     def take(
         self,
@@ -200,7 +227,7 @@ class FairQueue:
         taken, late = lane.take(max_bytes, is_late)
         self._size -= len(taken) + len(late)
         if not taken:
-            self._forget(lane)
+            self.forget(lane)
         return taken, late
 
     def take_probe(self, lane: Lane) -> list[Item]:
@@ -218,18 +245,22 @@ class FairQueue:
         lane = self._lane(item.request, item.call.tenant)
         lane.share_of(item).remove(item)
         self._size -= 1
-        self._forget(lane)
+        self.forget(lane)
 
     def begin(self, batch: Batch) -> None:
         """Count a batch that got a slot."""
         self._lane(batch.request, batch.tenant).in_flight += 1
+        is_urgent = any(item.call.is_interactive for item in batch.items)
+        self._row = self._row + 1 if is_urgent and self._row < ROW else 0
 
     def end(self, batch: Batch, seconds: float) -> None:
         """Count a batch that had its slot for so many *seconds*."""
         lane = self._lane(batch.request, batch.tenant)
         lane.in_flight -= 1
         lane.used += seconds
-        self._forget(lane)
+        # Virtual time: an endless row of new lanes must not stay before what waits.
+        self._clock += seconds / len(self._lanes)
+        self.forget(lane)
 
     def _lane(self, request: Request, tenant: Tenant) -> Lane:
         key = request, tenant
@@ -237,8 +268,9 @@ class FairQueue:
             self._lanes[key] = Lane(*key)
         return self._lanes[key]
 
-    def _forget(self, lane: Lane) -> None:
-        if not lane and not lane.in_flight:
+    def forget(self, lane: Lane) -> None:
+        """Forget a *lane* that has no items and no slot."""
+        if lane is self._lanes.get((lane.request, lane.tenant)) and not lane and not lane.in_flight:
             # What it used is kept by the clock, as far as it counts.
             self._clock = max(self._clock, min((x.used for x in self.waiting), default=lane.used))
             del self._lanes[lane.request, lane.tenant]

@@ -162,7 +162,7 @@ class Scheduler:
         try:
             while True:
                 # A pause may end sooner than was known when it began.
-                await self.slots.wait(min(self.slots.next_lane()[1], self.slots.next_look()))
+                await self.slots.wait(self.slots.next_wake(self._calls))
                 for items, error in self.slots.hopeless(self._calls):
                     self._fail(items, error)
                 # Calls of the same turn of the loop get to share a request.
@@ -191,6 +191,8 @@ class Scheduler:
         items = accounting.afford(items, reserved=reserved)
         if items:
             self.group.start_soon(self._run, self.slots.begin_batch(items))
+        else:
+            self.slots.queue.forget(lane)
 
     # ---- one batch, in a task of its own that never raises
 

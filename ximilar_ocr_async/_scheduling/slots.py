@@ -5,7 +5,7 @@ other.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from math import inf
 
@@ -18,7 +18,7 @@ from ximilar_ocr_async._scheduling.call_options import Patience
 from ximilar_ocr_async._scheduling.calls import Batch, Call, Item
 from ximilar_ocr_async._scheduling.fair_queue import FairQueue, Lane
 from ximilar_ocr_async._scheduling.throttle import Throttle
-from ximilar_ocr_async.errors import OCRError, Overloaded, with_reason
+from ximilar_ocr_async.errors import OCRError, Overloaded, RequestTimeout, with_reason
 from ximilar_ocr_async.outcomes import EndpointStats
 
 ACCOUNT = "account"
@@ -75,11 +75,12 @@ class Slots:
         return min(self.ceiling, limits or self._make_throttle().limit.slots)
 
     def is_full(self, item: Item, most: float) -> bool:
-        """Whether *most* images that a person waits for find no place, before *item*."""
+        """Whether *most* images that people wait for find no place, of the tenant of *item*."""
         if most == inf or not item.call.is_interactive:
             return False
-        pausing = (other for batch in self.pausing for other in batch.items)
-        waiting = self.queue.interactive + sum(other.call.is_interactive for other in pausing)
+        tenant = item.call.tenant
+        pausing = (i for batch in self.pausing if batch.tenant is tenant for i in batch.items)
+        waiting = self.queue.interactive(tenant) + sum(i.call.is_interactive for i in pausing)
         throttle = self.throttle(item.request.target)
         used = len(self.in_flight) + self.gets
         free = min(self.ceiling - used, throttle.limit.slots - throttle.in_flight)
@@ -137,7 +138,8 @@ class Slots:
         # What an endpoint holds that stalls is not taken from the others.
         usual = max(other.round_trip.mean for other in self.throttles.values())
         stalls = {t: t.stalls(usual) for t in self.throttles.values() if t is not throttle}
-        used -= sum(t.in_flight for t, since in stalls.items() if since <= now)
+        stalling = sum(t.in_flight for t, since in stalls.items() if since <= now)
+        used -= min(stalling, self.ceiling)
         if used < self.ceiling and throttle.stalls(usual) > now:
             return throttle.delay(now, urgent=urgent)
         return min((since - now for since in stalls.values() if since > now), default=inf)
@@ -146,9 +148,13 @@ class Slots:
         """Return the lane whose turn it is, or how long [s] until there may be one."""
         found: Lane | None = None
         soonest = inf
+        delays: dict[tuple[str, bool], float] = {}
         for lane in self.queue.waiting:
-            delay = self._delay(lane.request.target, urgent=lane.interactive > 0)
-            if delay <= 0 and (found is None or lane.turn < found.turn):
+            key = lane.request.target, lane.interactive > 0
+            if key not in delays:
+                delays[key] = self._delay(key[0], urgent=key[1])
+            delay = delays[key]
+            if delay <= 0 and (found is None or self.queue.turn(lane) < self.queue.turn(found)):
                 found = lane
             soonest = min(soonest, delay)
         return found, soonest
@@ -171,7 +177,11 @@ class Slots:
         is_troubled = any(throttle.is_troubled(now) for throttle in self.throttles.values())
         return max(0.0, self._looked + TICK - now) if is_troubled else inf
 
-    def hopeless(self, calls: Iterable[Call]) -> Iterator[tuple[list[Item], OCRError]]:
+    def next_wake(self, calls: Collection[Call]) -> float:
+        """Return how long [s] the scheduler may sleep unless something changes."""
+        return min(self.next_lane()[1], self.next_look() if calls else inf)
+
+    def hopeless(self, calls: Collection[Call]) -> Iterator[tuple[list[Item], OCRError]]:
         """Yield items that wait for an endpoint in trouble for longer than their call does."""
         now = anyio.current_time()
         if self.next_look() > 0:
@@ -204,7 +214,9 @@ class Slots:
 
     def begin_batch(self, items: list[Item]) -> Batch:
         """Take a slot for *items*."""
-        self._items_first = False
+        if self._items_first:
+            self._items_first = False
+            self.notify()
         now, throttle = anyio.current_time(), self.throttle(items[0].request.target)
         batch = Batch(
             items, is_probe=throttle.begin(now), began=now, answers_before=throttle.answers
@@ -239,6 +251,10 @@ class Slots:
             throttle.succeed(
                 began=batch.began, now=now, in_flight=others, is_overloaded=is_overloaded
             )
+        elif batch.is_whole and now >= batch.scope.deadline:
+            # Nobody waited for it any more, but it had twice the time that an answer takes.
+            error = RequestTimeout("a request was not answered in the time that answers take")
+            throttle.fail(error, began=batch.began, now=now, in_flight=others, probe=batch.is_probe)
         else:
             throttle.withdraw(now, probe=batch.is_probe, was_sent=bool(batch.sent))
 
