@@ -183,12 +183,7 @@ class Scheduler:
             items, late = self.slots.queue.take(lane, self.attempt.max_bytes, self.slots.is_late)
             for item in late:
                 self._end_late(item)
-        # Not counted without a cap: with a thousand slots that takes as long as a request.
-        accounting = lane.tenant.accounting
-        counted = self.slots.in_flight if accounting.max_records < inf else ()
-        batches = [batch for batch in counted if batch.tenant is lane.tenant]
-        reserved = sum(not item.is_given_up for batch in batches for item in batch.items)
-        items = accounting.afford(items, reserved=reserved)
+        items = lane.tenant.accounting.afford(items, reserved=self.slots.reserved(lane.tenant))
         if items:
             self.group.start_soon(self._run, self.slots.begin_batch(items))
         else:

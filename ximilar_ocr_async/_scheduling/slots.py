@@ -17,6 +17,7 @@ from ximilar_ocr_async._scheduling.attempt import AttemptResult
 from ximilar_ocr_async._scheduling.call_options import Patience
 from ximilar_ocr_async._scheduling.calls import Batch, Call, Item
 from ximilar_ocr_async._scheduling.fair_queue import FairQueue, Lane
+from ximilar_ocr_async._scheduling.tenant import Tenant
 from ximilar_ocr_async._scheduling.throttle import Throttle
 from ximilar_ocr_async.errors import OCRError, Overloaded, RequestTimeout, with_reason
 from ximilar_ocr_async.outcomes import EndpointStats
@@ -257,6 +258,13 @@ class Slots:
             throttle.fail(error, began=batch.began, now=now, in_flight=others, probe=batch.is_probe)
         else:
             throttle.withdraw(now, probe=batch.is_probe, was_sent=bool(batch.sent))
+
+    def reserved(self, tenant: Tenant) -> int:
+        """Return how many records of a *tenant* with a cap are on their way."""
+        if tenant.accounting.max_records == inf:
+            return 0  # with a thousand slots, to count takes as long as a request
+        batches = [batch for batch in self.in_flight if batch.tenant is tenant]
+        return sum(not item.is_given_up for batch in batches for item in batch.items)
 
     def drop(self, batch: Batch) -> None:
         """Give the slot back."""
