@@ -7,7 +7,6 @@ These have the same face but classes of their own, so nothing here asks for the 
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from copy import copy
-from datetime import UTC, datetime
 from importlib import import_module
 from math import inf
 from typing import Any, Protocol, Self
@@ -21,16 +20,13 @@ from ximilar_ocr_async._constants import CONNECT_TIMEOUT, READ_TIMEOUT
 from ximilar_ocr_async._http.auth import Token
 from ximilar_ocr_async._http.evidence import SUCCESS, explain, lost, may_be_billed
 from ximilar_ocr_async._http.response_body import read_body
-from ximilar_ocr_async._http.retry_after import parse_date, parse_retry_after
+from ximilar_ocr_async._http.retry_after import find_retry_after
 from ximilar_ocr_async._http.trace import Trace
 from ximilar_ocr_async.errors import OCRError, OptionError, ReplyLost
 
 MASKED = 1024 * 1024
 """[bytes] of a response in which the token is looked for: no page that says back what it was sent
 is larger. Source: judgement."""
-
-ASKED = 10
-"""How many Retry-After headers are looked at."""
 
 SMALL = 64 * 1024
 """[bytes] of a body that is not worth being sent in pieces, if it touches no disk."""
@@ -269,7 +265,7 @@ class Sender:
             status,
             self._token.mask_body(bytes(content)) if is_small else bytes(content),
             error if is_success else None,
-            _retry_after(trace.headers),
+            find_retry_after(trace.headers),
             maybe_billed=may_be_billed(status, trace, self._quickest.get(path)),
             seconds=trace.seconds,
         )
@@ -304,16 +300,6 @@ class Sender:
         """Close the connections, unless they are those of the caller's client."""
         if self._transport is not None:
             await self._transport.aclose()
-
-
-def _retry_after(headers: Any) -> float | None:
-    if headers is None or "Retry-After" not in headers:
-        return None
-    # A date is held against the service's own clock, which may differ from ours.
-    now = parse_date(headers.get("Date")) or datetime.now(UTC)
-    values = headers.get_list("Retry-After")[:ASKED]
-    asked = [parse_retry_after(value, now=now) for value in values]
-    return max((wait for wait in asked if wait is not None), default=None)
 
 
 def _carried_response(failure: Exception, trace: Trace) -> bytes:
