@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ximilar_ocr_async._protocol import json_values
-from ximilar_ocr_async._protocol.json_values import FLOOR, MAX_DEPTH, Allowance, has_extreme_numbers, read
+from ximilar_ocr_async._protocol.json_values import (
+    FLOOR,
+    MAX_DEPTH,
+    Allowance,
+    has_extreme_numbers,
+    read,
+)
 
 ANY_TEXT = st.text(st.characters(exclude_categories=[]))
 JSON: st.SearchStrategy[Any] = st.recursive(
