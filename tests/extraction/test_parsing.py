@@ -176,8 +176,26 @@ def test_an_answer_that_the_service_parsed_is_bounded_too() -> None:
     """What comes as ``json_result`` is as long as text may be, and no longer."""
     fits, too_long = ["x" * 100] * 600, ["x" * 100] * 700
     assert parse_completion(GPT(json_result=fits)) == fits
-    with pytest.raises(ExtractionError, match="has 72,800 characters, the limit is 65,536"):
+    with pytest.raises(ExtractionError, match="has more than 65,536 characters"):
         parse_completion(GPT(json_result=too_long))
+
+
+@pytest.mark.parametrize(
+    "fits, too_long",
+    [
+        ({"a": "x" * 60_000}, {"a": "x" * 66_000}),
+        ({"x" * 60_000: 1}, {"x" * 66_000: 1}),
+        ([10**100] * 600, [10**100] * 700),
+        ([[1, None]] * 4000, [[1, None]] * 9000),
+        ([{}] * 10_000, [{}] * 40_000),
+    ],
+)
+def test_whatever_the_service_parsed_is_bounded(fits: Any, too_long: Any) -> None:
+    """Keys, numbers, and what is empty count, at any depth."""
+    for wrap in (lambda value: value, lambda value: {"deep": [value]}):
+        assert parse_completion(GPT(json_result=wrap(fits))) == wrap(fits)
+        with pytest.raises(ExtractionError, match="has more than 65,536 characters"):
+            parse_completion(GPT(json_result=wrap(too_long)))
 
 
 def test_depth_is_bounded_in_each_style() -> None:

@@ -9,6 +9,7 @@ Python's form, read in 2026-08.
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from ximilar_ocr_async._extraction.structuring import structure
@@ -81,9 +82,12 @@ def parse_completion(gpt: GPT) -> Any:
         ExtractionError: The completion has no object, is cut off, garbled, too long or too deep.
     """
     text = gpt.result or ""
-    _check_length(text, text)
+    if len(text) > MAX_COMPLETION:
+        reason = f"has {len(text):,} characters, the limit is {MAX_COMPLETION:,}"
+        raise _unusable(reason, text)
     if gpt.json_result is not None:
-        _check_length(json.dumps(gpt.json_result, ensure_ascii=False), text)
+        if _is_too_long(gpt.json_result):
+            raise _unusable(f"has more than {MAX_COMPLETION:,} characters", text)
         return gpt.json_result
     try:
         # Models put raw line breaks into strings, which strict JSON forbids.
@@ -96,10 +100,23 @@ def _unusable(reason: str, completion: str) -> ExtractionError:
     return ExtractionError(f"the completion {reason}", answer=completion)
 
 
-def _check_length(text: str, completion: str) -> None:
-    if len(text) > MAX_COMPLETION:
-        reason = f"has {len(text):,} characters, the limit is {MAX_COMPLETION:,}"
-        raise _unusable(reason, completion)
+def _is_too_long(value: Any) -> bool:
+    """Whether JSON types have more than `MAX_COMPLETION` characters as JSON, but for escapes.
+
+    To write them as JSON would hold up all threads, for a second if they are large.
+    """
+    left, rest = MAX_COMPLETION, [value]
+    while rest and left >= 0:
+        item = rest.pop()
+        if isinstance(item, Mapping | list):
+            # Brackets and commas, of which there are too many before any item is looked at.
+            left -= 2 + 2 * len(item)
+            if left >= 0:
+                rest.extend(item)
+                rest.extend(item.values() if isinstance(item, Mapping) else ())
+        else:
+            left -= len(item) + 2 if isinstance(item, str) else len(str(item))
+    return left < 0
 
 
 def _last_value(text: str) -> str:
