@@ -272,6 +272,8 @@ def test_a_page_is_asked_for_as_it_is_filtered() -> None:
         ("http://localhost/api/account/v2/request/?page=2", "?page=2"),
         ("https://evil.example/steal?page=2#x", "?page=2"),
         ("/account/v2/request/?page=2", "?page=2"),
+        ("?page=a b", "?page=a b"),
+        ("?page=é茶🍵", "?page=é茶🍵"),
     ],
 )
 def test_only_the_query_of_a_link_is_followed(link: str | None, path: str | None) -> None:
@@ -290,6 +292,9 @@ def test_only_the_query_of_a_link_is_followed(link: str | None, path: str | None
         {"results": [7]},
         {"results": [{"id": {}}]},
         {"results": [], "next": "http://[/?page=2"},
+        {"results": [], "next": "?page=\x00"},
+        {"results": [], "next": "?page=\x7f"},
+        {"results": [], "next": "?page=\ud800"},
     ],
 )
 def test_what_is_no_page_is_an_error(answer: dict[str, Any]) -> None:

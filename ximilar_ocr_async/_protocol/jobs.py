@@ -17,7 +17,7 @@ from ximilar_ocr_async._protocol.decode import decode_document, decode_model, de
 from ximilar_ocr_async._protocol.documents import Document
 from ximilar_ocr_async._protocol.records import MAX_REASON, Row
 from ximilar_ocr_async._validation import check_request_id
-from ximilar_ocr_async.errors import JobFailed, OptionError, ReplyError
+from ximilar_ocr_async.errors import JobFailed, OptionError, ReplyError, shown
 from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.models import JobInfo, Record, Status
 from ximilar_ocr_async.outcomes import Failure, Outcome, Success
@@ -34,6 +34,9 @@ _BAD_ENDS = {
     "NOT_SUPPORTED": _TRY,
 }
 """Final states of failure, and what they mean. Source: docs.ximilar.com/platform/vlm, 2026-08."""
+
+_QUERY = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]*")
+"""What a query may hold: other characters cannot be sent, not even escaped."""
 
 _ID = re.compile(r"(?P<index>[0-9]{1,9})\.[0-9a-f]{8}\.(?P<name>.*)", re.ASCII | re.DOTALL)
 
@@ -174,6 +177,10 @@ def decode_page(document: Document) -> tuple[list[JobInfo], str | None]:
 
 def _next_path(link: str) -> str:
     try:
-        return f"{REQUESTS}?{urlsplit(link).query}"
+        query = urlsplit(link).query
     except ValueError as error:
         raise ReplyError(f"the link to the next page is no URL: {error}") from None
+    if not _QUERY.fullmatch(query):
+        told = shown(repr(query))
+        raise ReplyError(f"the link to the next page is no URL: its query is {told}")
+    return f"{REQUESTS}?{query}"
