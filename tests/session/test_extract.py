@@ -1,6 +1,7 @@
 """Typed answers through a session: a class in; instances, or what was paid for, out."""
 
 import json
+import threading
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
@@ -386,3 +387,62 @@ async def test_no_words_of_the_image_get_into_the_prompt() -> None:
     assert "NEW ORDER" not in "".join(asked)
     assert asked[1].endswith("$.sums[...]: expected a whole number")
     assert asked[2].endswith("$: ValueError")
+
+
+# ---- what takes long
+
+
+@frozen
+class Marked:
+    """Knows where it was made."""
+
+    number: str
+    place: int = field(factory=threading.get_ident)
+
+
+@pytest.mark.parametrize("size", [10, 30_000])
+async def test_large_completions_become_instances_aside(size: int) -> None:
+    """In a thread, so that the event loop is not held up; small ones are not worth one."""
+    async with service({"number": "7" * size}).session() as session:
+        marked = await session.extract(URL, Marked)
+        outcomes = await session.extract_all(IMAGES[:1], Marked)
+    assert marked.number == outcomes[0].unwrap().number == "7" * size
+    is_aside = size > 10
+    places = {marked.place, outcomes[0].unwrap().place}
+    assert (threading.get_ident() not in places) is is_aside
+
+
+async def test_what_becomes_an_instance_aside_is_asked_about_again() -> None:
+    """Faults of a large completion, and what its class raises, are those of a small one."""
+    bad = {"number": ["7" * 30_000]}
+    there = service(bad, {"number": "7" * 30_000})
+    async with there.session() as session:
+        marked = await session.extract(URL, Marked, max_reasks=1)
+    assert len(marked.number) == 30_000
+    assert there.requests == 2
+
+
+async def test_a_call_that_is_cancelled_while_its_instance_is_made_was_billed() -> None:
+    """The books know what was paid for, and the session is as good as new."""
+    begun, end = threading.Event(), threading.Event()
+
+    @frozen
+    class Slow:
+        number: str
+
+        def __attrs_post_init__(self) -> None:
+            begun.set()
+            assert end.wait(10)
+
+    async with service({"number": "7" * 30_000}).session() as session:
+        async with anyio.create_task_group() as group:
+            group.start_soon(session.extract, URL, Slow)
+            while not begun.is_set():
+                await anyio.sleep(0.1)
+            group.cancel_scope.cancel()
+            end.set()
+        while session.stats.in_flight:
+            await anyio.sleep(0.1)
+        stats = session.stats
+        assert (stats.records_sent, stats.records_billed, stats.records_maybe_billed) == (1, 1, 0)
+        assert (await session.extract(URL, Marked)).number == "7" * 30_000

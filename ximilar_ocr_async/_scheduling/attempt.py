@@ -1,6 +1,6 @@
 """One attempt at a batch: its images are loaded, encoded and sent, and the response is decoded."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Protocol, TypeAlias
 
@@ -18,6 +18,10 @@ from ximilar_ocr_async.models import Record
 
 LARGE = 8 * 1024 * 1024
 """[bytes] of a request that may be cut off for its size, before a 413 can be read."""
+
+SMALL_COMPLETIONS = 4 * 1024
+"""[bytes] of a response whose completions are made instances at once. Source: judgement; that takes
+10 ms at most."""
 
 SMALL_RESPONSE = 8 * 1024
 """[bytes] of a response that is decoded at once, in a millisecond whatever it is."""
@@ -72,6 +76,8 @@ class BatchAttempt:
     max_bytes: int
     # Not that of the files: what was paid is not to wait for a disk that hangs.
     _decoding: anyio.CapacityLimiter = field(init=False, factory=lambda: anyio.CapacityLimiter(1))
+    # Not that of decoding either: what a class of the user's takes is not for others to wait for.
+    _preparing: anyio.CapacityLimiter = field(init=False, factory=lambda: anyio.CapacityLimiter(1))
     _files: anyio.CapacityLimiter = field(
         init=False, factory=lambda: anyio.CapacityLimiter(THREADS)
     )
@@ -128,7 +134,8 @@ class BatchAttempt:
             self._learn(failure, len(ids), len(body))
             return AttemptResult(unfit | dict.fromkeys(ids, failure), len(ids), failure)
         named = {i: _named(result, wanted[i]) for i, result in zip(ids, results, strict=True)}
-        return AttemptResult(unfit | named, len(ids))
+        prepared = await self._prepare(batch.items, named, len(response.body))
+        return AttemptResult(unfit | named | prepared, len(ids))
 
     async def _encode(self, items: Sequence[Item]) -> dict[str, Parts | ImageError]:
         encode = partial(encode_images, items, self.max_bytes)
@@ -149,6 +156,26 @@ class BatchAttempt:
             if decoded is None:
                 decoded = await anyio.to_thread.run_sync(decode, limiter=self._decoding)
         return list(decoded or ())
+
+    async def _prepare(
+        self, items: Sequence[Item], results: Mapping[str, Result], size: int
+    ) -> dict[str, Result]:
+        """Return by id what calls make of the *results* in a response of so many [bytes]."""
+        makers = {item.id: item.call.prepare for item in items if item.is_wanted}
+        work = {i: partial(make, results[i]) for i, make in makers.items() if make and i in results}
+        if not work:
+            return {}
+
+        def prepare() -> dict[str, Result]:
+            return {i: make() for i, make in work.items()}
+
+        if size < SMALL_COMPLETIONS:
+            return prepare()
+        prepared: dict[str, Result] = {}
+        # As when it is decoded.
+        with anyio.CancelScope(shield=True):
+            prepared = await anyio.to_thread.run_sync(prepare, limiter=self._preparing)
+        return prepared
 
     def _learn(self, error: OCRError, records: int, size: int) -> None:
         """Make requests smaller from now on, if one of *size* [bytes] was too large."""

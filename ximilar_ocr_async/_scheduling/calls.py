@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from enum import IntEnum
 from itertools import count
-from typing import Any, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import anyio
 from attrs import define, field, frozen
@@ -39,6 +39,14 @@ class Question(Protocol[T]):
         """Return what the language model is asked about *image*, if it is asked."""
         ...
 
+    @property
+    def prepare(self) -> Callable[[Result], Result] | None:
+        """Makes of a result what `interpret` takes, which may take long; None if it takes all.
+
+        It may run in a thread, and raises no `Exception`.
+        """
+        ...
+
     def interpret(self, item: "Item", result: Result) -> Outcome[T] | str:
         """Return the outcome of *item*, or the prompt with which to ask about its image again."""
         ...
@@ -54,6 +62,7 @@ class Reading:
     """Asks for the record as it is, with the answer to a *prompt* in it if there is one."""
 
     prompt: str | None = field(default=None, validator=_check_prompt)
+    prepare: ClassVar[None] = None
 
     def prompt_for(self, image: Image) -> str | None:
         """Return the image's own prompt, else that of the call."""
@@ -73,6 +82,7 @@ class Call:
         options: What the call says of all of its images.
         make_request: Makes the request for an image's endpoint and language.
         tenant: Whose account it uses.
+        prepare: Makes of a result what is delivered, if there is anything to be made.
         patience: How long the call waits.
         items: What was submitted and has not ended, in order.
         is_abandoned: Whether nobody waits for its results any more.
@@ -83,6 +93,7 @@ class Call:
     options: CallOptions
     make_request: MakeRequest
     tenant: Tenant
+    prepare: Callable[[Result], Result] | None = None
     patience: Patience = field(init=False, default=Patience(0.0))
     items: "dict[Item, None]" = field(init=False, factory=dict)
     is_abandoned: bool = field(init=False, default=False)

@@ -35,7 +35,8 @@ class Single(Generic[T]):
     _ended: anyio.Event = field(init=False, factory=anyio.Event)
 
     def __attrs_post_init__(self) -> None:
-        self._call = Call(self._receive, self._options, ReadRequest, self._tenant)
+        prepare = self._question.prepare
+        self._call = Call(self._receive, self._options, ReadRequest, self._tenant, prepare)
 
     async def read(self, given: Image | Source) -> Outcome[T]:
         """Return the outcome of the image.

@@ -95,7 +95,8 @@ class Stream(Generic[T]):
 
     def __attrs_post_init__(self) -> None:
         check_images(self._images)
-        self._call = Call(self._receive, self._options, self._make_request, self._tenant)
+        request, prepare = self._make_request, self._question.prepare
+        self._call = Call(self._receive, self._options, request, self._tenant, prepare)
 
     # ---- the consumer's end
 
