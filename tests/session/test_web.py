@@ -229,10 +229,10 @@ def test_errors_become_answers(
     troubles = [
         (Response('{"status": {"code": 400, "text": "too small"}}', 400), 422, "400: too small"),
         (Response("this account is 4711", 401), 502, "images cannot be read now"),
-        (Response("buy credits", 402), 502, "images cannot be read now"),
         (Response("no JSON"), 502, "images cannot be read now"),
         (Response(status_code=429), 503, "images cannot be read now"),
         (Response(status_code=500), 503, "images cannot be read now"),
+        (Response("buy credits", 402), 502, "images cannot be read now"),
     ]
 
     async def troubled(scope: Scope, receive: Receive, send: Send) -> None:

@@ -144,8 +144,8 @@ class Scheduler:
         item.enter(Phase.QUEUED, now)
         target, call = item.request.target, item.call
         throttle = self.slots.throttle(target)
-        refusal = call.tenant.refusal(target, call, now)
-        if error := self.closed or call.stopped.get(target) or refusal:
+        error = self.closed or call.stopped.get(target)
+        if error := error or call.tenant.refusal(target, call, now):
             item.accounting.end(item, error)
         elif self.slots.is_late(item):
             self._end_late(item)

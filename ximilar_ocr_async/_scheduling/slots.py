@@ -25,6 +25,9 @@ from ximilar_ocr_async.outcomes import EndpointStats
 ACCOUNT = "account"
 """The endpoint of requests without items."""
 
+SOON = 1.0
+"""[s] The least that whoever is refused is asked to wait."""
+
 ALIVE = 30.0
 """[s] for which an answer says that the service can be reached and takes the token. Source:
 judgement; a liveness probe comes every 10 s."""
@@ -121,7 +124,7 @@ class Slots:
         batches = len(self.queue) / MAX_RECORDS / self.ceiling
         reason = f"max_queue is {most:,}, and as many images wait for a slot"
         after = max(waits, default=0.0) * max(1.0, batches)
-        return Overloaded(reason, retry_after=after or None)
+        return Overloaded(reason, retry_after=max(SOON, after))
 
     # ---- waiting for one
 
