@@ -137,7 +137,7 @@ def test_a_wrong_secret_is_refused(headers: dict[str, str]) -> None:
 @pytest.mark.parametrize("value", [b"open-sesame", None, 7, ["open-sesame"]])
 @pytest.mark.parametrize("name", ["x-secret", b"x-secret", None])
 def test_headers_that_are_no_text_prove_nothing(name: Any, value: Any) -> None:
-    """A framework that gives bytes has its deliveries refused, and what came beside is looked at."""
+    """A framework that gives bytes has its deliveries refused; what came beside counts."""
     with pytest.raises(WebhookError) as caught:
         receiver().check({name: value})
     assert caught.value.status == 401

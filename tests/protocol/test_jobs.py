@@ -160,8 +160,10 @@ def test_a_submission_is_known_by_its_request(request_id: Any) -> None:
 
 @pytest.mark.parametrize(
     "request_id",
-    [True, False, 1.5, -1, 10**250, "a" * 201, ".", "..", "a b", "a\nb", "\t", "-r1", "@r1"]
-    + ["\u00a0a", "\ud800", "\x1b[31m", "\u202e", {}, {"id": "r1"}],
+    [
+        *(True, False, 1.5, -1, 10**250, "a" * 201, ".", "..", "a b", "a\nb", "\t", "-r1", "@r1"),
+        *("\u00a0a", "\ud800", "\x1b[31m", "\u202e", {}, {"id": "r1"}),
+    ],
 )
 def test_an_id_that_names_no_request_is_an_error(request_id: Any) -> None:
     """What cannot be asked after, or would be an option or two lines elsewhere, is no id."""

@@ -174,7 +174,7 @@ class BatchAttempt:
         prepared: dict[str, Result] = {}
         # As when it is decoded.
         with anyio.CancelScope(shield=True):
-            prepared = await anyio.to_thread.run_sync(prepare, limiter=self._preparing)
+            prepared |= await anyio.to_thread.run_sync(prepare, limiter=self._preparing)
         return prepared
 
     def _learn(self, error: OCRError, records: int, size: int) -> None:

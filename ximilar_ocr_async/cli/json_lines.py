@@ -11,7 +11,6 @@ from ximilar_ocr_async.errors import ExtractionError, OCRError
 from ximilar_ocr_async.models import Account, JobInfo, Record
 from ximilar_ocr_async.outcomes import Outcome
 
-
 _SECRET = re.compile("webhook|secret|authori[sz]ation|header", re.IGNORECASE)
 """What keys contain whose values may be secrets, or hold them."""
 

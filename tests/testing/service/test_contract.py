@@ -445,9 +445,7 @@ def test_a_record_that_was_only_read_has_no_answer() -> None:
 
 @pytest.mark.parametrize("opening, closing", [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]")])
 @pytest.mark.parametrize("levels", [62, 400, 973, 980, 984, 1100, 100_000])
-def test_a_body_that_is_nested_too_deep_is_refused(
-    opening: str, closing: str, levels: int
-) -> None:
+def test_a_body_that_is_nested_too_deep_is_refused(opening: str, closing: str, levels: int) -> None:
     """What cannot be repeated in a reply is answered with 400, before it is read or billed."""
     deep = f"{opening * levels}0{closing * levels}"
     body = f'{{"records":[{{"_url":"https://x.example/1","more":{deep}}}]}}'.encode()
