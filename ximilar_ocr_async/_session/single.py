@@ -52,17 +52,24 @@ class Single(Generic[T]):
         call.patience = Patience.begin(self._options, latest=latest)
         try:
             scheduler.submit([call.make_item(0, image, prompt)])
-            with anyio.move_on_after(self._options.deadline):
-                await self._ended.wait()
-                if self._is_late and call.patience.deadline == latest:
-                    # Timers are not exact, and a scope's deadline may be moved.
-                    while anyio.current_effective_deadline() == latest:  # noqa: ASYNC110 - as said
-                        await anyio.sleep_until(latest)
-                    await anyio.lowlevel.checkpoint_if_cancelled()
-            scheduler.expire(call)
+            if self._options.deadline is None:
+                await self._wait(latest)
+            else:
+                with anyio.move_on_after(self._options.deadline):
+                    await self._wait(latest)
+                scheduler.expire(call)
             return self._outcomes[0]
         finally:
             scheduler.withdraw(call)
+
+    async def _wait(self, latest: float) -> None:
+        """Wait for the outcome; if it came late because of a scope, until that ends *latest* [s]."""
+        await self._ended.wait()
+        if self._is_late and self._call.patience.deadline == latest:
+            # Timers are not exact, and a scope's deadline may be moved.
+            while anyio.current_effective_deadline() == latest:  # noqa: ASYNC110 - as said
+                await anyio.sleep_until(latest)
+            await anyio.lowlevel.checkpoint_if_cancelled()
 
     @property
     def _is_late(self) -> bool:
