@@ -63,7 +63,7 @@ class Single(Generic[T]):
             scheduler.withdraw(call)
 
     async def _wait(self, latest: float) -> None:
-        """Wait for the outcome; if it came late because of a scope, until that ends *latest* [s]."""
+        """Wait for the outcome; if a scope made it late, until that ends *latest* [s]."""
         await self._ended.wait()
         if self._is_late and self._call.patience.deadline == latest:
             # Timers are not exact, and a scope's deadline may be moved.
