@@ -414,5 +414,5 @@ async def test_a_call_that_is_cancelled_while_its_instance_is_made_was_billed() 
             group.cancel_scope.cancel()
             end.set()
         assert (await session.extract(URL, Marked)).number == "7" * 30_000
-    stats = session.stats
+        stats = session.stats
     assert (stats.records_sent, stats.records_billed, stats.records_maybe_billed) == (2, 2, 0)
