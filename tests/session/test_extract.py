@@ -23,6 +23,7 @@ from ximilar_ocr_async import (
     Outcome,
     Overloaded,
     PlanError,
+    RequestRejected,
     RetryPolicy,
     ServiceUnavailable,
     Success,
@@ -442,5 +443,21 @@ async def test_a_call_that_is_cancelled_while_its_instance_is_made_was_billed() 
             group.cancel_scope.cancel()
             end.set()
         assert (await session.extract(URL, Marked)).number == "7" * 30_000
-    stats = session.stats
+        stats = session.stats
     assert (stats.records_sent, stats.records_billed, stats.records_maybe_billed) == (2, 2, 0)
+
+
+async def test_a_record_that_fails_beside_others_is_no_instance() -> None:
+    """It fails as one that is read does, and the instances of the others are had."""
+    there = service(GOOD)
+
+    def fail_one(document: dict[str, Any]) -> None:
+        document["records"][1]["_status"] = {"code": 400, "text": "no image"}
+
+    there.alter = fail_one
+    async with there.session() as session:
+        outcomes = await session.extract_all(IMAGES[:3], Invoice)
+    assert [outcome.ok for outcome in outcomes].count(True) == 2
+    [error] = [outcome.error for outcome in outcomes if not outcome.ok]
+    assert isinstance(error, RequestRejected)
+    assert [outcome.value for outcome in outcomes if outcome.ok] == [INVOICE] * 2
