@@ -52,9 +52,9 @@ def away(end: float, said: Any = None) -> Callable[[SeenRequest], Any]:
 # ---- outages end
 
 
-@pytest.mark.parametrize("deadline", [6.0, 15.0, 60.0, None])
+@pytest.mark.parametrize("deadline", [6.0, 60.0, None])
 @pytest.mark.parametrize("said", [refused(), failing(503), failing(504)], ids=["-", "503", "504"])
-@pytest.mark.parametrize("end", [10.0, 100.0])
+@pytest.mark.parametrize("end", [10.0, 60.0])
 async def test_an_outage_ends_whoever_leaves(deadline: float | None, said: Any, end: float) -> None:
     """Once the service is back, whoever comes is read within two service times more."""
     service = Paced(lambda seen: 0.05 if seen.at < end else 5.0, reply=away(end, said))
@@ -343,11 +343,11 @@ async def end_by_answers(session: OCRSession, _: InProcessService, count: int) -
 async def test_thousands_of_reads_end_in_linear_work(end: Callable[..., Any]) -> None:
     """Four times as many cost about four times as much, however they end."""
     lines = []
-    for count in (500, 2000):
+    for count in (200, 800):
         service = InProcessService(latency=1.0)
         session = service.session(max_concurrency=8)
         with counted() as found:
             await end(session, service, count)
         lines.append(found[0])
-    assert lines[0] > 500 * 20
+    assert lines[0] > 200 * 20
     assert lines[1] <= 5 * lines[0]
