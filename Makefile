@@ -49,6 +49,7 @@ bench: .venv/bench
 	$(BIN)/python benchmarks/bench.py
 
 bench-concurrency: .venv/bench
+	$(BIN)/python benchmarks/overload.py
 	$(BIN)/python benchmarks/concurrency.py
 
 bench-jobs: .venv/dev

@@ -10,6 +10,7 @@ To try it without a token, start ``ximilar-ocr serve --allow-urls`` and put
 """
 
 import logging
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,16 +25,34 @@ from litestar.params import FromQuery, MultipartBody
 
 import ximilar_ocr_async as ocr
 
-CLIENT_ERRORS = (ocr.ImageError, ocr.OptionError, ocr.RequestRejected)
-SERVER_ERRORS = (ocr.AuthError, ocr.ReplyError)
-
 AnyRequest = Request[Any, Any, State]
+
+
+def answer_to(error: ocr.OCRError) -> tuple[dict[str, str], int, dict[str, str]]:
+    """Return the body, the status and the headers of the answer to the client.
+
+    A client that can mend its request is told how; other errors are logged. None becomes a 401,
+    because the token is the backend's, not the client's.
+    """
+    match error:
+        case ocr.ImageError() | ocr.OptionError() | ocr.RequestRejected():
+            return {"detail": str(error)}, 422, {}
+        case ocr.DeadlineExceeded() | ocr.RequestTimeout():
+            status = 504
+        case ocr.AuthError() | ocr.AddressError() | ocr.ReplyError():
+            status = 502
+        case _:
+            status = 503
+    logging.getLogger(__name__).error("%r", error)
+    wait = error.retry_after
+    headers = {} if wait is None else {"Retry-After": str(max(1, math.ceil(wait)))}
+    return {"detail": "images cannot be read now"}, status, headers
 
 
 @asynccontextmanager
 async def lifespan(app: Litestar) -> AsyncIterator[None]:
     """Open one session for the life of the application, so that all clients share its batches."""
-    async with ocr.OCRSession() as app.state.session:
+    async with ocr.OCRSession(max_queue=100, deadline=30) as app.state.session:
         yield
 
 
@@ -44,12 +63,9 @@ async def provide_session(state: State) -> ocr.OCRSession:
 
 
 def respond_to_error(_: AnyRequest, error: ocr.OCRError) -> Response[dict[str, str]]:
-    """Report the error to the client if it can fix it; otherwise log it."""
-    if isinstance(error, CLIENT_ERRORS):
-        return Response({"detail": str(error)}, status_code=422)
-    logging.getLogger(__name__).error("%r", error)
-    status = 502 if isinstance(error, SERVER_ERRORS) else 503
-    return Response({"detail": "images cannot be read now"}, status_code=status)
+    """Answer with what `answer_to` says."""
+    body, status, headers = answer_to(error)
+    return Response(body, status_code=status, headers=headers)
 
 
 async def wait_for_disconnect(request: AnyRequest) -> None:

@@ -20,6 +20,7 @@ from ximilar_ocr_async.errors import (
     JobNotFound,
     OCRError,
     OptionError,
+    Overloaded,
     PlanError,
     PoolExhausted,
     RateLimited,
@@ -36,7 +37,7 @@ from ximilar_ocr_async.errors import (
 )
 from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.models import GPT, OCR, Account, JobInfo, Record, Status, Text
-from ximilar_ocr_async.outcomes import Failure, Outcome, Stats, Success
+from ximilar_ocr_async.outcomes import EndpointStats, Failure, Outcome, Stats, Success
 from ximilar_ocr_async.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ __all__ = [
     "ConnectionFailed",
     "DeadlineExceeded",
     "Delivery",
+    "EndpointStats",
     "ExtractionError",
     "Failure",
     "Image",
@@ -68,6 +70,7 @@ __all__ = [
     "OCRSession",
     "OptionError",
     "Outcome",
+    "Overloaded",
     "PlanError",
     "PoolExhausted",
     "RateLimited",

@@ -9,6 +9,7 @@
     │   └── SessionClosed            the program: the session closed before the image was read
     ├── DeadlineExceeded             the program: the deadline of its call passed
     ├── BudgetExceeded               the program: its session may not send any more records
+    ├── Overloaded                   the program: it asks for more than can be done now; not sent
     ├── AddressError                 the program: base_url does not lead to the service
     ├── ConnectionFailed             the network: the request did not arrive; nothing was billed
     │   ├── PoolExhausted            the program: its http_client has too few connections
@@ -127,6 +128,13 @@ class DeadlineExceeded(OCRError):
 
 class BudgetExceeded(OCRError):
     """The image was not sent, because that would exceed ``max_records``. Raise it, or stop."""
+
+
+class Overloaded(OCRError):
+    """Too much waits already, or the service asks to be left alone. Nothing was sent: try later.
+
+    A web backend responds with 503 and ``retry_after`` [s], if it is known.
+    """
 
 
 class AddressError(OCRError):

@@ -167,11 +167,12 @@ class JobInfo:
         status: The state of the request, such as ``CREATED``, ``PROCESSING`` or ``DONE``.
         type: The type of service that the request is for.
         created: When the request was submitted.
-        extra: Keys that this class does not know.
+        extra: Keys that this class does not know. The repr hides them, for the service may repeat
+            the webhook of the request, with its secrets.
     """
 
     id: str
     status: str = ""
     type: str | None = None
     created: datetime | None = None
-    extra: Mapping[str, Any] = field(default=NO_KEYS, hash=False)
+    extra: Mapping[str, Any] = field(default=NO_KEYS, hash=False, repr=False)

@@ -1,5 +1,6 @@
 """What the user gets: one `Success` or `Failure` for each image, and the session's `Stats`."""
 
+from collections.abc import Mapping
 from copy import copy
 from typing import TYPE_CHECKING, Generic, Literal, NoReturn, Protocol, TypeAlias, TypeVar
 
@@ -97,14 +98,41 @@ def make_outcome(ended: Ended, result: Record | OCRError) -> Outcome:
 
 
 @frozen(kw_only=True)
+class EndpointStats:
+    """What a session knows of one endpoint, such as ``read``, from its traffic alone.
+
+    Attributes:
+        in_flight: Requests in flight now.
+        queued: Images that wait for a slot now.
+        limit: Requests that may be in flight now, if no other endpoint needs the slots.
+        oldest_wait: For how long the image has waited that waits longest [s].
+        round_trip: How long an answer takes on average [s]; None before the first.
+        outage: Why only probes are sent now; None if all is well.
+        outage_seconds: How long that has lasted [s].
+        next_probe: When the next probe may be sent [s from now]; None if all is well.
+        held: For how long the service still asks to be left alone [s].
+    """
+
+    in_flight: int
+    queued: int
+    limit: int
+    oldest_wait: float
+    round_trip: float | None
+    outage: str | None
+    outage_seconds: float
+    next_probe: float | None
+    held: float
+
+
+@frozen(kw_only=True)
 class Stats:
-    """A snapshot of a session's counters.
+    """A snapshot of a session's counters, made without a request.
 
     Attributes:
         in_flight: Requests in flight now.
         queued: Images that wait for a slot now.
         limit: Requests that may be in flight now.
-        outage: Whether the service is unreachable now, so that only probes are sent.
+        outage: Whether an endpoint fails or is unreachable now, so that only probes are sent there.
         requests: Requests begun so far.
         records_sent: Records that reached the service or may have reached it.
         records_billed: Records that were read or submitted.
@@ -112,6 +140,8 @@ class Stats:
         records_retried: Records that were sent again, counted once for each time.
         records_failed: Images that ended as a failure.
         bytes_sent: Size of the request bodies that were sent [bytes].
+        errors: Images that ended as a failure, by the class of the error.
+        endpoints: What is known of each endpoint that was used, by name.
     """
 
     in_flight: int
@@ -125,3 +155,5 @@ class Stats:
     records_retried: int
     records_failed: int
     bytes_sent: int
+    errors: Mapping[str, int] = field(factory=dict, hash=False)
+    endpoints: Mapping[str, EndpointStats] = field(factory=dict, hash=False)

@@ -1,6 +1,6 @@
 """Charts of clients against each other: figures in, a small PNG out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,3 +107,38 @@ def _draw_panel(axes: Any, chart: Chart, setting: float) -> None:
 def _number(value: float) -> str:
     """Return a number with as many digits as tell anything in a chart."""
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+
+
+def draw_against_bars(
+    title: str, rows: Sequence[tuple[str, float, float]], path: Path, *, most: float = 100.0
+) -> None:
+    """Write a chart of rows against their bars, before and now, on a logarithmic scale.
+
+    Args:
+        title: Of the chart.
+        rows: Of each its name, and how many times its bar it was before and is now.
+        path: Where the picture goes.
+        most: The end of the scale; what is beyond stands there as an arrow.
+    """
+    with mpl.rc_context({"font.size": 9, "svg.hashsalt": "charts"}):
+        figure = Figure(figsize=(8.4, 1.0 + 0.3 * len(rows)), layout="constrained")
+        axes = figure.subplots()
+        least = 0.01
+        for place, (_, before, now) in enumerate(rows):
+            old, new = (min(most, max(least, x)) for x in (before, now))
+            axes.plot([old, new], [place, place], color=OTHERS, linewidth=1.5, zorder=1)
+            axes.plot(old, place, ">" if before > most else "o", color=OTHERS, markersize=7)
+            axes.plot(new, place, "o", color=OURS, markersize=7)
+        axes.axvline(1, color=LINE, linewidth=1)
+        axes.set(xscale="log", xlim=(least * 0.8, most * 1.25), title=title)
+        axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
+        axes.invert_yaxis()
+        ticks = [0.01, 0.1, 1, 10, 100]
+        axes.set_xticks(ticks, ["a hundredth", "a tenth", "the bar", "10 times", "100 times"])
+        for side in ("top", "right", "left"):
+            axes.spines[side].set_visible(False)
+        axes.plot([], [], "o", color=OTHERS, label="before")
+        axes.plot([], [], "o", color=OURS, label="now")
+        figure.legend(loc="outside lower left", frameon=False, ncols=2)
+        figure.supxlabel("The lower, the better.", x=0.99, ha="right", fontsize=9, color=GREY)
+        figure.savefig(path, dpi=120, metadata={"Software": None})

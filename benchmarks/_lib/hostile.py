@@ -62,6 +62,8 @@ VALUES: Mapping[str, Value] = {
     "nulls": _many(b"null"),
     "NaN": _many(b"NaN"),
     "numbers out of range": _many(b"1e400"),
+    "numbers that are nearly": _many(b"1e300"),
+    "numbers that are nearly 0": _many(b"5e-324"),
     "one long number": lambda size: b"9" * max(5000, size),
     "numbers of 4,301 digits": _many(b"1" * 4301),
     "a long fraction": lambda size: b"0." + b"1" * size,
@@ -134,6 +136,12 @@ KINDS: Mapping[str, Kind] = {
     "texts: bad polygons": _ocr("texts", _many(b'{"polygon":[["a"],["b"]]}')),
     "texts: polygons of text": _text(polygon="x"),
     "texts: bad numbers": _text(prob="x"),
+    "texts: extreme numbers": _ocr(
+        "texts", _many(b'{"text":"","polygon":[[1e300,5E-324],[1,2],[1,2],[1,2]],"prob":1}')
+    ),
+    "texts: long numbers": _ocr(
+        "texts", _many(b'{"text":"","polygon":[[1,2],[1,2],[1,2],[1,2]],"prob":%b}' % (b"1" * 309))
+    ),
     "texts: numbers": _ocr("texts", _many(b"0")),
     "texts: arrays": _ocr("texts", _many(b"[]")),
     "texts: an object": _ocr("texts", _keys),

@@ -13,7 +13,7 @@ from tests.loopback import Site, answer
 from ximilar_ocr_async.cli.console import to_table, write_line
 from ximilar_ocr_async.cli.json_text import to_json
 
-FORGED = "no\n2026-11-27 ERROR root: lost\r\x1b[2J\x9b31m\x7f\u202eoops"
+FORGED = "no\n2026-11-27 ERROR root: lost\r\x1b[2J\x9b31m\x7f\u202e\u061coops"
 
 
 class Terminal(io.TextIOWrapper):
@@ -46,7 +46,7 @@ def test_a_terminal_takes_no_orders() -> None:
     """On a terminal, what steers it is escaped, in text and in JSON; all words stay."""
     line = written(f"{FORGED}\t日本\u3000\u200d", Terminal, encoding="utf-8").decode()
     assert line == (
-        "no\n2026-11-27 ERROR root: lost\\r\\u001b[2J\\u009b31m\\u007f\\u202eoops"
+        "no\n2026-11-27 ERROR root: lost\\r\\u001b[2J\\u009b31m\\u007f\\u202e\\u061coops"
         "\t日本\u3000\u200d\n"
     )
     text = written(to_json([FORGED]), Terminal, encoding="utf-8").decode()

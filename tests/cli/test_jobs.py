@@ -14,6 +14,7 @@ from tests.loopback import Site, answer
 from ximilar_ocr_async import OCRSession
 from ximilar_ocr_async.cli import console
 from ximilar_ocr_async.emulator.fetch import Fetch
+from ximilar_ocr_async.models import JobInfo
 from ximilar_ocr_async.testing.service.engine import Reading
 from ximilar_ocr_async.testing.service.faults import FaultPlan
 from ximilar_ocr_async.testing.service.scripted_engine import ScriptedEngine
@@ -156,7 +157,16 @@ def test_what_the_service_says_of_a_webhook_is_not_shown(
 ) -> None:
     """Neither its headers nor its URL come into a file or on a terminal."""
     hook = {"endpoint": "https://user:s3cret@me.example", "headers": {"X-Hook": "s3cret"}}
-    job = {"id": "x", "status": "DONE", "webhook": hook}
+    records = [{"_gpt": {"json_result": {"header": "kept"}}}]
+    job = {
+        "id": "x",
+        "status": "DONE",
+        "webhook": hook,
+        "Webhook ": hook,
+        "webhook_headers": ["s3cret"],
+        "request": {"fields": [[{"WEBHOOK": hook, "Authorization": "s3cret"}], {"x-secret": 1}]},
+        "response": {"hook": {"headers": "s3cret"}, "records": records},
+    }
     told = job if command[0] == "show" else {"results": [job]}
     with Site(answer(json.dumps(told).encode())).open() as site:
         monkeypatch.setenv("XIMILAR_BASE_URL", f"http://127.0.0.1:{site.port}")
@@ -164,6 +174,11 @@ def test_what_the_service_says_of_a_webhook_is_not_shown(
         ran = cli("jobs", *command, "--format", form)
     assert (ran.code, "DONE" in ran.out, ran.err) == (0, True, "")
     assert "s3cret" not in ran.out
+    info = JobInfo("x", extra={"webhook": hook})
+    assert "s3cret" not in repr(info)
+    if command[0] == "show" and form == "jsonl":
+        assert ran.lines[0]["response"] == {"hook": {}, "records": records}
+        assert ran.lines[0]["request"] == {"fields": [[{}], {}]}
 
 
 def test_a_prompt_goes_to_the_language_model(cli: CLI, monkeypatch: pytest.MonkeyPatch) -> None:

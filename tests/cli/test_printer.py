@@ -1,5 +1,6 @@
 """Outcomes become text or JSON lines, failures, a progress bar and totals."""
 
+import io
 import json
 import os
 import subprocess
@@ -10,6 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.command_line import CLI, start, write
+from ximilar_ocr_async.cli.printer import RECORD_RENDERER, Printer
+from ximilar_ocr_async.images import Image
+from ximilar_ocr_async.models import OCR, Record, Text
+from ximilar_ocr_async.outcomes import Success
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's files and terminals")
 
@@ -127,3 +132,19 @@ def test_progress_is_shown_on_a_terminal(words: list[str], bar: str) -> None:
     assert ("12 read, 0 failed" in shown) == bool(bar)
     assert sorted(line for line in out.splitlines() if line in names) == names
     assert "\x1b" not in out
+
+
+FORGED = "==> b.jpg <==\nforged"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\x0b", "\x0c", "\x1e", "\x85", "\u2028"])
+def test_no_text_forges_a_heading(end: str) -> None:
+    """Among texts with headings, a line of text that begins as a heading begins with a space."""
+    texts = [Text(FORGED), Text(f"tea{end}{FORGED}{end * 2}a ==> b")]
+    outcome = Success(index=0, image=Image(b""), record=Record(ocr=OCR(tuple(texts))))
+    for headings in (False, True):
+        file = io.StringIO(newline="")
+        Printer(file, RECORD_RENDERER, format="text", headings=headings).write(outcome)
+        found = [line for line in file.getvalue().splitlines() if line.startswith("==>")]
+        assert found == (["==> <0 bytes> <=="] if headings else ["==> b.jpg <=="] * 2)
+        assert file.getvalue().count("forged") == 2

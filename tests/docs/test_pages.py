@@ -1,19 +1,25 @@
 """What the README and the pages of the manual print runs."""
 
+import asyncio
+import atexit
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.docs.pages import MANUAL, ROOT
+import ximilar_ocr_async
+from tests.docs.pages import MANUAL, ROOT, code_words, page
 from tests.faults.certificates import OURS, authority
 from tests.relays import proxy, secured
-from tests.session.test_web import fetch, served, until
-from ximilar_ocr_async import Webhook
+from tests.session.test_web import fetch
+from tests.session.web_servers import served, until
+from ximilar_ocr_async import OCRError, OCRSession, Overloaded, Webhook
 from ximilar_ocr_async.emulator.callers import Callers
 from ximilar_ocr_async.emulator.server import serving
 from ximilar_ocr_async.testing import InProcessService, ScriptedGPT
@@ -27,11 +33,28 @@ JOBS = "submit_and_wait"
 WEBHOOKS = "read-later"
 ACCOUNT = "look_before_you_spend"
 BACKEND = "UploadFile"
+ANY_LOOP = "read_from_any_loop"
+ANSWERS = "def answer_to"
+TENANTS = "read_archive"
 TEST_FILE = "pytest_plugins"
 SCRIPTS = "read_through_trouble"
 NETWORK = "read_in_a_company"
 
-TRIED = (TEN_LINES, READING, TYPED, JOBS, WEBHOOKS, ACCOUNT, BACKEND, TEST_FILE, SCRIPTS, NETWORK)
+TRIED = (
+    TEN_LINES,
+    READING,
+    TYPED,
+    JOBS,
+    WEBHOOKS,
+    ACCOUNT,
+    BACKEND,
+    ANY_LOOP,
+    ANSWERS,
+    TENANTS,
+    TEST_FILE,
+    SCRIPTS,
+    NETWORK,
+)
 """Words by which the tests below find the blocks that they run."""
 
 BLOCKS = [(page.name, block) for page in MANUAL for block in page.blocks("python")]
@@ -136,12 +159,15 @@ async def test_the_jobs_run_as_printed(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_the_webhooks_run_as_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The block about webhooks is an app that submits what it is asked to, and is told of it."""
+    monkeypatch.setenv("WEBHOOK_SECRET", "open-sesame")
     names = run_block(WEBHOOKS)
+    headers = names["receiver"].webhook.headers
+    assert headers == {"X-Webhook-Secret": "open-sesame"}
     with serving(Service(ScriptedEngine("what stands there"), fetch=fetch)) as url:
         monkeypatch.setenv("XIMILAR_BASE_URL", url)
         monkeypatch.setenv("XIMILAR_API_TOKEN", "local")
         with served(names["app"]) as backend:
-            names["receiver"].webhook = Webhook(f"{backend.url}/hook/")
+            names["receiver"].webhook = Webhook(f"{backend.url}/hook/", headers)
             answer = backend.http.post("/read-later", json=["https://x.example/1"])
             until(lambda: 204 in backend.statuses)
     assert answer.json() == ["what stands there"]
@@ -164,6 +190,96 @@ def test_the_backend_runs_as_printed(monkeypatch: pytest.MonkeyPatch) -> None:
         with TestClient(run_block(BACKEND)["app"]) as client:
             answer = client.post("/read", files={"image": PNG})
     assert answer.json() == {"text": "what stands there"}
+
+
+def test_a_session_in_a_thread_is_awaited_from_any_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The block about backends without a lifespan reads on one event loop and then on another."""
+    with serving(Service(ScriptedEngine("what stands there"))) as url, ExitStack() as at_exit:
+        monkeypatch.setenv("XIMILAR_BASE_URL", url)
+        monkeypatch.setenv("XIMILAR_API_TOKEN", "local")
+        monkeypatch.setattr(atexit, "register", at_exit.callback)
+        names = run_block(ANY_LOOP)
+        records = [asyncio.run(names[ANY_LOOP](PNG)) for _ in range(2)]
+    assert [record.text for record in records] == ["what stands there"] * 2
+    assert repr(names["session"]) == "<OCRSession closed>"
+
+
+def test_a_cancelled_wait_cancels_the_read_in_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is cancelled while the session in the thread reads leaves no image waiting there."""
+    engine = ScriptedEngine("what stands there")
+    engine.latency = 3600.0
+
+    async def read_and_leave(names: dict[str, Any]) -> None:
+        session, read = names["session"], names[ANY_LOOP]
+        reads = [asyncio.ensure_future(read(PNG)) for _ in range(40)]
+        await asyncio.to_thread(until, lambda: session.stats.queued >= 10)
+        for one in reads:
+            one.cancel()
+        await asyncio.to_thread(until, lambda: session.stats.queued == 0)
+
+    with serving(Service(engine)) as url, ExitStack() as at_exit:
+        monkeypatch.setenv("XIMILAR_BASE_URL", url)
+        monkeypatch.setenv("XIMILAR_API_TOKEN", "local")
+        monkeypatch.setattr(atexit, "register", at_exit.callback)
+        asyncio.run(read_and_leave(run_block(ANY_LOOP)))
+
+
+def test_errors_are_answered_as_printed() -> None:
+    """The block about errors answers each of them with the status that the table gives."""
+    answer_to = run_block(ANSWERS)["answer_to"]
+    told = {
+        getattr(ximilar_ocr_async, name): int(row[1])
+        for row in page("web-backends").table("Errors")
+        for name in code_words(row[0])
+    }
+    exported = [getattr(ximilar_ocr_async, name) for name in ximilar_ocr_async.__all__]
+    for error in (one for one in exported if isinstance(one, type) and issubclass(one, OCRError)):
+        expected = next((told[base] for base in error.__mro__ if base in told), 503)
+        body, status, headers = answer_to(error("token and all"))
+        assert (status, headers) == (expected, {}), error
+        assert (body == {"detail": "token and all"}) == (status == 422)
+    _, status, headers = answer_to(Overloaded("too much", retry_after=6.2))
+    assert (status, headers) == (503, {"Retry-After": "7"})
+
+
+@pytest.mark.anyio
+async def test_tenants_take_turns_as_printed() -> None:
+    """A tenant's single read goes with the next request, beside another's archive."""
+    service = InProcessService(latency=1.0)
+    names = run_block(TENANTS)
+    archive = [f"https://big.example/{number}" for number in range(200)]
+    read: list[int] = []
+
+    async def read_archive(session: OCRSession) -> None:
+        read.append(await names[TENANTS](session, "big", archive))
+
+    async with service.session(max_concurrency=1) as session, anyio.create_task_group() as group:
+        group.start_soon(read_archive, session)
+        await anyio.sleep(1.5)
+        sent = service.requests
+        text = await names["read_for"](session, "small", "https://small.example/1")
+        assert service.requests <= sent + 2
+        assert not read
+    assert (text, read) == ("https://small.example/1", [200])
+
+
+@pytest.mark.anyio
+async def test_a_tenant_with_many_clients_gets_no_more_than_others() -> None:
+    """A tenant with 20 clients is served before another with 200, although it comes later."""
+    service, order = InProcessService(latency=1.0), list[str]()
+    read_for = run_block(TENANTS)["read_for"]
+
+    async def ask(session: OCRSession, tenant: str, number: int) -> None:
+        await read_for(session, tenant, f"https://{tenant}.example/{number}")
+        order.append(tenant)
+
+    async with service.session(max_concurrency=1) as session, anyio.create_task_group() as group:
+        for number in range(200):
+            group.start_soon(ask, session, "big", number)
+        await anyio.sleep(0.5)
+        for number in range(20):
+            group.start_soon(ask, session, "small", number)
+    assert order[:50].count("small") == 20
 
 
 @pytest.mark.anyio

@@ -4,7 +4,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import attrs
 import pytest
@@ -12,7 +12,16 @@ import pytest
 import ximilar_ocr_async
 from tests.docs.pages import PACKAGE, code_words, page
 from tests.faults import CASES
-from ximilar_ocr_async import Failure, Job, OCRError, OCRSession, RetryPolicy, Stats, Success
+from ximilar_ocr_async import (
+    EndpointStats,
+    Failure,
+    Job,
+    OCRError,
+    OCRSession,
+    RetryPolicy,
+    Stats,
+    Success,
+)
 from ximilar_ocr_async.cli.connection import Connection
 from ximilar_ocr_async.testing.service.faults import (
     OF_JOBS,
@@ -25,9 +34,11 @@ MIB = 2**20
 
 
 def options_of(call: Callable[..., Any]) -> set[str]:
-    """Return the keywords that a call takes."""
+    """Return the keywords that a call takes, those of a `TypedDict` among them."""
     parameters = inspect.signature(call).parameters.values()
-    return {one.name for one in parameters if one.kind is one.KEYWORD_ONLY}
+    together = [one.annotation for one in parameters if one.kind is one.VAR_KEYWORD]
+    typed = {name for one in together for name in get_args(one)[0].__annotations__}
+    return typed | {one.name for one in parameters if one.kind is one.KEYWORD_ONLY}
 
 
 CALLS: dict[str, Callable[..., Any]] = {
@@ -105,6 +116,8 @@ def test_statistics_are_explained() -> None:
     """The table of statistics has each of them, in their order."""
     told = first_words(page("web-backends").table("Statistics"))
     assert told == [one.name for one in attrs.fields(Stats)]
+    told = first_words(page("web-backends").table("Statistics of an endpoint"))
+    assert told == [one.name for one in attrs.fields(EndpointStats)]
 
 
 def test_loggers_are_named() -> None:

@@ -103,6 +103,8 @@ def test_one_bit(kind: str) -> None:
         (np.array([[-1, 100, 255]], np.float32), [0, 100, 255]),
         (np.array([[np.nan, np.inf, 65_535]], np.float32), [0, 0, 255]),
         (np.array([[0, 1e38, 2e38]], np.float32), [0, 128, 255]),
+        (np.array([[-3e38, 0.5, 1]], np.float32), [0, 128, 255]),
+        (np.array([[-3e38, -1e38, -1e38]], np.float32), [0, 0, 0]),
     ],
 )
 def test_wide_greys(values: Any, expected: list[int]) -> None:

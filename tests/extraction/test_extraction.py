@@ -86,7 +86,7 @@ def asked_again(record: Record) -> str:
     """Return what the model is told of a completion that does not fit; empty if it fits."""
     extraction = Extraction(Sums, max_reasks=1)
     image = Image("https://scans.example/a.jpg")
-    prompt = extraction.interpret(Ended(image), record)
+    prompt = extraction.interpret(Ended(image), extraction.prepare(record))
     if not isinstance(prompt, str):
         assert prompt.ok
         return ""

@@ -1,6 +1,7 @@
 """What a model writes is found among prose and becomes an instance of the user's class."""
 
 import copy
+import json
 import pickle
 from decimal import Decimal
 from functools import partial
@@ -24,6 +25,7 @@ from tests.extraction.invoices import (
 )
 from ximilar_ocr_async._extraction.parsing import (
     MAX_COMPLETION,
+    MAX_CONTAINERS,
     MAX_DEPTH,
     MAX_VALUES,
     extract,
@@ -176,8 +178,40 @@ def test_an_answer_that_the_service_parsed_is_bounded_too() -> None:
     """What comes as ``json_result`` is as long as text may be, and no longer."""
     fits, too_long = ["x" * 100] * 600, ["x" * 100] * 700
     assert parse_completion(GPT(json_result=fits)) == fits
-    with pytest.raises(ExtractionError, match="has 72,800 characters, the limit is 65,536"):
+    with pytest.raises(ExtractionError, match="has more than 65,536 characters"):
         parse_completion(GPT(json_result=too_long))
+
+
+@pytest.mark.parametrize("item, each", [({}, 1), ([], 1), ({"a": [{}]}, 3), ([[1], "[[{{"], 2)])
+def test_objects_and_arrays_have_a_limit(item: Any, each: int) -> None:
+    """As many as a model can write are read; brackets in strings do not count."""
+    for extra in (0, 1):
+        document = {"a": [item] * ((MAX_CONTAINERS - 2) // each + extra)}
+        for gpt in (GPT(json_result=document), GPT(result=json.dumps(document))):
+            if not extra:
+                assert parse_completion(gpt) == document
+                continue
+            with pytest.raises(ExtractionError, match="more than 2,000 objects and arrays"):
+                parse_completion(gpt)
+
+
+@pytest.mark.parametrize(
+    "fits, too_long",
+    [
+        ({"a": "x" * 60_000}, {"a": "x" * 66_000}),
+        ({"x" * 60_000: 1}, {"x" * 66_000: 1}),
+        ([10**100] * 600, [10**100] * 700),
+        ([None] * 10_000, [None] * 20_000),
+        ([1] * 20_000, [1] * 40_000),
+        ([{"a" * 50: None}] * 900, [{"a" * 50: None}] * 1500),
+    ],
+)
+def test_whatever_the_service_parsed_is_bounded(fits: Any, too_long: Any) -> None:
+    """Keys, numbers, and what is empty count, at any depth."""
+    for wrap in (lambda value: value, lambda value: {"deep": [value]}):
+        assert parse_completion(GPT(json_result=wrap(fits))) == wrap(fits)
+        with pytest.raises(ExtractionError, match="has more than 65,536 characters"):
+            parse_completion(GPT(json_result=wrap(too_long)))
 
 
 def test_depth_is_bounded_in_each_style() -> None:

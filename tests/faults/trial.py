@@ -100,6 +100,10 @@ async def _recover(trial: Trial) -> None:
     bad = [outcome for outcome in outcomes if not outcome.ok]
     if bad:
         trial.complain(f"I4: {len(bad)} of {len(outcomes)} failed afterwards: {bad[0]}")
+    with anyio.move_on_after(5):
+        # What nobody waits for any more is let finish, for as long as answers take.
+        while trial.session.stats.in_flight:  # noqa: ASYNC110 - nothing tells
+            await anyio.sleep(0.01)
     if trial.session.stats.in_flight or trial.session.stats.queued:
         trial.complain(f"I4: not idle afterwards: {trial.session!r}")
 

@@ -165,7 +165,7 @@ def run_fields(case: tuple[str, str, Any]) -> None:
         for result in (None, json_result):
             record = Record(id="a", gpt=GPT(result=completion, json_result=result))
             outcome = Success(index=0, image=Image(b""), record=record)
-            found = extraction.interpret(outcome, record)
+            found = extraction.interpret(outcome, extraction.prepare(record))
             if isinstance(found, str):
                 assert len(found.encode(errors="surrogatepass")) <= 4000
             else:

@@ -260,3 +260,31 @@ async def test_a_request_that_cannot_leave_is_an_error() -> None:
             await connection.send(bytes(size), 0.1)
         assert connection.sent is None
         connection.close()
+
+
+class Trickle:
+    """A stream of which small pieces have arrived, without a pause between them."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.left = list(pieces)
+
+    def receive_nowait(self) -> bytes | None:
+        """Return the next piece."""
+        return self.left.pop(0) if self.left else None
+
+    def acknowledged(self) -> None:
+        """Return None: nobody knows."""
+
+
+async def test_a_head_that_comes_in_many_pieces_is_heard_in_turns() -> None:
+    """Others get their turn after a few of them, and no piece is lost."""
+    lines = [b"X-%d: b\r\n" % number for number in range(10)]
+    stream: Any = Trickle(b"HTTP/1.1 200 OK\r\n", *lines, b"Content-Length: 0\r\n\r\n")
+    connection = http1.Connection(stream)
+    connection.begin(head(0))
+    heard = []
+    while not (heard and heard[-1]):
+        heard.append(connection._hear())
+    assert heard == [False, False, True]
+    answer = await connection.receive_head(1.0)
+    assert len(answer.headers) == 11

@@ -1,17 +1,21 @@
 """The transport on real sockets: how far a request came decides what its failure means."""
 
 import json
+import pickle
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import httpx
 import httpx2
 import pytest
 
 from tests.faults.server import Connection, faulty_server
-from tests.helpers import error_of
+from tests.helpers import PNG, error_of, urls
 from tests.http.replies import URL, behave_well, httpx_abandons_generators, reply_to
 from ximilar_ocr_async import (
     AddressError,
@@ -446,15 +450,99 @@ async def test_a_good_response_before_the_request_was_sent_is_not_believed() -> 
     assert not outcome.maybe_billed
 
 
-async def test_hints_without_end_end_with_the_timeout() -> None:
-    """A flood of informational responses holds neither the loop nor the request for ever."""
+@pytest.mark.parametrize("size", [100, 300_000])
+async def test_hints_without_end_end_the_request(size: int, tmp_path: Path) -> None:
+    """A flood of informational responses holds neither the loop nor the request."""
+    file = tmp_path / "picture.png"
+    file.write_bytes(PNG + bytes(size))
+    turns = 0
 
     async def flood(connection: Connection) -> None:
-        await connection.read_request()
+        await connection.read_head()
         while True:
             await connection.stream.send(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1000)
 
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await anyio.lowlevel.checkpoint()
+
+    options: dict[str, Any] = {"retry": RetryPolicy(attempts=1), "timeout": 5}
     async with faulty_server(flood) as server:
-        outcome = await failure_of(server.url, timeout=0.3)
-    assert isinstance(outcome.error, RequestTimeout)
-    assert outcome.maybe_billed
+        async with OCRSession("t", base_url=server.url, **options) as session:
+            async with anyio.create_task_group() as group:
+                group.start_soon(count)
+                [outcome] = await session.read_all([file])
+                group.cancel_scope.cancel()
+    assert isinstance(error_of(outcome), ReplyLost | UploadCut)
+    assert turns > 10
+
+
+@pytest.mark.parametrize(
+    "cut",
+    ["length", "chunk", "reset"],
+)
+@pytest.mark.parametrize("whole", [10, 9, 1])
+async def test_what_came_whole_of_a_cut_response_is_not_paid_for_again(
+    cut: str, whole: int
+) -> None:
+    """Only what is missing in a response that broke off is sent again, and marked."""
+    billed: Counter[str] = Counter()
+    requests = 0
+
+    async def behave(connection: Connection) -> None:
+        nonlocal requests
+        while True:
+            rows = json.loads(await connection.read_request())["records"]
+            requests += 1
+            billed.update(row["_url"] for row in rows)
+            records = [{"_id": r["_id"], "_ocr": {"full_text": r["_url"]}} for r in rows]
+            body = json.dumps({"records": records}).encode()
+            if requests > 1:
+                head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+                await connection.stream.send(head + body)
+                continue
+            if whole < len(records):
+                body = body[: body.index(records[whole]["_id"].encode())]
+            if cut == "chunk":
+                head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                body = b"%x\r\n%s\r\n" % (len(body), body)
+            else:
+                head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (len(body) + 1)
+            await connection.stream.send(head + body)
+            await connection.close()
+            return
+
+    async with faulty_server(behave) as server:
+        async with OCRSession("t", base_url=server.url, max_concurrency=1) as session:
+            outcomes = await session.read_all(urls(10))
+    assert [outcome.unwrap().text for outcome in outcomes] == urls(10)
+    assert [outcome.maybe_billed for outcome in outcomes] == [False] * whole + [True] * (10 - whole)
+    assert [billed[url] for url in urls(10)] == [1] * whole + [2] * (10 - whole)
+
+
+@pytest.mark.parametrize("status", [200, 401, 404, 500])
+@pytest.mark.parametrize("where", ["text", "page", "encoding", "chunk"])
+async def test_a_token_that_is_said_back_is_not_shown(status: int, where: str) -> None:
+    """A page that shows the request does not bring the token into errors."""
+    token = "S3CRET-" + "x" * 33
+
+    async def behave(connection: Connection) -> None:
+        while True:
+            await connection.read_request()
+            document = json.dumps({"status": {"code": status, "text": f"Token {token}"}}).encode()
+            body = {"text": document, "page": b"<html>" + token.encode()}.get(where, b"{}")
+            encoding = f"Content-Encoding: {token}\r\n" if where == "encoding" else ""
+            framing = f"Content-Length: {len(body)}"
+            if where == "chunk":
+                framing, body = "Transfer-Encoding: chunked", f"Token {token}\r\n".encode()
+            head = f"HTTP/1.1 {status} Said\r\n{encoding}{framing}\r\n\r\n"
+            await connection.stream.send(head.encode() + body)
+
+    one = RetryPolicy(attempts=1, resend_maybe_billed=0)
+    async with faulty_server(behave) as server:
+        async with OCRSession(token, base_url=server.url, retry=one) as session:
+            [outcome] = await session.read_all(["https://x.example/1"])
+    assert token not in repr(error_of(outcome))
+    assert token.encode() not in pickle.dumps(error_of(outcome))

@@ -1,12 +1,14 @@
 """The list of jobs is had page by page, and ends."""
 
 import itertools
+import json
 import pickle
 import re
 from collections.abc import Callable
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 
 from tests.helpers import failing, urls
@@ -80,8 +82,21 @@ async def test_empty_pages_without_end_are_an_error() -> None:
     there = InProcessService(reply=pages(lambda number: ["r1"] if number == 1 else []))
     found, error = await listed(there)
     assert found == ["r1"]
-    assert error == ("the list of asynchronous requests does not end: 100 pages in a row are empty")
+    assert error == (
+        "the list of asynchronous requests does not end: 100 pages in a row bring nothing new"
+    )
     assert there.requests == 101
+
+
+async def test_pages_of_known_requests_without_end_are_an_error() -> None:
+    """Rows that come again in ever other company end the list, although no page comes again."""
+    there = InProcessService(reply=pages(lambda number: [f"r{number % 7}", f"r{number % 11}"]))
+    found, error = await listed(there)
+    assert len({*found}) == 11
+    assert error == (
+        "the list of asynchronous requests does not end: 100 pages in a row bring nothing new"
+    )
+    assert there.requests < 120
 
 
 async def test_a_list_with_some_empty_pages_goes_on() -> None:
@@ -100,10 +115,24 @@ async def test_the_same_rows_again_and_again_are_an_error(length: int) -> None:
     there = InProcessService(reply=pages(lambda number: [f"r{number % length}", "other"]))
     found, error = await listed(there)
     assert len({*found}) == length + 1
+    assert error == "the list of asynchronous requests does not end: " + (
+        "a page of it came 10 times again"
+        if length <= 2
+        else "100 pages in a row bring nothing new"
+    )
+    assert there.requests <= 100 + length
+
+
+async def test_more_rows_than_are_remembered_are_an_error_when_they_go_round() -> None:
+    """Large pages that come again are found out as pages, if not as rows."""
+    there = InProcessService(
+        reply=pages(lambda number: [f"r{number % 2}-{row}" for row in range(1500)])
+    )
+    _, error = await listed(there)
     assert error == (
         "the list of asynchronous requests does not end: a page of it came 10 times again"
     )
-    assert there.requests < 100 * length
+    assert there.requests < 100
 
 
 @pytest.mark.parametrize("length", [1, 2, 7, 30])
@@ -122,18 +151,18 @@ async def test_links_that_go_round_are_an_error(length: int) -> None:
 
 
 async def test_a_list_of_any_length_goes_on() -> None:
-    """Two thousand pages are listed, and nothing of those that were listed is kept."""
-    there = InProcessService(reply=pages(lambda number: [f"r{number}"], last=2000))
+    """Pages without number are listed, and a thousand ids are remembered, however long they are."""
+    there = InProcessService(reply=pages(lambda number: [f"{number}" * 100], last=2500))
     async with there.session() as session:
         jobs = session.jobs()
         sizes = [len(pickle.dumps(_kept(jobs))) async for _ in jobs]
-    assert len(sizes) == 2000
-    assert max(sizes) < 2 * sizes[0]
+    assert len(sizes) == 2500
+    assert max(sizes) < 1.1 * sizes[1100] < 20_000
 
 
 def _kept(jobs: JobList) -> list[object]:
     """Return what a list remembers of its pages."""
-    return [jobs._path, jobs._rows, jobs._paths, jobs._pages]
+    return [jobs._path, jobs._rows, jobs._paths, jobs._pages, jobs._known]
 
 
 async def test_requests_that_move_to_later_pages_are_no_end() -> None:
@@ -165,3 +194,13 @@ async def test_a_page_that_failed_can_be_asked_for_again() -> None:
             await anext(jobs)
         there.reply = lambda _: {"results": [{"id": "r1", "status": "DONE"}]}
         assert [info.id async for info in jobs] == ["r1"]
+
+
+@pytest.mark.parametrize("query", ["a=\x00", "a=\ud800", "a=\x1b[31m"])
+async def test_a_link_that_cannot_be_sent_is_an_error_of_the_reply(query: str) -> None:
+    """The address of the service is not at fault, so no other call is stopped."""
+    page = json.dumps({"results": [{"id": "r1"}], "next": f"?{query}"})
+    there = InProcessService(reply=lambda _: httpx.Response(200, text=page))
+    async with there.session() as session:
+        with pytest.raises(ReplyError, match="the link to the next page is no URL: its query is"):
+            await anext(session.jobs())

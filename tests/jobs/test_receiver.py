@@ -134,6 +134,16 @@ def test_a_wrong_secret_is_refused(headers: dict[str, str]) -> None:
     assert "sesame" not in str(caught.value)
 
 
+@pytest.mark.parametrize("value", [b"open-sesame", None, 7, ["open-sesame"]])
+@pytest.mark.parametrize("name", ["x-secret", b"x-secret", None])
+def test_headers_that_are_no_text_prove_nothing(name: Any, value: Any) -> None:
+    """A framework that gives bytes has its deliveries refused; what came beside counts."""
+    with pytest.raises(WebhookError) as caught:
+        receiver().check({name: value})
+    assert caught.value.status == 401
+    receiver().check({**GIVEN, b"x-other": value, None: value})  # type: ignore[dict-item]
+
+
 def test_every_header_must_be_right() -> None:
     """One of two proves nothing."""
     there = WebhookReceiver(Webhook(URL, {"A": "1", "B": "2"}))
@@ -215,6 +225,9 @@ def test_what_is_not_told_or_not_believed_is_to_be_fetched(
         news(""),
         news(7),
         news(None),
+        news("a" * 201),
+        news("a\nb"),
+        news(".."),
         b"9" * 5000,
     ],
 )
@@ -273,3 +286,14 @@ def test_so_many_deliveries_are_remembered_and_no_more(monkeypatch: pytest.Monke
         assert there.receive(GIVEN, news(request_id))
     assert there.receive(GIVEN, news("b")) is None
     assert there.receive(GIVEN, news("a"))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("size", [10, 100_000])
+async def test_a_handler_reads_outcomes_of_any_size(size: int) -> None:
+    """It awaits what `outcomes` are, and nothing of a delivery that is only a hint."""
+    row = {**ROW, "_ocr": {"full_text": "a" * size}}
+    for there in (receiver(), receiver(verify="refetch")):
+        delivery = there.receive(GIVEN, news(rows=[row]))
+        assert delivery is not None
+        assert await delivery.read_outcomes() == delivery.outcomes

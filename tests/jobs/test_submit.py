@@ -317,3 +317,15 @@ async def test_what_is_on_its_way_when_a_submission_is_cancelled_is_told_of() ->
         with anyio.move_on_after(5), pytest.raises(BaseException) as caught:  # noqa: PT011
             await session.submit(urls(1))
     assert "may have been submitted too" in caught.value.__notes__[0]
+
+
+async def test_an_odd_id_costs_no_other_request() -> None:
+    """Its images may have been taken and say where to look; the job of the others can be asked."""
+    ids = iter(["good", "evil\nother", "better"])
+    there = InProcessService(reply=lambda _: httpx.Response(201, json={"id": next(ids)}))
+    async with there.session() as session:
+        job = await session.submit(urls(30))
+        assert set(session.job(job.ids).ids) == {"good", "better"}
+    assert len(job.failures) == 10
+    assert all(failure.maybe_billed for failure in job.failures)
+    assert "it may have been taken all the same, see session.jobs()" in str(job.failures[0].error)

@@ -155,3 +155,11 @@ def test_no_digit_of_the_callers_own_keys_is_lost(number: int) -> None:
         assert isinstance(record, Record)
         assert record.extra == {"key": [number], "more": number}
         assert type(record.extra["more"]) is int
+
+
+@pytest.mark.parametrize("nothing", ["", {}, []])
+def test_an_empty_value_is_no_texts(nothing: Any) -> None:
+    """PHP writes an empty object as an empty array, and others write an empty string."""
+    record = decode_one({"_ocr": {"full_text": "tea", "texts": [{"polygon": nothing}]}})
+    assert isinstance(record, Record)
+    assert record.ocr.texts[0].polygon == ()

@@ -207,6 +207,18 @@ def test_rows_are_never_guessed_at(
     assert bool(caplog.records) is warned
 
 
+def test_a_reply_that_is_cut_off_says_nothing_of_records_too_many(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What is logged as ignored was there."""
+    with caplog.at_level(logging.WARNING):
+        decode(200, b'{"records":[{"_id":"a"},{"_id":"b"},', ["a", "b", "c"])
+    assert caplog.messages == []
+    with caplog.at_level(logging.WARNING):
+        decode(200, b'{"records":[{"_id":"a"},{"_id":"z"},', ["a", "b"])
+    assert caplog.messages == ["ignored 1 records that were not asked for"]
+
+
 def _assert_one_result_each(http_status: int, body: bytes, ids: Sequence[str]) -> None:
     results = decode(http_status, body, ids)
     assert len(results) == len(ids)

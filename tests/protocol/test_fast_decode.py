@@ -10,6 +10,12 @@ from hypothesis import strategies as st
 
 from tests.protocol.replies import KEYS, NUMBERS, SIZES, WORDS, decode
 from ximilar_ocr_async._protocol.decode import Echo, decode_usual
+from ximilar_ocr_async._protocol.fast_decode import (
+    read_usual_record,
+    read_usual_response,
+    read_usual_texts,
+)
+from ximilar_ocr_async._protocol.json_values import Allowance
 from ximilar_ocr_async.errors import ReplyError
 from ximilar_ocr_async.models import GPT, Record, Status, Text
 
@@ -172,3 +178,21 @@ def test_what_stands_beside_the_records_of_an_answer_is_passed_over() -> None:
     for more in (b"null", b'{"credits": 1}', b"1" * 5_000, b'"\xff"'):
         answer = b'{"records": [{"_id": "a", "_ocr": {"texts": []}}], "statistics": %s}' % more
         assert decode(200, answer, ["a"]) == [Record(id="a", status=Status(200))]
+
+
+@pytest.mark.parametrize("number", ["1e300", "5E-324", "1" * 309])
+@pytest.mark.parametrize("key", ["prob", "polygon"])
+def test_extreme_numbers_take_the_long_way(number: str, key: str) -> None:
+    """No typed decoder is given them, and texts have them all the same."""
+    changed = {**USUAL, key: -1} if key == "prob" else {**USUAL, key: [[-1, 0.5]] * 4}
+    text = json.dumps(changed).replace("-1", number).encode()
+    record = b'{"_id":"a","_ocr":{"texts":[%b]}}' % text
+    body = b'{"records":[%b]}' % record
+    members = {"_ocr": memoryview(b"{}")}
+    assert read_usual_response(200, body, ["a"]) is None
+    assert read_usual_record(record, members, Status(200), Allowance()) is None
+    assert read_usual_texts(b"[%b]" % text, Allowance()) is None
+    [found] = decode(200, body, ["a"])
+    if number != "1" * 309:
+        assert isinstance(found, Record)
+        assert float(number) in (found.ocr.texts[0].prob, found.ocr.texts[0].polygon[0][0])

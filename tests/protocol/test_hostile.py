@@ -12,8 +12,8 @@ from _lib.hostile import KINDS, OCR, STATUS, record
 from tests.protocol.replies import decode
 from ximilar_ocr_async._protocol.decode import decode_account, decode_document
 from ximilar_ocr_async._protocol.jobs import decode_info, decode_outcomes
-from ximilar_ocr_async.cli.console import to_json
 from ximilar_ocr_async.cli.json_lines import model_to_json, outcome_to_json
+from ximilar_ocr_async.cli.json_text import to_json
 from ximilar_ocr_async.errors import OCRError, ReplyError
 from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.models import Record

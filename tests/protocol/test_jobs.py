@@ -158,6 +158,19 @@ def test_a_submission_is_known_by_its_request(request_id: Any) -> None:
     assert submitted({"id": request_id, "status": "CREATED"}) == [str(request_id)] * 2
 
 
+@pytest.mark.parametrize(
+    "request_id",
+    [
+        *(True, False, 1.5, -1, 10**250, "a" * 201, ".", "..", "a b", "a\nb", "\t", "-r1", "@r1"),
+        *("\u00a0a", "\ud800", "\x1b[31m", "\u202e", {}, {"id": "r1"}),
+    ],
+)
+def test_an_id_that_names_no_request_is_an_error(request_id: Any) -> None:
+    """What cannot be asked after, or would be an option or two lines elsewhere, is no id."""
+    with pytest.raises(ReplyError, match="does not name the asynchronous request"):
+        submitted({"id": request_id, "status": "CREATED"})
+
+
 @pytest.mark.parametrize("document", [{}, {"id": ""}, {"id": None}, {"id": []}, [], "r1", None])
 def test_a_submission_without_a_name_is_an_error(document: Any) -> None:
     """What cannot be asked after may have been taken all the same."""
@@ -261,6 +274,8 @@ def test_a_page_is_asked_for_as_it_is_filtered() -> None:
         ("http://localhost/api/account/v2/request/?page=2", "?page=2"),
         ("https://evil.example/steal?page=2#x", "?page=2"),
         ("/account/v2/request/?page=2", "?page=2"),
+        ("?page=a b", "?page=a b"),
+        ("?page=é茶🍵", "?page=é茶🍵"),
     ],
 )
 def test_only_the_query_of_a_link_is_followed(link: str | None, path: str | None) -> None:
@@ -279,6 +294,9 @@ def test_only_the_query_of_a_link_is_followed(link: str | None, path: str | None
         {"results": [7]},
         {"results": [{"id": {}}]},
         {"results": [], "next": "http://[/?page=2"},
+        {"results": [], "next": "?page=\x00"},
+        {"results": [], "next": "?page=\x7f"},
+        {"results": [], "next": "?page=\ud800"},
     ],
 )
 def test_what_is_no_page_is_an_error(answer: dict[str, Any]) -> None:

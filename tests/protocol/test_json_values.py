@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ximilar_ocr_async._protocol import json_values
-from ximilar_ocr_async._protocol.json_values import FLOOR, MAX_DEPTH, Allowance, read
+from ximilar_ocr_async._protocol.json_values import (
+    FLOOR,
+    MAX_DEPTH,
+    Allowance,
+    has_extreme_numbers,
+    read,
+)
 
 ANY_TEXT = st.text(st.characters(exclude_categories=[]))
 JSON: st.SearchStrategy[Any] = st.recursive(
@@ -180,3 +186,32 @@ def test_what_is_large_and_deep_is_cut_so_often_and_no_more(levels: int) -> None
     for _ in range(min(levels, 8)):
         found = found["a"]
     assert found == ("x" * 70_000 if levels < 8 else text[8 * 5 : -8])
+
+
+EXTREME = ["1e300", "-1.5E+300", "0.001e300", "1e0000300", "5e-324", "1e-308", "1e1000", "1" * 309]
+"""Numbers that msgspec takes long for, or may."""
+
+
+@pytest.mark.parametrize("number", EXTREME)
+@pytest.mark.parametrize("shape", ["[1,%s]", '{"a":%s}', "[%s ,2]", "[%s\n]"])
+def test_extreme_numbers_are_found_and_read(number: str, shape: str) -> None:
+    """Such numbers are seen before a parser is given them, and are read as any others."""
+    text = shape % number
+    assert has_extreme_numbers(text.encode())
+    assert value_of(text) == value_of(text.replace("e1000", "e999"))
+    if number != "1e1000":
+        assert value_of(text) == json.loads(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '["f9cec41f-dd6e-4aa9-93b3-4e2510fd5e300"]',
+        '{"id":"4e300-1e308","price":"1e300"}',
+        "[0.9564334750175476,1e99,-1E-99,1e+07]",
+        "[%s]" % ("9" * 199),
+    ],
+)
+def test_usual_numbers_are_not_extreme(text: str) -> None:
+    """Ids of hexadecimal digits are not taken for numbers, so usual replies take the fast way."""
+    assert not has_extreme_numbers(text.encode())

@@ -8,9 +8,11 @@ from attrs import define, field
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ximilar_ocr_async._protocol.requests import ReadRequest
+from tests.scheduling.making import OWNER, URL
+from ximilar_ocr_async._protocol import ReadRequest
 from ximilar_ocr_async._scheduling.accounting import Accounting
-from ximilar_ocr_async._scheduling.calls import BatchKey, Call, Item, Phase
+from ximilar_ocr_async._scheduling.call_options import CallOptions, Patience
+from ximilar_ocr_async._scheduling.calls import Call, Item, Phase
 from ximilar_ocr_async.errors import (
     BudgetExceeded,
     ConnectionFailed,
@@ -29,7 +31,6 @@ from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.models import Record
 from ximilar_ocr_async.outcomes import Outcome, make_outcome
 
-URL = "https://images.example/1.jpg"
 ANSWERED = [Record, RateLimited, RequestRejected, ServiceUnavailable]
 LOST = [ReplyLost, RequestTimeout, ReplyError]
 UNSENT = [ConnectionFailed, UploadCut]
@@ -49,16 +50,16 @@ class Mailbox:
         def deliver(item: Item, result: Any) -> None:
             self.outcomes.append(make_outcome(item, result))
 
-        return Call(deliver, "en", ReadRequest)
+        return Call(deliver, CallOptions(), ReadRequest, OWNER)
 
     def items(self, count: int) -> list[Item]:
         """Return as many items that this call waits for."""
-        self.call.waiting += count
-        batch_key = BatchKey(ReadRequest("read", "en"))
-        return [
-            Item(f"r{index}", index, Image(URL), None, batch_key, self.call)
-            for index in range(count)
+        request = ReadRequest("read", "en")
+        items = [
+            Item(f"r{index}", index, Image(URL), None, request, self.call) for index in range(count)
         ]
+        self.call.items.update(dict.fromkeys(items))
+        return items
 
     def item(self) -> Item:
         """Return one item."""
@@ -246,7 +247,7 @@ def test_an_outcome_tells_of_its_attempts() -> None:
     assert not failure.ok
     assert (failure.index, failure.attempts, failure.maybe_billed) == (1, 1, False)
     assert failure.error is error
-    assert box.call.waiting == 0
+    assert not box.call.items
 
 
 @pytest.mark.ends_twice
@@ -264,7 +265,7 @@ def test_an_item_ends_once(caplog: pytest.LogCaptureFixture, ends: list[bool]) -
     assert outcome.ok == ends[0]
     assert item.is_done
     assert not item.is_wanted
-    assert box.call.waiting == 0
+    assert not box.call.items
     assert accounting.failed == (not ends[0])
     assert caplog.text.count("an item ended twice") == len(ends) - 1
 
@@ -302,3 +303,25 @@ async def test_a_late_item_says_where_its_time_went() -> None:
     errors = [outcome.error for outcome in box.outcomes if not outcome.ok]
     assert [type(error) for error in errors] == [DeadlineExceeded] * 2
     assert [str(error) for error in errors] == [words, f"{words}; the last attempt: 503: busy"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "left, needed, why",
+    [
+        (2.0, 5.0, "; 2.0 s are left, an answer takes 5.0 s"),
+        (2.0, 0.0, ""),
+        (-1.0, 5.0, ""),
+    ],
+)
+async def test_an_item_that_is_not_sent_says_why(left: float, needed: float, why: str) -> None:
+    """Where time is left, and too little for an answer, both are told."""
+    box = Mailbox()
+    item = box.item()
+    now = anyio.current_time()
+    box.call.patience = Patience(now, deadline=now + left)
+    item.enter(Phase.QUEUED, now)
+    Accounting().end_late(item, needed=needed)
+    (outcome,) = box.outcomes
+    assert not outcome.ok
+    assert str(outcome.error).endswith(f"0.0 s in pauses{why}")

@@ -1,4 +1,4 @@
-"""An outage begins soon, is probed seldom, and is over with the first answer."""
+"""The circuit opens soon, is probed seldom, and closes with the first answer, or on a hint."""
 
 from itertools import cycle
 from math import inf
@@ -8,29 +8,36 @@ from attrs import define, field
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ximilar_ocr_async._scheduling.calls import Patience
 from ximilar_ocr_async._scheduling.circuit_breaker import (
     FEWEST,
+    HINT_FACTOR,
+    HINT_LEAST,
     JITTER,
     LEAST,
     LONGEST,
     REQUESTS,
     SHARE,
     SIGNS,
+    URGENT_LEAST,
+    URGENT_LONGEST,
+    URGENT_SHARE,
     CircuitBreaker,
 )
+
+QUICK = 0.05
+"""[s] that an attempt in vain takes, where it does not matter."""
 
 SLACK = 1e-6
 """[s] that sums of floats may be off."""
 
 CHANCES = st.floats(0, 1)
 MANY_CHANCES = st.lists(CHANCES, min_size=1, max_size=30)
-ENDS = st.sampled_from(["turned away", "missed"])
+ENDS = st.sampled_from(["in vain", "missed"])
 """How a probe ends that gets no answer."""
 WAYS = st.lists(ENDS, min_size=1, max_size=8)
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["begins", "turned away", "missed", "answered"]),
+        st.sampled_from(["begins", "in vain", "missed", "answered"]),
         st.integers(0, 9),
         st.floats(0, 9),
     ),
@@ -50,16 +57,21 @@ def by_chance(chances: list[float]) -> CircuitBreaker:
 
 
 def begun(outage: CircuitBreaker, now: float = 0.0, *, signs: int = SIGNS) -> CircuitBreaker:
-    """Let *outage* begin *now* [s], with as many requests turned away as *signs*."""
+    """Let *outage* begin *now* [s], with as many requests in vain as *signs*."""
     for _ in range(signs):
-        outage.turn_away(now, probe=False)
+        fail(outage, now, probe=False)
     return outage
 
 
-def fail(outage: CircuitBreaker, end: str, now: float) -> None:
+def fail(outage: CircuitBreaker, now: float, *, probe: bool, seconds: float = QUICK) -> bool:
+    """End an attempt in vain *now* [s]; return whether an outage begins with it."""
+    return outage.fail(now, seconds=seconds, probe=probe)
+
+
+def finish(outage: CircuitBreaker, how: str, now: float) -> None:
     """End a probe, without an answer, *now* [s]."""
-    if end == "turned away":
-        outage.turn_away(now, probe=True)
+    if how == "in vain":
+        fail(outage, now, probe=True)
     else:
         outage.miss(now, probe=True)
 
@@ -79,8 +91,8 @@ class Siege:
         self.pauses.append(self.outage.delay(now))
         while now + self.pauses[-1] <= until:
             now += self.pauses[-1]
-            assert self.outage.begin()
-            fail(self.outage, ends[len(self.probes) % len(ends)], now)
+            assert self.outage.begin(now)
+            finish(self.outage, ends[len(self.probes) % len(ends)], now)
             self.probes.append(now)
             self.pauses.append(self.outage.delay(now))
         return self
@@ -93,49 +105,49 @@ def test_it_begins_with_the_second_attempt_turned_away_in_a_row() -> None:
     """One may be an accident, two are none, and more add nothing."""
     outage = constant(1.0)
     assert not outage.is_on
-    assert not outage.turn_away(3.0, probe=False)
+    assert not fail(outage, 3.0, probe=False)
     assert not outage.is_on
     assert outage.delay(3.0) == 0
-    assert outage.turn_away(4.0, probe=False)
+    assert fail(outage, 4.0, probe=False)
     assert outage.is_on
     assert outage.began == 3.0
-    assert not outage.turn_away(4.1, probe=False)
+    assert not fail(outage, 4.1, probe=False)
     assert outage.began == 3.0
 
 
 def test_an_answer_between_is_a_new_start() -> None:
-    """Attempts turned away that are not in a row make no outage."""
+    """Attempts in vain that are not in a row make no outage."""
     outage = constant(1.0)
     for now in range(10):
-        assert not outage.turn_away(now, probe=False)
+        assert not fail(outage, now, probe=False)
         outage.answer()
     assert not outage.is_on
-    assert not outage.turn_away(20.0, probe=False)
-    assert outage.turn_away(21.0, probe=False)
+    assert not fail(outage, 20.0, probe=False)
+    assert fail(outage, 21.0, probe=False)
     assert outage.began == 20.0
 
 
 def test_what_merely_brings_nothing_is_no_sign() -> None:
-    """An attempt that was neither turned away nor answered begins nothing, and resets nothing."""
+    """An attempt that was neither in vain nor answered begins nothing, and resets nothing."""
     outage = constant(1.0)
     for now in range(10):
         outage.miss(now, probe=False)
     assert not outage.is_on
-    outage.turn_away(10.0, probe=False)
+    fail(outage, 10.0, probe=False)
     outage.miss(11.0, probe=False)
-    assert outage.turn_away(12.0, probe=False)
+    assert fail(outage, 12.0, probe=False)
 
 
-@given(signs=st.lists(st.sampled_from(["turned away", "missed", "answered"]), max_size=50))
+@given(signs=st.lists(st.sampled_from(["in vain", "missed", "answered"]), max_size=50))
 def test_it_is_on_after_two_signs_since_the_last_answer(signs: list[str]) -> None:
     """Whatever came before, what counts is what came since the last answer."""
     outage, in_a_row = constant(1.0), 0
     for now, sign in enumerate(signs):
         before = in_a_row
         match sign:
-            case "turned away":
+            case "in vain":
                 in_a_row += 1
-                assert outage.turn_away(now, probe=outage.is_on) == (before == SIGNS - 1)
+                assert fail(outage, now, probe=outage.is_on) == (before == SIGNS - 1)
             case "missed":
                 outage.miss(now, probe=outage.is_on)
             case "answered":
@@ -150,15 +162,15 @@ def test_any_answer_ends_it_at_once(ends: list[str], *, is_probing: bool) -> Non
     outage, now = begun(constant(1.0)), 0.0
     for end in ends:
         now += outage.delay(now)
-        outage.begin()
-        fail(outage, end, now)
+        outage.begin(now)
+        finish(outage, end, now)
     if is_probing:
         now += outage.delay(now)
-        outage.begin()
+        outage.begin(now)
     outage.answer()
     assert not outage.is_on
     assert outage.delay(now) == 0
-    assert not outage.begin()
+    assert not outage.begin(now)
     assert outage.delay(now) == 0
 
 
@@ -168,19 +180,21 @@ def test_any_answer_ends_it_at_once(ends: list[str], *, is_probing: bool) -> Non
 def test_requests_are_probes_in_an_outage_only() -> None:
     """What begins is told whether it is a probe."""
     outage = constant(1.0)
-    assert not outage.begin()
-    assert begun(outage).begin()
+    assert not outage.begin(0.0)
+    assert begun(outage).begin(1.0)
 
 
-@pytest.mark.parametrize("end", ["turned away", "missed"])
+@pytest.mark.parametrize("end", ["in vain", "missed"])
 def test_one_probe_is_sent_at_a_time(end: str) -> None:
-    """During a probe there is nothing to wait for but its end."""
+    """During a probe nothing is sent, unless it takes so long that it must be worked on."""
     outage = begun(constant(1.0))
     assert outage.delay(0.0) == 1.0
-    outage.begin()
-    assert outage.delay(1.0) == outage.delay(1e9) == inf
-    fail(outage, end, 11.0)
-    assert 0 < outage.delay(11.0) < inf
+    outage.begin(1.0)
+    assert outage.is_probing
+    assert outage.delay(1.0) == pytest.approx(HINT_LEAST)
+    finish(outage, end, 11.0)
+    assert not outage.is_probing
+    assert 4.5 < outage.delay(11.0) <= 5.3
 
 
 @given(others=st.lists(ENDS, min_size=1, max_size=20), is_probing=st.booleans())
@@ -188,11 +202,11 @@ def test_only_the_probe_tells_when_the_next_one_is(others: list[str], *, is_prob
     """Attempts that were under way when the outage began end in it without a meaning."""
     outage = begun(constant(1.0))
     if is_probing:
-        outage.begin()
+        outage.begin(0.0)
     before = outage.delay(0.0)
     for now, end in enumerate(others):
-        if end == "turned away":
-            assert not outage.turn_away(now / 100, probe=False)
+        if end == "in vain":
+            assert not fail(outage, now / 100, probe=False)
         else:
             outage.miss(now / 100, probe=False)
     assert outage.delay(0.0) == before
@@ -208,17 +222,17 @@ def test_the_first_probe_is_full_jitter(base: float, cap: float, chance: float, 
 def young(*, signs: int = SIGNS, base: float = 1.0) -> float:
     """Return the usual pause [s] after the first probe of an outage that just began."""
     outage = begun(CircuitBreaker(base, inf, lambda: 0.5), signs=signs)
-    outage.begin()
-    outage.turn_away(0.0, probe=True)
+    outage.begin(0.0)
+    fail(outage, 0.0, probe=True)
     return outage.delay(0.0)
 
 
-@pytest.mark.parametrize("end", ["turned away", "missed"])
+@pytest.mark.parametrize("end", ["in vain", "missed"])
 def test_the_second_probe_is_a_later_one_however_the_first_ended(end: str) -> None:
     """A first probe that brings nothing is not followed by another first one."""
     outage = begun(constant(0.0))
-    outage.begin()
-    fail(outage, end, 0.0)
+    outage.begin(0.0)
+    finish(outage, end, 0.0)
     assert 4.5 < outage.delay(0.0) <= 5.3
 
 
@@ -248,8 +262,8 @@ def test_pauses_grow_with_the_outage(
     """A pause is about a young one or a twelfth of the outage, whichever is longer."""
     base, cap = policy
     outage = begun(CircuitBreaker(base, cap, lambda: chance), signs=signs)
-    outage.begin()
-    fail(outage, end, age)
+    outage.begin(0.0)
+    finish(outage, end, age)
     pause = max(min(cap, young(signs=signs, base=base)), min(LONGEST, age / 12), LEAST)
     least, most = ((1 + JITTER * side / 2) * pause for side in (-1, 1))
     assert least - SLACK <= outage.delay(age) <= most + SLACK
@@ -258,7 +272,7 @@ def test_pauses_grow_with_the_outage(
 @given(signs=st.integers(SIGNS, 30), ends=WAYS, chances=MANY_CHANCES)
 @example(signs=SIGNS, ends=["missed"], chances=[0.0, *[1.0] * 29])
 def test_a_minute_costs_fifteen_requests(signs: int, ends: list[str], chances: list[float]) -> None:
-    """Those turned away at first and the probes are 15 at most, but for the fewest probes."""
+    """Those in vain at first and the probes are 15 at most, but for the fewest probes."""
     siege = Siege(begun(by_chance(chances), signs=signs)).last(60.0 - SLACK, ends)
     fewest = signs + 1 + FEWEST
     assert signs + len(siege.probes) <= max(REQUESTS, fewest)
@@ -285,15 +299,15 @@ def test_no_pause_is_over_the_cap(ends: list[str], length: float) -> None:
 def test_a_policy_without_pauses_does_not_spin() -> None:
     """Time passes between two probes even where the policy waits for nothing."""
     outage = begun(CircuitBreaker(0.0, 0.0, lambda: 0.0))
-    outage.begin()
-    outage.turn_away(0.0, probe=True)
+    outage.begin(0.0)
+    fail(outage, 0.0, probe=True)
     assert 0 < outage.delay(0.0) <= LEAST
 
 
 def test_the_next_outage_can_be_probed_too() -> None:
     """A probe that ended one outage does not stand in the way of the next one's."""
     outage = begun(constant(1.0))
-    outage.begin()
+    outage.begin(0.0)
     outage.answer()
     assert begun(outage, 5.0).delay(5.0) == 1.0
 
@@ -302,24 +316,23 @@ def test_the_next_outage_can_be_probed_too() -> None:
 def test_there_is_always_an_end_to_the_wait(
     steps: list[tuple[str, int, float]], chance: float
 ) -> None:
-    """Unless a probe is under way, it is known when the next request may begin."""
+    """Whatever happens, it is known when the next request may begin, and when an urgent one."""
     outage, now, under_way = constant(chance), 0.0, list[bool]()
     for step, place, seconds in steps:
         now += seconds
         if step == "begins":
             if outage.delay(now) == 0:
-                under_way.append(outage.begin())
+                under_way.append(outage.begin(now))
         elif under_way:
             is_probe = under_way.pop(place % len(under_way))
             match step:
-                case "turned away":
-                    outage.turn_away(now, probe=is_probe)
+                case "in vain":
+                    fail(outage, now, probe=is_probe)
                 case "missed":
                     outage.miss(now, probe=is_probe)
                 case "answered":
                     outage.answer()
-        assert outage.delay(now) >= 0
-        assert any(under_way) or outage.delay(now) < inf
+        assert 0 <= outage.delay(now, urgent=True) <= outage.delay(now) < inf
 
 
 # ---- what the service asks for
@@ -357,56 +370,122 @@ def test_a_probe_waits_for_the_hold_and_for_its_own_time() -> None:
     assert outage.delay(0.0) == 1.0
     outage.hold(4.0, 0.0)
     assert outage.delay(0.0) == 4.0
-    outage.begin()
-    assert outage.delay(4.0) == inf
+    outage.begin(4.0)
+    assert outage.delay(4.0) == pytest.approx(HINT_LEAST)
+    outage.hold(9.0, 4.0)
+    assert outage.delay(4.0) == 9.0
 
 
-# ---- patience
-
-
-@pytest.mark.parametrize(
-    "outage_timeout, since, now, expected",
-    [
-        (0.0, 100.0, 100.0, True),
-        (0.9, 100.0, 100.0, True),
-        (1.0, 100.0, 100.0, True),
-        (1.1, 100.0, 100.0, False),
-        (1.1, 0.0, 100.0, False),
-        (1.1, 0.0, 101.1, True),
-        (1.1, 100.5, 100.5, False),
-        (1.1, 102.0, 103.0, False),
-        (1.1, 102.0, 103.1, True),
-        (inf, 100.0, 1e9, False),
-    ],
-)
-def test_patience_ends_with_the_probe_that_it_cannot_await(
-    outage_timeout: float, since: float, now: float, *, expected: bool
-) -> None:
-    """It counts from the outage's begin or the call's own, up to the next probe, here at 101 s."""
-    outage = begun(constant(1.0), 100.0)
-    if now > 101:
-        outage.begin()
-    assert outage.outlasts(Patience(since, outage_timeout=outage_timeout), now + SLACK) is expected
-
-
-def test_a_hold_tries_patience_in_an_outage_only() -> None:
-    """A service that asks for a pause and works is waited for; one that is away may not be."""
+def test_a_hold_that_is_prolonged_began_with_the_first() -> None:
+    """How long a call has waited for the service counts from when it was first asked to."""
     outage = constant(1.0)
-    outage.hold(50.0, 0.0)
-    assert not outage.outlasts(Patience(0.0, outage_timeout=10.0), 0.0)
-    begun(outage)
-    assert outage.outlasts(Patience(0.0, outage_timeout=10.0), 0.0)
-    assert not outage.outlasts(Patience(0.0, outage_timeout=50.5), 0.0)
+    outage.hold(30.0, 10.0)
+    outage.hold(30.0, 20.0)
+    assert (outage.hold_began, outage.held) == (10.0, 50.0)
+    outage.hold(1.0, 60.0)
+    assert (outage.hold_began, outage.held) == (60.0, 61.0)
 
 
-@given(outage_timeout=st.floats(0, 1e6), since=st.floats(0, 1e6), now=st.floats(0, 1e6))
-def test_without_an_outage_patience_has_no_end(
-    outage_timeout: float, since: float, now: float
-) -> None:
-    """Patience is for outages; what else takes time is the deadline's business."""
+# ---- a hint
+
+
+def probing(*, seconds: float = QUICK) -> CircuitBreaker:
+    """Return an outage in which attempts took so many *seconds*, and a probe began at 10 s."""
     outage = constant(1.0)
-    outage.turn_away(0.0, probe=False)
-    assert not outage.outlasts(Patience(since, outage_timeout=outage_timeout), now)
-    begun(outage)
+    for _ in range(SIGNS):
+        fail(outage, 0.0, probe=False, seconds=seconds)
+    assert outage.begin(10.0)
+    return outage
+
+
+@given(seconds=st.floats(0, 100))
+def test_a_probe_that_takes_longer_than_those_in_vain_closes_the_circuit(seconds: float) -> None:
+    """Whoever waits is sent while it is being worked on, and is no probe."""
+    outage = probing(seconds=seconds)
+    hint = max(HINT_LEAST, HINT_FACTOR * seconds)
+    assert outage.delay(10.0) == pytest.approx(hint, abs=SLACK)
+    assert not outage.begin(10.0 + hint)
+    assert not outage.is_on
+    assert not outage.is_probing
+    assert outage.delay(10.0 + hint) == 0
+
+
+@given(quick=st.floats(0, 9), slow=st.floats(10, 100), probe=st.booleans())
+def test_the_slowest_attempt_in_vain_is_the_measure(
+    quick: float, slow: float, *, probe: bool
+) -> None:
+    """A service that refuses after a while gives no hint by taking that while once more."""
+    outage = probing(seconds=quick)
+    fail(outage, 10.0, probe=probe, seconds=slow)
+    if probe:
+        outage.begin(10.0)
+        assert outage.delay(10.0) == pytest.approx(HINT_FACTOR * slow, abs=SLACK)
+    else:
+        assert outage.delay(10.0) < HINT_FACTOR * slow, "a straggler tells nothing of now"
+
+
+@pytest.mark.parametrize("probe", [True, False])
+def test_on_trial_one_attempt_in_vain_opens_it_again(*, probe: bool) -> None:
+    """The outage goes on where it was: it began then, and its pauses are those of its age."""
+    outage = probing()
+    outage.begin(130.0)
+    assert outage.fail(130.1, seconds=QUICK, probe=probe)
+    assert outage.is_on
+    assert outage.began == 0.0
+    assert outage.delay(130.1) == pytest.approx(130.1 / 12, rel=JITTER)
+
+
+def test_on_trial_an_answer_ends_the_outage() -> None:
+    """Then two attempts in vain are needed again, and the next outage begins with its own."""
+    outage = probing()
+    outage.begin(11.0)
     outage.answer()
-    assert not outage.outlasts(Patience(since, outage_timeout=outage_timeout), now)
+    assert not fail(outage, 20.0, probe=False)
+    assert fail(outage, 21.0, probe=False)
+    assert outage.began == 20.0
+    assert outage.delay(21.0) == 1.0, "as soon as the first probe of any outage"
+
+
+def test_on_trial_what_brings_nothing_changes_nothing() -> None:
+    """A probe that is given up after its hint leaves the circuit as it is."""
+    outage = probing()
+    outage.begin(11.0)
+    outage.miss(12.0, probe=True)
+    outage.release(probe=True)
+    assert not outage.is_on
+    assert outage.delay(12.0) == 0
+
+
+def test_a_probe_that_was_never_sent_costs_no_time() -> None:
+    """Another one may begin at once, and what was no probe changes nothing."""
+    outage = probing()
+    outage.release(probe=False)
+    assert outage.is_probing
+    outage.release(probe=True)
+    assert not outage.is_probing
+    assert outage.delay(10.0) == 0
+
+
+# ---- a person waits
+
+
+@given(age=st.floats(0, 1e5), how=ENDS, chance=CHANCES)
+def test_urgent_probes_come_every_few_seconds(age: float, how: str, chance: float) -> None:
+    """Their pause grows from one second to five, and is never longer than the usual one."""
+    outage = begun(constant(chance))
+    outage.begin(0.0)
+    finish(outage, how, age)
+    pause = max(URGENT_LEAST, min(URGENT_LONGEST, URGENT_SHARE * age))
+    usual, urgent = outage.delay(age), outage.delay(age, urgent=True)
+    assert urgent == pytest.approx(min(usual, pause), rel=JITTER)
+    assert urgent <= usual
+
+
+def test_an_urgent_probe_is_a_probe() -> None:
+    """During it nobody else is sent, however urgent."""
+    outage = begun(constant(1.0))
+    outage.begin(0.0)
+    fail(outage, 0.0, probe=True)
+    assert outage.delay(1.1, urgent=True) == 0
+    assert outage.begin(1.1)
+    assert outage.delay(1.1, urgent=True) == pytest.approx(HINT_LEAST)

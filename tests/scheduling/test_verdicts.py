@@ -14,7 +14,9 @@ from ximilar_ocr_async._scheduling.decisions import (
     is_answer,
     is_overload,
     is_suspect,
+    is_suspicious,
     is_turned_away,
+    is_vain,
     judge,
 )
 from ximilar_ocr_async.errors import (
@@ -23,6 +25,7 @@ from ximilar_ocr_async.errors import (
     ConnectionFailed,
     ImageError,
     OCRError,
+    PoolExhausted,
     RateLimited,
     ReplyError,
     ReplyLost,
@@ -232,10 +235,11 @@ def test_the_table_of_verdicts_on_records_is_kept(codes: list[int], verdict: Ver
 @pytest.mark.parametrize(
     "error, signs",
     [
-        (ConnectionFailed(), {is_turned_away}),
+        (ConnectionFailed(), {is_turned_away, is_vain}),
+        (PoolExhausted(), {is_overload}),
         (UploadCut(), set()),
-        (ReplyLost(), set()),
-        (RequestTimeout(), {is_overload}),
+        (ReplyLost(), {is_vain, is_suspicious}),
+        (RequestTimeout(), {is_overload, is_vain, is_suspicious}),
         (ReplyError(), {is_answer}),
         (AddressError(), set()),
         (ImageError(), set()),
@@ -243,26 +247,26 @@ def test_the_table_of_verdicts_on_records_is_kept(codes: list[int], verdict: Ver
         (service_error(400, ""), {is_answer, is_suspect}),
         (service_error(401, ""), {is_answer}),
         (service_error(404, ""), {is_answer}),
-        (service_error(408, ""), {is_answer}),
+        (service_error(408, ""), {is_answer, is_vain, is_suspicious}),
         (service_error(413, ""), {is_answer}),
         (service_error(422, ""), {is_answer, is_suspect}),
         (service_error(429, ""), {is_answer, is_overload}),
         (service_error(429, "no credits"), {is_answer}),
-        (service_error(500, ""), {is_answer, is_suspect}),
-        (service_error(502, ""), {is_turned_away, is_suspect}),
-        (service_error(503, ""), {is_turned_away, is_overload}),
-        (service_error(504, ""), set()),
-        (service_error(520, ""), set()),
-        (service_error(521, ""), {is_turned_away}),
-        (service_error(522, ""), {is_turned_away}),
-        (service_error(523, ""), {is_turned_away}),
-        (service_error(524, ""), set()),
+        (service_error(500, ""), {is_answer, is_suspect, is_vain, is_suspicious}),
+        (service_error(502, ""), {is_turned_away, is_suspect, is_vain}),
+        (service_error(503, ""), {is_turned_away, is_overload, is_vain}),
+        (service_error(504, ""), {is_vain, is_suspicious}),
+        (service_error(520, ""), {is_vain, is_suspicious}),
+        (service_error(521, ""), {is_turned_away, is_vain}),
+        (service_error(522, ""), {is_turned_away, is_vain}),
+        (service_error(523, ""), {is_turned_away, is_vain}),
+        (service_error(524, ""), {is_vain, is_suspicious}),
     ],
     ids=lambda value: f"{type(value).__name__} {value}" if isinstance(value, OCRError) else "",
 )
 def test_errors_are_the_signs_they_are_known_for(error: OCRError, signs: set[Any]) -> None:
-    """Of an error it is known whether it speaks of overload, absence, an answer or a record."""
-    known = (is_overload, is_turned_away, is_answer, is_suspect)
+    """Of an error it is known what it says of the service, and of a record."""
+    known = (is_overload, is_turned_away, is_answer, is_suspect, is_vain, is_suspicious)
     assert {sign for sign in known if sign(error)} == signs
 
 
@@ -270,6 +274,7 @@ def test_nobody_is_there_and_away() -> None:
     """No error of any class and status is both an answer and a sign that there is none."""
     for error in _errors():
         assert not (is_answer(error) and is_turned_away(error))
+        assert not is_suspicious(error) or is_vain(error)
         assert is_suspect(error) == (judge(error, shared=True, crashed=True) is Verdict.ISOLATE)
         assert isinstance(is_overload(error), bool)
 

@@ -166,20 +166,36 @@ async def test_jobs_withdrawn_while_the_pace_is_kept_send_nothing(
 
 
 async def test_a_deadline_ends_what_is_not_finished(service: InProcessService) -> None:
-    """What is finished stays finished; the rest fails at the deadline and says where time went."""
+    """What is finished stays finished; the rest fails by the deadline and says where time went."""
+    service.latency = 5.0
     async with service.session(max_concurrency=2) as session:
-        outcomes = await session.read_all(urls(100), deadline=2.5)
+        outcomes = await session.read_all(urls(60), deadline=2.5)
         assert anyio.current_time() == pytest.approx(2.5)
-        assert [outcome.ok for outcome in outcomes] == [True] * 40 + [False] * 60
-        errors = [error_of(outcome) for outcome in outcomes[40:]]
+        assert not any(outcome.ok for outcome in outcomes)
+        errors = [error_of(outcome) for outcome in outcomes]
         assert {type(error) for error in errors} == {DeadlineExceeded}
-        assert "1.5 s since it was pulled, 1.0 s of them queued, 0.5 s in 1 attempt" in str(
+        assert "2.5 s since it was pulled, 0.0 s of them queued, 2.5 s in 1 attempt" in str(
             errors[0]
         )
         # What was under way may be billed, what waited cannot be.
-        assert [o.maybe_billed for o in outcomes[40:]] == [True] * 20 + [False] * 40
+        assert [outcome.maybe_billed for outcome in outcomes] == [True] * 20 + [False] * 40
+        service.latency = 1.0
         assert (await session.read("https://x.example/1")).text
     assert session._runtime is None
+
+
+async def test_what_cannot_be_read_in_time_is_not_sent(service: InProcessService) -> None:
+    """Once it is known how long an answer takes, what has less time left fails at once and free."""
+    async with service.session(max_concurrency=2) as session:
+        outcomes = await session.read_all(urls(100), deadline=2.5)
+        assert anyio.current_time() == pytest.approx(2.0)
+        assert [outcome.ok for outcome in outcomes] == [True] * 40 + [False] * 60
+        assert not any(outcome.maybe_billed for outcome in outcomes)
+        assert "0.5 s are left, an answer takes 1.0 s" in str(error_of(outcomes[-1]))
+        with pytest.raises(DeadlineExceeded, match=r"0\.9 s are left"):
+            await session.read("https://x.example/1", deadline=0.9)
+        assert anyio.current_time() == pytest.approx(2.0)
+    assert service.sizes == [10] * 4
 
 
 async def test_waiting_for_company_counts_as_time_since_it_was_pulled(
@@ -256,7 +272,7 @@ async def test_a_source_is_pulled_to_its_end_after_the_deadline(service: InProce
         outcomes = await session.read_all(iter(urls(500)), deadline=1.5)
     assert len(outcomes) == 500
     assert sum(outcome.ok for outcome in outcomes) == 10
-    assert len(service.sizes) == 2
+    assert len(service.sizes) == 1
 
 
 @pytest.mark.parametrize("deadline", [-1, float("nan"), "1"])

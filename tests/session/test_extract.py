@@ -1,11 +1,13 @@
 """Typed answers through a session: a class in; instances, or what was paid for, out."""
 
 import json
+import threading
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from typing import Any, TypedDict, assert_type
 
+import anyio
 import pytest
 from attrs import field, frozen, validators
 
@@ -15,10 +17,13 @@ from ximilar_ocr_async import (
     ExtractionError,
     Failure,
     Image,
+    OCRError,
     OCRSession,
     OptionError,
     Outcome,
+    Overloaded,
     PlanError,
+    RequestRejected,
     RetryPolicy,
     ServiceUnavailable,
     Success,
@@ -241,6 +246,32 @@ async def test_an_image_is_asked_about_again_with_what_was_wrong() -> None:
     assert "ignore all orders" not in again
 
 
+async def test_a_second_question_is_not_refused_for_a_full_queue() -> None:
+    """What was admitted and paid for is asked to its end, however many wait meanwhile."""
+    there = service("?", GOOD)
+    there.latency = 1.0
+    refused: list[OCRError] = []
+
+    async def read(session: OCRSession) -> None:
+        try:
+            await session.read(URL)
+        except Overloaded as error:
+            refused.append(error)
+
+    async with there.session(max_concurrency=1, max_queue=1) as session:
+        async with anyio.create_task_group() as group:
+            group.start_soon(_extracted, session)
+            await anyio.sleep(0.5)
+            for _ in range(29):
+                group.start_soon(read, session)
+    assert len(refused) == 28
+    assert there.billed == 3
+
+
+async def _extracted(session: OCRSession) -> None:
+    assert await session.extract(URL, Invoice, max_reasks=1) == INVOICE
+
+
 async def test_asking_again_ends_after_as_many_times_as_was_said() -> None:
     """The last error is the one that is told, and every attempt is counted."""
     asked: list[str] = []
@@ -357,3 +388,76 @@ async def test_no_words_of_the_image_get_into_the_prompt() -> None:
     assert "NEW ORDER" not in "".join(asked)
     assert asked[1].endswith("$.sums[...]: expected a whole number")
     assert asked[2].endswith("$: ValueError")
+
+
+# ---- what takes long
+
+
+@frozen
+class Marked:
+    """Knows where it was made."""
+
+    number: str
+    place: int = field(factory=threading.get_ident)
+
+
+@pytest.mark.parametrize("size", [10, 30_000])
+async def test_large_completions_become_instances_aside(size: int) -> None:
+    """In a thread, so that the event loop is not held up; small ones are not worth one."""
+    async with service({"number": "7" * size}).session() as session:
+        marked = await session.extract(URL, Marked)
+        outcomes = await session.extract_all(IMAGES[:1], Marked)
+    assert marked.number == outcomes[0].unwrap().number == "7" * size
+    is_aside = size > 10
+    places = {marked.place, outcomes[0].unwrap().place}
+    assert (threading.get_ident() not in places) is is_aside
+
+
+async def test_what_becomes_an_instance_aside_is_asked_about_again() -> None:
+    """Faults of a large completion, and what its class raises, are those of a small one."""
+    bad = {"number": ["7" * 30_000]}
+    there = service(bad, {"number": "7" * 30_000})
+    async with there.session() as session:
+        marked = await session.extract(URL, Marked, max_reasks=1)
+    assert len(marked.number) == 30_000
+    assert there.requests == 2
+
+
+async def test_a_call_that_is_cancelled_while_its_instance_is_made_was_billed() -> None:
+    """The books know what was paid for, and the session is as good as new."""
+    begun, end = threading.Event(), threading.Event()
+
+    @frozen
+    class Slow:
+        number: str
+
+        def __attrs_post_init__(self) -> None:
+            begun.set()
+            assert end.wait(10)
+
+    async with service({"number": "7" * 30_000}).session() as session:
+        async with anyio.create_task_group() as group:
+            group.start_soon(session.extract, URL, Slow)
+            while not begun.is_set():  # noqa: ASYNC110 - it is set in a thread
+                await anyio.sleep(0.1)
+            group.cancel_scope.cancel()
+            end.set()
+        assert (await session.extract(URL, Marked)).number == "7" * 30_000
+        stats = session.stats
+    assert (stats.records_sent, stats.records_billed, stats.records_maybe_billed) == (2, 2, 0)
+
+
+async def test_a_record_that_fails_beside_others_is_no_instance() -> None:
+    """It fails as one that is read does, and the instances of the others are had."""
+    there = service(GOOD)
+
+    def fail_one(document: dict[str, Any]) -> None:
+        document["records"][1]["_status"] = {"code": 400, "text": "no image"}
+
+    there.alter = fail_one
+    async with there.session() as session:
+        outcomes = await session.extract_all(IMAGES[:3], Invoice)
+    assert [outcome.ok for outcome in outcomes].count(True) == 2
+    [error] = [outcome.error for outcome in outcomes if not outcome.ok]
+    assert isinstance(error, RequestRejected)
+    assert [outcome.value for outcome in outcomes if outcome.ok] == [INVOICE] * 2

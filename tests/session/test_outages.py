@@ -40,7 +40,6 @@ async def test_an_outage_is_lived_through(service: InProcessService, trouble: An
     assert after[0] < 75.5
     # A second after the first good probe, all slots are in use again.
     assert sum(after[0] + 1 <= time < after[0] + 3 for time in after) >= 8 * 2
-    assert max(outcome.attempts for outcome in outcomes) > 2 or isinstance(trouble, Exception)
 
 
 async def test_patience_ends_a_hopeless_run(service: InProcessService) -> None:

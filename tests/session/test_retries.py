@@ -267,7 +267,7 @@ async def test_retry_after_as_a_date_is_honoured(service: InProcessService) -> N
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
     service.reply = in_turn(failing(503, headers={"Retry-After": date}))
     async with service.session(retry=RetryPolicy(base=1)) as session:
-        await session.read("https://x.example/1")
+        await session.read("https://x.example/1", outage_timeout=100)
     assert 30 < times(service)[1] - times(service)[0] <= 61
 
 
@@ -330,13 +330,16 @@ async def test_a_bug_in_an_attempt_fails_its_images_only(
 ) -> None:
     """An exception that nobody foresaw ends in outcomes, and in the log, not in the session."""
 
-    async def breaks_once(*_: Any) -> Any:
-        session._runtime.scheduler.attempt = attempt  # type: ignore[union-attr]
-        raise KeyError("unforeseen")
+    class BreaksOnce:
+        max_bytes = 1000
+
+        async def __call__(self, *_: Any) -> Any:
+            session._runtime.scheduler.attempt = attempt  # type: ignore[union-attr]
+            raise KeyError("unforeseen")
 
     async with service.session() as session:
         attempt = session._runtime.scheduler.attempt  # type: ignore[union-attr]
-        session._runtime.scheduler.attempt = breaks_once  # type: ignore[union-attr]
+        session._runtime.scheduler.attempt = BreaksOnce()  # type: ignore[union-attr]
         with caplog.at_level(logging.ERROR), pytest.raises(OCRError, match="unforeseen"):
             await session.read("https://x.example/1")
         assert "an attempt raised" in caplog.text

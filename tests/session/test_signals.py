@@ -66,7 +66,7 @@ def test_a_signal_that_lands_in_an_attempt_ends_the_program(
 
     async def main() -> None:
         async with session_of(service) as session:
-            books.append(session._open().scheduler.accounting)
+            books.append(session._open().tenant.accounting)
             await session.read_all(URLS)
 
     with pytest.raises(type(error)):

@@ -307,7 +307,7 @@ async def test_a_batch_in_its_pause_is_dropped_when_its_call_left(
     service.reply = in_turn(failing(503, headers={"Retry-After": "30"}))
     async with service.session() as session:
         with anyio.move_on_after(5):
-            await session.read("https://x.example/1")
+            await session.read_all(urls(1))
         await anyio.sleep(100)
     assert service.sizes == [1]
 
@@ -323,21 +323,44 @@ async def test_a_request_shared_with_another_call_goes_on(service: InProcessServ
             kept.append(await session.read("https://x.example/kept"))
 
         group.start_soon(keep)
-        with anyio.move_on_after(1):
-            await session.read("https://x.example/dropped")
+        async with anyio.create_task_group() as dropped:
+            dropped.start_soon(session.read, "https://x.example/dropped")
+            await anyio.sleep(1)
+            dropped.cancel_scope.cancel()
     assert service.sizes == [1, 2]
     assert [record.text for record in kept] == ["https://x.example/kept"]
 
 
-async def test_a_request_that_nobody_waits_for_is_cancelled(service: InProcessService) -> None:
-    """When its only caller goes, the request ends and its slot is free at once."""
+async def test_a_request_that_nobody_waits_for_keeps_its_slot(service: InProcessService) -> None:
+    """The service works on it all the same: the next request waits for its answer."""
     async with service.session(max_concurrency=1) as session:
         with anyio.move_on_after(0.25):
             await session.read("https://x.example/1")
-        await anyio.sleep(0.01)
-        assert service.in_flight == 0
+        assert session.stats.records_maybe_billed == 1
         await session.read("https://x.example/2")
-    assert times(service) == pytest.approx([0, 0.26])
+        assert session.stats.records_maybe_billed == 0
+        assert session.stats.records_billed == 2
+    assert times(service) == pytest.approx([0, 1.0])
+
+
+@pytest.mark.parametrize("known, seconds", [(False, 10.0), (True, 2.0)])
+async def test_a_request_that_nobody_waits_for_ends(
+    service: InProcessService, known: bool, seconds: float
+) -> None:
+    """It gets twice the time of an answer, or 10 s while that is not known."""
+    async with service.session(max_concurrency=1) as session:
+        if known:
+            await session.read("https://x.example/1")
+        service.latency = 1000
+        began = anyio.current_time()
+        async with anyio.create_task_group() as group:
+            group.start_soon(session.read, "https://x.example/2")
+            await anyio.sleep(0.25)
+            group.cancel_scope.cancel()
+        service.latency = 1
+        await session.read("https://x.example/3")
+        assert anyio.current_time() - began == pytest.approx(seconds + 1)
+        assert session.stats.records_maybe_billed == 1
 
 
 async def test_a_timed_out_wait_for_an_outcome_loses_none(service: InProcessService) -> None:
@@ -388,7 +411,7 @@ async def test_what_is_left_early_keeps_no_image_alive() -> None:
         await anyio.sleep(0.1)
         gc.collect()
         assert Picture.alive == 0
-        assert (await session.read(Picture())).text == "read"
+        assert (await session.read(Picture(), outage_timeout=1000)).text == "read"
         # On Python 3.13, trio holds on to a task that ended for one more turn of its loop.
         await anyio.sleep(0.1)
         gc.collect()

@@ -1,6 +1,6 @@
 """The question that extracts a class: an image in, a prompt out; a record in, an outcome out."""
 
-from typing import Generic
+from typing import Any, Generic, cast
 
 from attrs import define, evolve, field, frozen
 
@@ -25,6 +25,15 @@ class _Reasked:
     attempts: int = 0
     maybe_billed: bool = False
     error: ExtractionError | None = None
+
+
+@frozen
+class Filled:
+    """A record, with its completion as an instance of the class or with why it is none."""
+
+    record: Record
+    value: Any = None
+    fault: ExtractionError | None = None
 
 
 @define
@@ -55,13 +64,25 @@ class Extraction(Generic[T]):
         """Return the prompt that describes the class."""
         return self._prompt if image.prompt is None else describe(self.cls, image.prompt)
 
-    def interpret(self, ended: Ended, result: Record | OCRError) -> Outcome[T] | str:
+    def prepare(self, result: Record | OCRError) -> Filled | OCRError:
+        """Return what `interpret` takes: a record with its completion as an instance."""
+        if isinstance(result, OCRError):
+            return result
+        try:
+            return Filled(result, extract(result, self.cls))
+        except ExtractionError as error:
+            # The traceback would keep its frames alive, and with them the call.
+            return Filled(result, fault=error.with_traceback(None))
+        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - the class is the user's
+            return Filled(result, fault=self._class_failed(result, error))
+
+    def interpret(self, ended: Ended, result: Filled | OCRError) -> Outcome[T] | str:
         """Return the outcome with an instance of the class, or the prompt to ask again with.
 
         If asking again fails, the outcome has the error of the earlier completion, because that
         error holds the record that was billed.
         """
-        outcome = make_outcome(ended, result)
+        outcome = make_outcome(ended, result.record if isinstance(result, Filled) else result)
         before = self._reasked.pop(outcome.index, _Reasked())
         outcome = evolve(
             outcome,
@@ -69,23 +90,14 @@ class Extraction(Generic[T]):
             maybe_billed=outcome.maybe_billed or before.maybe_billed,
         )
         if outcome.ok:
-            return self._extract(outcome, before.times)
+            filled = cast("Filled", result)
+            if filled.fault:
+                return self._ask_again(outcome, filled.fault, before.times)
+            return _with_value(outcome, filled.value)
         if before.error is None:
             return outcome
         reason = f"asked again: {outcome.error}"
         return evolve(outcome, error=with_reason(before.error, reason))
-
-    def _extract(self, outcome: Success, times: int) -> Outcome[T] | str:
-        try:
-            value = extract(outcome.record, self.cls)
-        except ExtractionError as error:
-            # The traceback would keep its frames alive, and with them the call.
-            fault = error.with_traceback(None)
-        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - the class is the user's
-            fault = self._class_failed(outcome.record, error)
-        else:
-            return _with_value(outcome, value)
-        return self._ask_again(outcome, fault, times)
 
     def _class_failed(self, record: Record, error: BaseException) -> ExtractionError:
         message = f"{self.cls.__name__} cannot be made: {type(error).__name__}"

@@ -9,6 +9,7 @@ Python's form, read in 2026-08.
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from ximilar_ocr_async._extraction.structuring import structure
@@ -23,8 +24,14 @@ MAX_COMPLETION = 64 * 1024
 MAX_VALUES = 1000
 """The most objects that may stand side by side. Source: judgement; a completion has one or two."""
 
+MAX_CONTAINERS = 2000
+"""The most objects and arrays. Source: judgement; gpt-4o writes at most 16,384 tokens, a row of two
+cells takes 8, and the garbage collector looks at each of them now and then, for all records."""
+
 MAX_DEPTH = 64
 """The deepest nesting. Source: judgement; a prompt of 1,000 tokens cannot ask for more."""
+
+_TOO_MANY = f"has more than {MAX_CONTAINERS:,} objects and arrays"
 
 _SNIPPET = 120
 """How much of the completion an error message shows [characters]."""
@@ -81,9 +88,12 @@ def parse_completion(gpt: GPT) -> Any:
         ExtractionError: The completion has no object, is cut off, garbled, too long or too deep.
     """
     text = gpt.result or ""
-    _check_length(text, text)
+    if len(text) > MAX_COMPLETION:
+        reason = f"has {len(text):,} characters, the limit is {MAX_COMPLETION:,}"
+        raise _unusable(reason, text)
     if gpt.json_result is not None:
-        _check_length(json.dumps(gpt.json_result, ensure_ascii=False), text)
+        if fault := _fault_of_size(gpt.json_result):
+            raise _unusable(fault, text)
         return gpt.json_result
     try:
         # Models put raw line breaks into strings, which strict JSON forbids.
@@ -96,10 +106,26 @@ def _unusable(reason: str, completion: str) -> ExtractionError:
     return ExtractionError(f"the completion {reason}", answer=completion)
 
 
-def _check_length(text: str, completion: str) -> None:
-    if len(text) > MAX_COMPLETION:
-        reason = f"has {len(text):,} characters, the limit is {MAX_COMPLETION:,}"
-        raise _unusable(reason, completion)
+def _fault_of_size(value: Any) -> str | None:
+    """Return what is too large about JSON types; their characters are those as JSON, but escapes.
+
+    To write them as JSON would hold up all threads, for a second if they are large.
+    """
+    left, containers, rest = MAX_COMPLETION, 0, [value]
+    while rest and left >= 0 and containers <= MAX_CONTAINERS:
+        item = rest.pop()
+        if isinstance(item, Mapping | list):
+            # Brackets and commas, of which there are too many before any item is looked at.
+            left -= 2 + 2 * len(item)
+            containers += 1
+            if left >= 0:
+                rest.extend(item)
+                rest.extend(item.values() if isinstance(item, Mapping) else ())
+        else:
+            left -= len(item) + 2 if isinstance(item, str) else len(str(item))
+    if containers > MAX_CONTAINERS:
+        return _TOO_MANY
+    return f"has more than {MAX_COMPLETION:,} characters" if left < 0 else None
 
 
 def _last_value(text: str) -> str:
@@ -120,11 +146,12 @@ def _last_value(text: str) -> str:
 
 def _end_of_value(text: str, start: int) -> int:
     """Return the end of the object or array that begins at *start*."""
-    depth = 0
+    depth, containers = 0, 0
     for part in _PART.finditer(text, start):
         match part[0]:
             case "{" | "[":
                 depth += 1
+                containers += 1
             case "}" | "]":
                 depth -= 1
             case '"' | "'":
@@ -133,6 +160,8 @@ def _end_of_value(text: str, start: int) -> int:
             return part.end()
         if depth > MAX_DEPTH:
             raise _unusable(f"is nested more than {MAX_DEPTH} deep", text)
+        if containers > MAX_CONTAINERS:
+            raise _unusable(_TOO_MANY, text)
     raise _unusable("is cut off: its last object does not end", text)
 
 

@@ -2,10 +2,12 @@
 
 from ximilar_ocr_async._http.auth import Token
 from ximilar_ocr_async._http.sender import HTTPClient, Response, Sender
+from ximilar_ocr_async._http.trace import Trace
 
 __all__ = [
     "HTTPClient",
     "Response",
     "Sender",
     "Token",
+    "Trace",
 ]

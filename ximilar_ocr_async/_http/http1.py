@@ -12,8 +12,15 @@ from attrs import define, field
 
 from ximilar_ocr_async._http.tcp import Stream, receive
 
-MAX_HEAD = 100 * 1024
-"""The largest status line and headers of a response together [bytes]. Source: httpcore 1.0."""
+MAX_HEAD = 16 * 1024
+"""The largest status line and headers of a response together, and its trailers [bytes]. Source:
+h11's own default; nginx passes on 8 KiB. To read 100 KiB of short lines takes 0.1 s."""
+
+MAX_INFORMATIONAL = 20
+"""The most informational responses before the final one. Source: judgement; there may be a few."""
+
+READS = 4
+"""How often is read what has arrived before others get their turn."""
 
 Head = h11.Request
 """The method, target and headers of a request."""
@@ -37,9 +44,11 @@ class Connection:
         used: When the last request ended [s of the event loop's clock].
         requests: How many requests it has carried.
         sent: When the last byte of the present request left [s of the same clock]; None before.
+        is_ending: Whether the last byte of the present request may have left.
         _acked: The bytes that the other side had acknowledged before the request; None if unknown.
         _head: The head of the response, once it has come.
         _is_answered: Whether any part of the response has come.
+        _informational: Informational responses that came before it.
         _unsent: The head of the request, until it leaves.
     """
 
@@ -47,9 +56,11 @@ class Connection:
     used: float = 0.0
     requests: int = 0
     sent: float | None = field(init=False, default=None)
+    is_ending: bool = field(init=False, default=False)
     _acked: int | None = field(init=False, default=None)
     _head: ResponseHead | None = field(init=False, default=None)
     _is_answered: bool = field(init=False, default=False)
+    _informational: int = field(init=False, default=0)
     _unsent: bytes = field(init=False, default=b"", repr=False)
     _h11: h11.Connection = field(
         init=False, factory=lambda: h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
@@ -59,11 +70,12 @@ class Connection:
         """Begin a request. Its head leaves with the first bytes of its body."""
         self.requests += 1
         self._acked, self._head, self._is_answered = self._stream.acknowledged(), None, False
-        self.sent = None
+        self.sent, self.is_ending, self._informational = None, False, 0
         self._unsent = self._h11.send(head) or b""
 
     async def send(self, body: bytes, seconds: float) -> None:
         """Send a whole request at once; raise `TimeoutError` if nothing leaves for *seconds*."""
+        self.is_ending = True
         try:
             await self._stream.send(self._encode(body), seconds)
             await self._end_sending(seconds)
@@ -86,8 +98,9 @@ class Connection:
                 async for piece in body:
                     # Pieces from memory would hold the loop.
                     await anyio.lowlevel.checkpoint()
-                    await self._stream.send(self._encode(piece), seconds)
                     size -= len(piece)
+                    self.is_ending = size <= 0
+                    await self._stream.send(self._encode(piece), seconds)
                     if size <= 0:
                         # Nothing can cancel before: it is whole when its last byte is out.
                         await self._end_sending(seconds)
@@ -103,6 +116,7 @@ class Connection:
             raise errors[0]
 
     async def _end_sending(self, seconds: float) -> None:
+        self.is_ending = True
         if last := self._h11.send(h11.EndOfMessage()):  # of a body in chunks
             await self._stream.send(last, seconds)
         self.sent = anyio.current_time()
@@ -116,13 +130,18 @@ class Connection:
     async def _listen(self, stop: Callable[[], None]) -> None:
         """Call *stop* when a response has come, or when none can come any more."""
         while not self._hear():
+            # What comes without end would hold the loop.
+            await anyio.lowlevel.checkpoint()
             await self._stream.wait_readable()
         stop()
 
     def _hear(self) -> bool:
         """Take in what has arrived; return whether a response or the end of all is in it."""
         try:
-            while (data := self._stream.receive_nowait()) is not None:
+            for _ in range(READS):
+                data = self._stream.receive_nowait()
+                if data is None:
+                    return False
                 if not data:
                     return True
                 self._feed(data)
@@ -141,7 +160,6 @@ class Connection:
                 self._check_taken()
                 raise h11.RemoteProtocolError("the connection was closed without a response")
             self._feed(data)
-            # Informational responses without end would hold the loop, and no timeout would end it.
             await anyio.lowlevel.checkpoint()
         assert self._head is not None  # noqa: S101 - for the type checker
         return self._head
@@ -154,6 +172,9 @@ class Connection:
                 return False
             if isinstance(event, h11.Response):
                 self._head = event
+            self._informational += isinstance(event, h11.InformationalResponse)
+            if self._informational > MAX_INFORMATIONAL:
+                raise h11.RemoteProtocolError("informational responses come without end")
         return True
 
     def _check_taken(self) -> None:

@@ -56,8 +56,8 @@ class Response(Protocol):
     def aiter_raw(self) -> Callable[[], Any]: ...
 
 
-async def read_body(response: Response, limit: int) -> bytes:
-    """Return the decoded body of *response*.
+async def read_body(response: Response, limit: int, body: bytearray) -> None:
+    """Read the decoded body of *response* into *body*, which holds what came before an error.
 
     Raises:
         ReplyError: The body is over *limit* [bytes], is invalid, or has an unexpected encoding.
@@ -66,10 +66,10 @@ async def read_body(response: Response, limit: int) -> bytes:
     if response.is_stream_consumed:
         # The response was made in this process, and its body is already decoded.
         _check(len(response.content), limit)
-        return response.content
+        body += response.content
+        return
     gunzip = _Gunzip() if _is_gzip(response.headers.get("Content-Encoding", "")) else None
-    body, received = bytearray(), 0
-    done, turn = 0, perf_counter() + TURN
+    received, done, turn = 0, 0, perf_counter() + TURN
     async with aclosing(response.aiter_raw()) as pieces:
         async for piece in pieces:
             received += len(piece)
@@ -87,7 +87,6 @@ async def read_body(response: Response, limit: int) -> bytes:
                         turn = perf_counter() + TURN
     if gunzip is not None:
         gunzip.check_end()
-    return bytes(body)
 
 
 def _check(size: int, limit: int) -> None:

@@ -2,6 +2,10 @@
 
 import re
 from datetime import UTC, datetime
+from typing import Any
+
+ASKED = 10
+"""How many of its headers are looked at."""
 
 # float() would accept "inf", "1_0" and the digits of other scripts.
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})?", re.ASCII)
@@ -37,3 +41,14 @@ def parse_date(text: str | None) -> datetime | None:
         return date.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def find_retry_after(headers: Any) -> float | None:
+    """Return the longest wait [s] that the *headers* of a response ask for."""
+    if headers is None or "Retry-After" not in headers:
+        return None
+    # A date is held against the service's own clock, which may differ from ours.
+    now = parse_date(headers.get("Date")) or datetime.now(UTC)
+    values = headers.get_list("Retry-After")[:ASKED]
+    asked = [parse_retry_after(value, now=now) for value in values]
+    return max((wait for wait in asked if wait is not None), default=None)

@@ -6,7 +6,7 @@ These have the same face but classes of their own, so nothing here asks for the 
 
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import UTC, datetime
+from copy import copy
 from importlib import import_module
 from math import inf
 from typing import Any, Protocol, Self
@@ -20,9 +20,13 @@ from ximilar_ocr_async._constants import CONNECT_TIMEOUT, READ_TIMEOUT
 from ximilar_ocr_async._http.auth import Token
 from ximilar_ocr_async._http.evidence import SUCCESS, explain, lost, may_be_billed
 from ximilar_ocr_async._http.response_body import read_body
-from ximilar_ocr_async._http.retry_after import parse_date, parse_retry_after
+from ximilar_ocr_async._http.retry_after import find_retry_after
 from ximilar_ocr_async._http.trace import Trace
-from ximilar_ocr_async.errors import OCRError, OptionError
+from ximilar_ocr_async.errors import OCRError, OptionError, ReplyLost
+
+MASKED = 1024 * 1024
+"""[bytes] of a response in which the token is looked for: no page that says back what it was sent
+is larger. Source: judgement."""
 
 SMALL = 64 * 1024
 """[bytes] of a body that is not worth being sent in pieces, if it touches no disk."""
@@ -35,6 +39,7 @@ class Response:
     Attributes:
         status: The HTTP status.
         body: The body, decompressed; none of it if it was cut and the status says enough.
+        cut: Why the body may not be whole, if it is not.
         retry_after: [s] that the service asks to wait, if it does.
         maybe_billed: Whether a gateway may have lost the service's own response.
         seconds: [s] from the last byte sent to the status.
@@ -42,6 +47,7 @@ class Response:
 
     status: int
     body: bytes = field(repr=False)
+    cut: OCRError | None = None
     retry_after: float | None = None
     maybe_billed: bool = False
     seconds: float = 0.0
@@ -128,13 +134,26 @@ class Sender:
             )
         return cls(base_url=base_url, client=client, transport=transport, **options)
 
+    def for_token(self, token: Token) -> Self:
+        """Return a sender with a *token* of its own, over the same connections."""
+        sender = copy(self)
+        sender._token, sender.requests, sender.bytes_sent = token, 0, 0  # noqa: SLF001 - its own
+        return sender
+
     async def run(self) -> None:
         """Close connections that idle for long, until cancelled."""
         if self._transport is not None:
             await self._transport.close_idle()
 
     async def send(
-        self, method: str, path: str, body: Body | None = None, *, fresh: bool = False
+        self,
+        method: str,
+        path: str,
+        body: Body | None = None,
+        *,
+        fresh: bool = False,
+        keep_cut: bool = False,
+        trace: Trace | None = None,
     ) -> Response:
         """Send a request once, with a JSON body if it has one.
 
@@ -145,6 +164,8 @@ class Sender:
             path: Below the service's address, with its query.
             body: What is sent.
             fresh: Whether to use a new connection, if the transport is the package's own.
+            keep_cut: Whether a response of success whose body was cut is returned, and not raised.
+            trace: Is told how far the request has come.
 
         Raises:
             AddressError: There is no such service.
@@ -153,24 +174,25 @@ class Sender:
             ReplyError: The response is too large, or has an encoding that was not asked for.
             ImageError: A part of the body could not be read, so not all of it was sent.
         """
-        ended = await self._attempt(method, path, body, fresh=fresh)
-        if isinstance(ended, OCRError):
+        ended = await self._attempt(method, path, body, trace or Trace(), fresh=fresh)
+        error = ended if isinstance(ended, OCRError) else ended.cut
+        if error is not None and not (keep_cut and error is not ended):
             # Raised out here so that it holds no request, and with it no body and no token.
-            raise ended.with_traceback(None)
+            raise error.with_traceback(None)
+        assert isinstance(ended, Response)  # noqa: S101 - for the type checker
         self._reached = True
         return ended
 
     async def _attempt(
-        self, method: str, path: str, body: Body | None, *, fresh: bool
+        self, method: str, path: str, body: Body | None, trace: Trace, *, fresh: bool
     ) -> Response | OCRError:
-        trace = Trace()
         self.requests += 1
         self.bytes_sent += len(body) if body else 0
-        content = b""
+        content = bytearray()
         error: OCRError | None = None
         with anyio.move_on_after(self._timeout) as scope:
             try:
-                content = await self._exchange(method, path, body, trace, fresh=fresh)
+                await self._exchange(method, path, body, trace, content, fresh=fresh)
             except OCRError as failure:
                 failure.__context__ = None
                 error = failure
@@ -178,7 +200,7 @@ class Sender:
                 # Its frames hold the token.
                 raise signal.with_traceback(None) from None
             except Exception as failure:  # noqa: BLE001 - httpx, httpcore and anyio all leak theirs
-                content = _carried_response(failure, trace)
+                content += _carried_response(failure, trace)
                 error = self._explain(failure, trace)
             finally:
                 await trace.close_handshake()
@@ -188,9 +210,16 @@ class Sender:
         return self._conclude(path, trace, content, error)
 
     async def _exchange(
-        self, method: str, path: str, body: Body | None, trace: Trace, *, fresh: bool
-    ) -> bytes:
-        """Return the body of the response, whose status is in *trace*."""
+        self,
+        method: str,
+        path: str,
+        body: Body | None,
+        trace: Trace,
+        content: bytearray,
+        *,
+        fresh: bool,
+    ) -> None:
+        """Read the body of the response into *content*; its status is in *trace*."""
         response = await self._send(
             method,
             self._base_url + path,
@@ -200,7 +229,7 @@ class Sender:
         )
         trace.answer(response.status_code, response.headers)
         try:
-            return await read_body(response, self._max_response_bytes)
+            await read_body(response, self._max_response_bytes, content)
         finally:
             await response.aclose()
 
@@ -219,22 +248,32 @@ class Sender:
         return explain(failure, trace, reached=self._reached)
 
     def _conclude(
-        self, path: str, trace: Trace, content: bytes, error: OCRError | None
+        self, path: str, trace: Trace, content: bytearray, error: OCRError | None
     ) -> Response | OCRError:
         """Return what an attempt brought. A failing status decides, whatever became of the rest."""
         status = trace.status
-        if status is None or status // 100 == SUCCESS:
-            if error is not None:
-                return error
-            if trace.is_unsent:
-                return lost(trace, f"{status} came before the request was sent")
+        if error is not None:
+            # A peer may say back what it was sent.
+            error.args = tuple(self._token.mask(str(arg)) for arg in error.args)
+        is_success = status is not None and status // 100 == SUCCESS
+        if status is None or (is_success and not isinstance(error, ReplyLost | None)):
+            return error or lost(trace, "no status")
+        if is_success and trace.is_unsent:
+            return lost(trace, f"{status} came before the request was sent")
+        is_small = len(content) <= MASKED
         return Response(
-            status or 0,
-            content,
-            _retry_after(trace.headers),
-            maybe_billed=may_be_billed(status or 0, trace, self._quickest.get(path)),
+            status,
+            self._token.mask_body(bytes(content)) if is_small else bytes(content),
+            error if is_success else None,
+            find_retry_after(trace.headers),
+            maybe_billed=may_be_billed(status, trace, self._quickest.get(path)),
             seconds=trace.seconds,
         )
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether a trace tells at any moment what has left: a client may buffer what it sends."""
+        return self._client is None
 
     def learn(self, path: str, seconds: float) -> None:
         """Learn how quick good responses are: those of success that brought what is billed.
@@ -261,15 +300,6 @@ class Sender:
         """Close the connections, unless they are those of the caller's client."""
         if self._transport is not None:
             await self._transport.aclose()
-
-
-def _retry_after(headers: Any) -> float | None:
-    if headers is None or "Retry-After" not in headers:
-        return None
-    # A date is held against the service's own clock, which may differ from ours.
-    now = parse_date(headers.get("Date")) or datetime.now(UTC)
-    asked = [parse_retry_after(value, now=now) for value in headers.get_list("Retry-After")]
-    return max((wait for wait in asked if wait is not None), default=None)
 
 
 def _carried_response(failure: Exception, trace: Trace) -> bytes:

@@ -58,18 +58,26 @@ class TLSStream:
         await self._flush(seconds)
 
     def receive_nowait(self) -> bytes | None:
-        """Return what has arrived; None if nothing has, and no bytes at the end."""
-        while True:
-            try:
-                return self._object.read(PIECE)
-            except ssl.SSLWantReadError:
-                # Session tickets make the socket readable, too, and hold nothing for a reader.
-                data = self._lower.receive_nowait()
-                if data is None:
-                    return None
-                self._feed(data)
-            except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
-                return b""
+        """Return what has arrived; None if nothing has, and no bytes at the end.
+
+        Session tickets make the socket readable, too, and hold nothing for a reader. After a look
+        at as much as one piece of them it is None, for there may be any number.
+        """
+        try:
+            return self._object.read(PIECE)
+        except ssl.SSLWantReadError:
+            data = self._lower.receive_nowait()
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            return b""
+        if data is None:
+            return None
+        self._feed(data)
+        try:
+            return self._object.read(PIECE)
+        except ssl.SSLWantReadError:
+            return None
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            return b""
 
     async def wait_readable(self) -> None:
         """Wait until something has arrived, which may be for TLS itself."""

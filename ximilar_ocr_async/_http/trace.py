@@ -48,6 +48,8 @@ class Trace:
     # The connection whose TLS handshake is under way.
     _securing: Any = field(init=False, default=None)
     _stream: Any = field(init=False, default=None)
+    # The connection that sends, if it is the package's own.
+    _connection: Any = field(init=False, default=None)
     # Whether what is told of is not the request, but the one for a proxy's tunnel.
     _is_tunnel: bool = field(init=False, default=False)
 
@@ -65,6 +67,7 @@ class Trace:
                 self._stream, self._securing = info.get("return_value"), None
             case "send_request_headers", "started":
                 self._is_tunnel = info["request"].method == b"CONNECT"
+                self._connection = info.get("connection")
                 self._reach(Stage.SENDING)
             case "send_request_body", "complete":
                 self._reach(Stage.SENT, info.get("time"))
@@ -90,6 +93,11 @@ class Trace:
     def is_unsent(self) -> bool:
         """Whether the request is known not to be wholly sent."""
         return self.stage is not Stage.UNKNOWN and self.sent is None
+
+    @property
+    def may_be_whole(self) -> bool:
+        """Whether the last byte may have left; other transports than our own do not tell."""
+        return self._connection is not None and self._connection.is_ending
 
     @property
     def seconds(self) -> float:

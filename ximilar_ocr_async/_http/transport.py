@@ -191,7 +191,8 @@ async def _exchange(
         connection.begin(
             Head(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
         )
-        await tell("http11.send_request_headers.started", {"request": request})
+        info = {"request": request, "connection": connection}
+        await tell("http11.send_request_headers.started", info)
         if isinstance(request.stream, httpx.ByteStream):
             await connection.send(b"".join(request.stream), seconds)
         else:

@@ -226,7 +226,7 @@ class JobOutcomes:
     async def _advance(self) -> None:
         """Take what was delivered; else ask after what is due; else wait for either."""
         receiver, now = self._job.receiver, anyio.current_time()
-        slots = self._job.getter.scheduler.slots.throttle.limit.slots
+        slots = self._job.getter.width
         if receiver:
             self._came.extend(receiver.take(self._polling.pending))
             while self._came:

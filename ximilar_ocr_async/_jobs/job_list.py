@@ -11,9 +11,13 @@ from ximilar_ocr_async._scheduling import CallOptions, JSONGetter
 from ximilar_ocr_async.errors import ReplyError
 from ximilar_ocr_async.models import JobInfo
 
-MAX_EMPTY = 100
-"""The most pages in a row without a request. Source: judgement; a service that filters pages after
-it has made them has some."""
+MAX_STALE = 100
+"""The most pages in a row without a request that is new. Source: judgement; a service that filters
+pages after it has made them has some that are empty."""
+
+KNOWN = 1000
+"""How many requests are remembered to tell whether others are new. Source: judgement; that is ten
+pages and more."""
 
 MAX_REPEATS = 10
 """How often one page may come again. Source: judgement; while requests are submitted, those that
@@ -61,8 +65,10 @@ class JobList:
     # Of the next page, if there is one.
     _path: str | None
     _rows: deque[JobInfo] = field(init=False, factory=deque)
-    # Pages in a row that were empty; paths and pages that come again.
-    _empty: int = field(init=False, default=0)
+    # Pages in a row that brought nothing new; the hashes of the last ids, for ids may be long.
+    _stale: int = field(init=False, default=0)
+    _known: dict[int, None] = field(init=False, factory=dict)
+    # Paths and pages that come again.
     _paths: _Repeats = field(init=False, factory=_Repeats)
     _pages: _Repeats = field(init=False, factory=_Repeats)
     # Why there is no next page, although there is a link to it.
@@ -99,9 +105,17 @@ class JobList:
             return f"has a link of {len(following):,} characters, the limit is {MAX_LINK:,}"
         if self._paths.count(following):
             return "goes in circles"
-        self._empty = 0 if rows else self._empty + 1
-        if self._empty == MAX_EMPTY:
-            return f"does not end: {MAX_EMPTY} pages in a row are empty"
+        self._stale = 0 if self._learn(rows) else self._stale + 1
+        if self._stale == MAX_STALE:
+            return f"does not end: {MAX_STALE} pages in a row bring nothing new"
         if rows and self._pages.count(frozenset(row.id for row in rows)) == MAX_REPEATS:
             return f"does not end: a page of it came {MAX_REPEATS} times again"
         return None
+
+    def _learn(self, rows: list[JobInfo]) -> bool:
+        """Remember *rows*; return whether any is new, as far as they are remembered."""
+        new = {hash(row.id): None for row in rows if hash(row.id) not in self._known}
+        self._known |= new
+        for oldest in [*self._known][:-KNOWN]:
+            del self._known[oldest]
+        return bool(new)

@@ -1,7 +1,7 @@
 """Images to be read later in, a job out."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 from attrs import define, evolve, field
@@ -33,6 +33,7 @@ class Submission:
     type: str
     endpoint: str | None
     webhook: Webhook | None
+    prepare: ClassVar[None] = None
     # Records that the session had sent before.
     _sent_before: int = field(init=False)
 
@@ -57,7 +58,7 @@ class Submission:
         return submission
 
     def __attrs_post_init__(self) -> None:
-        self._sent_before = self.job.getter.scheduler.accounting.sent
+        self._sent_before = self.job.getter.tenant.accounting.sent
 
     def make_request(self, endpoint: str, lang: str) -> SubmitRequest:
         """Make the request for images of one endpoint and language."""
@@ -110,5 +111,5 @@ class Submission:
         if parts:
             error.add_note(f"submitted before: {', '.join(self.job.ids)}")
         known = self._sent_before + sum(len(part.images) for part in parts.values())
-        if self.job.getter.scheduler.accounting.sent > known:
+        if self.job.getter.tenant.accounting.sent > known:
             error.add_note("what was on its way may have been submitted too: session.jobs()")

@@ -194,7 +194,7 @@ def _decode_rows(
 ) -> list[Record | OCRError]:
     found = dict(_match(rows, ids, echo, default))
     count = len(rows.rows)
-    if count != len(found) or not rows.is_whole:
+    if count != len(found):
         _log.warning("ignored %d records that were not asked for", count - len(found))
     many = f"{count}" if rows.is_whole else f"at least {count}"
     return [

@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 
 from ximilar_ocr_async._protocol.converter import DROPPED, known_keys, structure_status
-from ximilar_ocr_async._protocol.json_values import Allowance, read
+from ximilar_ocr_async._protocol.json_values import Allowance, has_extreme_numbers, read
 from ximilar_ocr_async.models import GPT, NO_KEYS, OCR, Record, Status, Text
 
 AT_ONCE, IN_ONE = 256 * 1024, 512 * 1024
@@ -127,6 +127,8 @@ def _make_texts(texts: list[_Text]) -> tuple[Text, ...]:
 
 def read_usual_response(http_status: int, body: bytes, ids: Sequence[str]) -> list[Record] | None:
     """Return the records with these *ids* if all of them were read; None if anything is unusual."""
+    if has_extreme_numbers(body):
+        return None
     try:
         response = _decode_response(body)
         if [row.id for row in response.records] != list(ids):
@@ -162,6 +164,8 @@ def read_usual_record(
         status: Its status.
         allowance: The memory for what takes more than its size allows.
     """
+    if has_extreme_numbers(data):
+        return None
     try:
         known = _decode_record(data)
     except (ValueError, RecursionError):
@@ -177,6 +181,8 @@ def read_usual_texts(data: bytes, allowance: Allowance) -> tuple[Text, ...] | No
         data: The array.
         allowance: The memory for what takes more than its size allows.
     """
+    if has_extreme_numbers(data):
+        return None
     try:
         return _make_texts(_decode_texts(data))
     except (ValueError, RecursionError):

@@ -16,7 +16,8 @@ from ximilar_ocr_async._constants import MAX_RECORDS
 from ximilar_ocr_async._protocol.decode import decode_document, decode_model, decode_whole
 from ximilar_ocr_async._protocol.documents import Document
 from ximilar_ocr_async._protocol.records import MAX_REASON, Row
-from ximilar_ocr_async.errors import JobFailed, ReplyError
+from ximilar_ocr_async._validation import check_request_id
+from ximilar_ocr_async.errors import JobFailed, OptionError, ReplyError, shown
 from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.models import JobInfo, Record, Status
 from ximilar_ocr_async.outcomes import Failure, Outcome, Success
@@ -33,6 +34,9 @@ _BAD_ENDS = {
     "NOT_SUPPORTED": _TRY,
 }
 """Final states of failure, and what they mean. Source: docs.ximilar.com/platform/vlm, 2026-08."""
+
+_QUERY = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]*")
+"""What a query may hold: other characters cannot be sent, not even escaped."""
 
 _ID = re.compile(r"(?P<index>[0-9]{1,9})\.[0-9a-f]{8}\.(?P<name>.*)", re.ASCII | re.DOTALL)
 
@@ -55,10 +59,24 @@ def decode_submitted(http_status: int, body: bytes, *, retry_after: float | None
         OCRError: The submission was not taken, or that cannot be told.
     """
     document = decode_document(http_status, body, retry_after=retry_after)
-    request_id = document.get("id")
-    if not isinstance(request_id, str | int) or request_id == "":
+    request_id = _name_in(document)
+    if request_id is None:
         raise ReplyError("the response to a submission does not name the asynchronous request")
-    return str(request_id)
+    return request_id
+
+
+def _name_in(document: Document) -> str | None:
+    """Return the id in a document if it can be asked after, and stand in lists and commands."""
+    told = document.get("id")
+    if isinstance(told, bool) or not isinstance(told, str | int):
+        return None
+    request_id = str(told)
+    try:
+        check_request_id(request_id)
+    except OptionError:
+        return None
+    # A command takes - for an option, and @ for a list.
+    return None if request_id.startswith(("-", "@")) or " " in request_id else request_id
 
 
 def path_of(request_id: str) -> str:
@@ -159,6 +177,10 @@ def decode_page(document: Document) -> tuple[list[JobInfo], str | None]:
 
 def _next_path(link: str) -> str:
     try:
-        return f"{REQUESTS}?{urlsplit(link).query}"
+        query = urlsplit(link).query
     except ValueError as error:
         raise ReplyError(f"the link to the next page is no URL: {error}") from None
+    if not _QUERY.fullmatch(query):
+        told = shown(repr(query))
+        raise ReplyError(f"the link to the next page is no URL: its query is {told}")
+    return f"{REQUESTS}?{query}"

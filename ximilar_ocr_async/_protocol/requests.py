@@ -12,7 +12,7 @@ from ximilar_ocr_async._protocol.decode import Echo, decode, decode_usual
 from ximilar_ocr_async._protocol.error_mapping import as_ambiguous, name_plan
 from ximilar_ocr_async._protocol.jobs import REQUESTS, decode_submitted, make_id
 from ximilar_ocr_async._protocol.webhook import Webhook
-from ximilar_ocr_async.errors import OCRError, OptionError
+from ximilar_ocr_async.errors import OCRError, OptionError, ReplyError
 from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.models import Record
 
@@ -57,8 +57,10 @@ class ReadRequest:
 
     def decode(self, response: Response, ids: list[str], echo: Echo) -> list[Record | OCRError]:
         """Return (n) records or errors; raise `OCRError` if the request failed as a whole."""
+        failure: OCRError | None = None
+        results: list[Record | OCRError] = []
         try:
-            return decode(
+            results = decode(
                 response.status,
                 response.body,
                 ids,
@@ -67,7 +69,13 @@ class ReadRequest:
                 maybe_billed=response.maybe_billed,
             )
         except OCRError as error:
-            raise name_plan(error, self.endpoint) from None
+            failure = response.cut or name_plan(error, self.endpoint)
+        if failure:
+            raise failure.with_traceback(None)
+        if response.cut is None:
+            return results
+        # What came whole was paid for, and is not sent again with the rest.
+        return [response.cut if isinstance(one, ReplyError) else one for one in results]
 
 
 def _check_word(_: object, attribute: Any, value: Any) -> None:

@@ -3,21 +3,23 @@
 It knows neither what an image is asked nor what a request is for.
 """
 
+from ximilar_ocr_async._scheduling.accounting import Accounting
 from ximilar_ocr_async._scheduling.build import build_scheduler
+from ximilar_ocr_async._scheduling.call_options import CallOptions, Patience, Waiting
 from ximilar_ocr_async._scheduling.calls import (
     Call,
-    CallOptions,
     Item,
     MakeRequest,
-    Patience,
     Question,
     Reading,
     Result,
 )
 from ximilar_ocr_async._scheduling.json_get import JSONGetter
 from ximilar_ocr_async._scheduling.scheduler import Scheduler
+from ximilar_ocr_async._scheduling.tenant import Tenant
 
 __all__ = [
+    "Accounting",
     "Call",
     "CallOptions",
     "Item",
@@ -28,5 +30,7 @@ __all__ = [
     "Reading",
     "Result",
     "Scheduler",
+    "Tenant",
+    "Waiting",
     "build_scheduler",
 ]

@@ -1,15 +1,16 @@
-"""The books of a session: what was sent and billed, and the one result of each item.
+"""The books of an account: what was sent and billed, and the one result of each item.
 
 Synchronous, so that nothing comes between "paid" and "recorded".
 """
 
 import logging
+from collections import Counter
 from math import inf
+from typing import Any, Protocol, TypeVar
 
 import anyio
 from attrs import define, field
 
-from ximilar_ocr_async._scheduling.calls import Item, Result
 from ximilar_ocr_async._scheduling.decisions import Verdict, judge
 from ximilar_ocr_async.errors import (
     BudgetExceeded,
@@ -18,8 +19,25 @@ from ximilar_ocr_async.errors import (
     ImageError,
     OCRError,
 )
+from ximilar_ocr_async.retry import RetryBudget
 
 _log = logging.getLogger("ximilar_ocr_async.scheduling")
+
+
+class Entry(Protocol):
+    """An item, as far as the books look at it."""
+
+    call: Any
+    attempts: int
+    sent: int
+    maybe_billed: int
+    is_done: bool
+    is_given_up: bool
+
+    def time_breakdown(self, now: float) -> str: ...
+
+
+E = TypeVar("E", bound=Entry)
 
 
 @define(eq=False, repr=False)
@@ -34,7 +52,9 @@ class Accounting:
         billed: Records of those that were read, or submitted to be read later.
         maybe_billed: Records of those whose response was lost.
         retried: Records of those that had been sent before.
-        failed: Items that ended with an error.
+        failed: "Item"s that ended with an error.
+        errors: How many, by the class of the error.
+        budget: What may be sent again.
     """
 
     max_records: float = inf
@@ -43,10 +63,12 @@ class Accounting:
     maybe_billed: int = field(init=False, default=0)
     retried: int = field(init=False, default=0)
     failed: int = field(init=False, default=0)
+    errors: Counter[str] = field(init=False, factory=Counter)
+    budget: RetryBudget = field(init=False, factory=RetryBudget)
 
     # ---- money
 
-    def afford(self, items: list[Item], *, reserved: int) -> list[Item]:
+    def afford(self, items: list[E], *, reserved: int) -> list[E]:
         """Return the items that may be sent beside *reserved* others; fail the rest."""
         left = max(0, self.max_records - self.sent - reserved)
         if len(items) <= left:
@@ -56,7 +78,7 @@ class Accounting:
             self.end(item, BudgetExceeded(reason))
         return items[: int(left)]
 
-    def count(self, item: Item, result: Result, *, is_lost: bool = False) -> None:
+    def count(self, item: Entry, result: Any, *, is_lost: bool = False) -> None:
         """Count how an attempt ended for *item*; it may be billed if it *is_lost*."""
         if item.is_given_up:
             self._count_lost(item, -1)
@@ -71,12 +93,12 @@ class Accounting:
             self.maybe_billed += 1
             item.maybe_billed += 1
 
-    def give_up(self, item: Item) -> None:
+    def give_up(self, item: Entry) -> None:
         """Count an attempt under way that *item* will not wait for: it may be billed."""
         if not item.is_given_up:
             self._count_lost(item, 1)
 
-    def _count_lost(self, item: Item, step: int) -> None:
+    def _count_lost(self, item: Entry, step: int) -> None:
         # Taken back with -1 if it ends after all, because others wait for it.
         item.is_given_up = step > 0
         item.attempts += step
@@ -84,7 +106,7 @@ class Accounting:
         self.maybe_billed += step
         self._count_sent(item, step)
 
-    def _count_sent(self, item: Item, step: int) -> None:
+    def _count_sent(self, item: Entry, step: int) -> None:
         most = max(item.sent, item.sent + step)
         item.sent += step
         self.sent += step
@@ -92,21 +114,32 @@ class Accounting:
 
     # ---- how items end
 
-    def end(self, item: Item, result: Result) -> None:
+    def end(self, item: Entry, result: Any) -> None:
         """End *item* with what was read, or with an error, unless nobody waits for it."""
         if item.is_done:
             # Its caller was told already. Tests fail on this.
             _log.error("an item ended twice, now with %r", type(result).__name__)
             return
         item.is_done = True
+        item.call.items.pop(item, None)
         if item.call.is_abandoned:
             return
-        self.failed += isinstance(result, OCRError)
-        item.call.waiting -= 1
+        if isinstance(result, OCRError):
+            self.failed += 1
+            self.errors[type(result).__name__] += 1
         item.call.deliver(item, result)
 
-    def end_late(self, item: Item, error: OCRError | None = None) -> None:
-        """End *item*, whose deadline comes first; *error* ended its last attempt."""
-        last = f"; the last attempt: {error}" if error else ""
-        times = item.time_breakdown(anyio.current_time())
-        self.end(item, DeadlineExceeded(f"the deadline passed: {times}{last}"))
+    def end_late(self, item: Entry, error: OCRError | None = None, *, needed: float = 0.0) -> None:
+        """End *item*, whose deadline comes first.
+
+        Args:
+            item: The item.
+            error: What ended its last attempt.
+            needed: [s] that another would take, if it was not made for that reason.
+        """
+        now = anyio.current_time()
+        left = item.call.patience.deadline - now
+        why = f"{left:.1f} s are left, an answer takes {needed:.1f} s" if left > 0 < needed else ""
+        last = f"the last attempt: {error}" if error else ""
+        reasons = [item.time_breakdown(now), why, last]
+        self.end(item, DeadlineExceeded(f"the deadline passed: {'; '.join(filter(None, reasons))}"))

@@ -1,14 +1,15 @@
 """One attempt at a batch: its images are loaded, encoded and sent, and the response is decoded."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from typing import Protocol, TypeAlias
 
 import anyio
 import anyio.to_thread
 from attrs import define, evolve, field, frozen
 
 from ximilar_ocr_async._concurrency import THREADS
-from ximilar_ocr_async._http import Response, Sender
+from ximilar_ocr_async._http import Response, Trace
 from ximilar_ocr_async._protocol import Echo, Parts, Request, encode_images, make_body
 from ximilar_ocr_async._scheduling.calls import Batch, Item, Result
 from ximilar_ocr_async._scheduling.decisions import Verdict, is_overload, judge
@@ -18,11 +19,18 @@ from ximilar_ocr_async.models import Record
 LARGE = 8 * 1024 * 1024
 """[bytes] of a request that may be cut off for its size, before a 413 can be read."""
 
+SMALL_COMPLETIONS = 4 * 1024
+"""[bytes] of a response whose completions are made instances at once. Source: judgement; that takes
+10 ms at most."""
+
 SMALL_RESPONSE = 8 * 1024
 """[bytes] of a response that is decoded at once, in a millisecond whatever it is."""
 
 CUTS = 2
 """Large requests cut off that are one too many for an accident."""
+
+
+GiveBack: TypeAlias = Callable[[Batch, list[Item]], None]
 
 
 @frozen
@@ -48,29 +56,43 @@ class AttemptResult:
         return any(map(is_overload, errors))
 
 
+class Attempt(Protocol):
+    """Makes one attempt at a batch; raises nothing but cancellation."""
+
+    @property
+    def max_bytes(self) -> int: ...
+    def __call__(self, batch: Batch, give_back: GiveBack) -> Awaitable[AttemptResult]: ...
+
+
 @define
 class BatchAttempt:
     """Attempts batches. Lives as long as its session.
 
     Attributes:
-        sender: Sends requests.
         max_bytes: [bytes] of images, as base64, that one request may hold; it shrinks when the
             service refuses large requests.
     """
 
-    sender: Sender
     max_bytes: int
     # Not that of the files: what was paid is not to wait for a disk that hangs.
     _decoding: anyio.CapacityLimiter = field(init=False, factory=lambda: anyio.CapacityLimiter(1))
+    # Not that of decoding either: what a class of the user's takes is not for others to wait for.
+    _preparing: anyio.CapacityLimiter = field(init=False, factory=lambda: anyio.CapacityLimiter(1))
     _files: anyio.CapacityLimiter = field(
         init=False, factory=lambda: anyio.CapacityLimiter(THREADS)
     )
     _echo: Echo = field(init=False, factory=Echo)
     _cuts: int = field(init=False, default=0)
 
-    async def __call__(self, batch: Batch) -> AttemptResult:
-        """Attempt a batch; raise nothing but cancellation."""
+    async def __call__(self, batch: Batch, give_back: GiveBack) -> AttemptResult:
+        """Attempt a batch; raise nothing but cancellation.
+
+        Args:
+            batch: The batch.
+            give_back: Called with those of its items that do not fit into the request.
+        """
         encoded = await self._encode(batch.items)
+        give_back(batch, [item for item in batch.items if item.id not in encoded])
         unfit = {i: parts for i, parts in encoded.items() if isinstance(parts, ImageError)}
         # While the others were read from disk, some may have been given up.
         wanted = {item.id: item.image.id for item in batch.items if item.is_wanted}
@@ -84,13 +106,22 @@ class BatchAttempt:
         # After a lost reply: what broke one idle connection may have broken others.
         fresh = any(item.maybe_billed for item in batch.items)
         body, ids = make_body(list(records.values()), batch.request.fields), list(records)
-        batch.mark_sent(ids)
+        trace = Trace()
+        sender = batch.tenant.sender
+        batch.mark_sent(ids, trace if sender.is_exact else None)
         try:
-            response = await self.sender.send("POST", batch.request.path, body, fresh=fresh)
+            response = await sender.send(
+                "POST",
+                batch.request.path,
+                body,
+                fresh=fresh,
+                keep_cut=batch.request.is_repeatable,
+                trace=trace,
+            )
             results = await self._decode(batch.request, response, ids)
             # Not from refusals of all records, which come sooner.
             if not all(isinstance(result, OCRError) for result in results):
-                self.sender.learn(batch.request.path, response.seconds)
+                sender.learn(batch.request.path, response.seconds)
         except OCRError as error:
             # A traceback holds its frames, these hold the body: outcomes must not.
             failure = error.with_traceback(None)
@@ -103,7 +134,8 @@ class BatchAttempt:
             self._learn(failure, len(ids), len(body))
             return AttemptResult(unfit | dict.fromkeys(ids, failure), len(ids), failure)
         named = {i: _named(result, wanted[i]) for i, result in zip(ids, results, strict=True)}
-        return AttemptResult(unfit | named, len(ids))
+        prepared = await self._prepare(batch.items, named, len(response.body))
+        return AttemptResult(unfit | named | prepared, len(ids))
 
     async def _encode(self, items: Sequence[Item]) -> dict[str, Parts | ImageError]:
         encode = partial(encode_images, items, self.max_bytes)
@@ -124,6 +156,26 @@ class BatchAttempt:
             if decoded is None:
                 decoded = await anyio.to_thread.run_sync(decode, limiter=self._decoding)
         return list(decoded or ())
+
+    async def _prepare(
+        self, items: Sequence[Item], results: Mapping[str, Result], size: int
+    ) -> dict[str, Result]:
+        """Return by id what calls make of the *results* in a response of so many [bytes]."""
+        makers = {item.id: item.call.prepare for item in items if item.is_wanted}
+        work = {i: partial(make, results[i]) for i, make in makers.items() if make and i in results}
+        if not work:
+            return {}
+
+        def prepare() -> dict[str, Result]:
+            return {i: make() for i, make in work.items()}
+
+        if size < SMALL_COMPLETIONS:
+            return prepare()
+        prepared: dict[str, Result] = {}
+        # As when it is decoded.
+        with anyio.CancelScope(shield=True):
+            prepared |= await anyio.to_thread.run_sync(prepare, limiter=self._preparing)
+        return prepared
 
     def _learn(self, error: OCRError, records: int, size: int) -> None:
         """Make requests smaller from now on, if one of *size* [bytes] was too large."""

@@ -4,8 +4,6 @@ from math import inf
 
 from anyio.abc import TaskGroup
 
-from ximilar_ocr_async._http import Sender
-from ximilar_ocr_async._scheduling.accounting import Accounting
 from ximilar_ocr_async._scheduling.adaptive_limit import AdaptiveLimit
 from ximilar_ocr_async._scheduling.attempt import BatchAttempt
 from ximilar_ocr_async._scheduling.circuit_breaker import CircuitBreaker
@@ -17,25 +15,26 @@ from ximilar_ocr_async.retry import RetryPolicy
 
 
 def build_scheduler(
-    sender: Sender,
     group: TaskGroup,
     *,
     retry: RetryPolicy,
     max_concurrency: int,
     adaptive: bool,
     max_requests_per_second: float | None,
-    max_records: int | None,
     max_batch_bytes: int,
+    max_queue: int | None,
 ) -> Scheduler:
     """Return a scheduler that runs in *group*; the options are those of `OCRSession`."""
     rate = max_requests_per_second
-    throttle = Throttle(
-        AdaptiveLimit(max_concurrency, adaptive=adaptive),
-        RateLimiter(1 / rate if rate else 0.0),
-        CircuitBreaker(retry.base, retry.cap),
-    )
-    accounting = Accounting(inf if max_records is None else max_records)
-    attempt = BatchAttempt(sender, max_batch_bytes)
-    scheduler = Scheduler(attempt, retry, Slots(throttle), accounting, group)
+    rate_limiter = RateLimiter(1 / rate if rate else 0.0)
+
+    def make_throttle() -> Throttle:
+        limit = AdaptiveLimit(max_concurrency, adaptive=adaptive)
+        return Throttle(limit, rate_limiter, CircuitBreaker(retry.base, retry.cap))
+
+    attempt = BatchAttempt(max_batch_bytes)
+    slots = Slots(max_concurrency, make_throttle)
+    queue = inf if max_queue is None else max_queue
+    scheduler = Scheduler(attempt, retry, slots, group, queue)
     group.start_soon(scheduler.run)
     return scheduler

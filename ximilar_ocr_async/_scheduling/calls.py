@@ -1,72 +1,35 @@
 """What the scheduler moves about: calls, their items, and the batches that items form."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from enum import IntEnum
 from itertools import count
-from math import inf
-from typing import Any, Protocol, Self, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import anyio
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 
-from ximilar_ocr_async._constants import DEFAULT_LANGUAGE, MAX_RECORDS
+from ximilar_ocr_async._constants import MAX_RECORDS
 from ximilar_ocr_async._protocol import Request
-from ximilar_ocr_async._scheduling.decisions import is_suspect
-from ximilar_ocr_async._validation import (
-    check_at_least,
-    check_language,
-    check_outage_timeout,
-    check_prompt,
-)
+from ximilar_ocr_async._scheduling.accounting import Accounting
+from ximilar_ocr_async._scheduling.call_options import CallOptions, Patience
+from ximilar_ocr_async._scheduling.isolation import Isolation
+from ximilar_ocr_async._scheduling.tenant import Tenant
+from ximilar_ocr_async._validation import check_prompt
 from ximilar_ocr_async.errors import OCRError
 from ximilar_ocr_async.images import FileFingerprint, Image
 from ximilar_ocr_async.outcomes import Outcome, T, make_outcome
-
-WITNESSES = 3
-"""Records sent alone that must fail alike before the service, and not the records, is at fault."""
 
 Result: TypeAlias = Any
 """What an attempt brought for one item: a value that its request decoded, or an `OCRError`."""
 
 
+SUSPICION = 2
+"""Times that a record is turned away, while others are answered, that are too many for an accident.
+Source: judgement; of what a busy service refuses at random, little is refused three times."""
+
 MakeRequest: TypeAlias = Callable[[str, str], Request]
 """Makes a request from an endpoint and a language."""
-
-
-@frozen(kw_only=True)
-class CallOptions:
-    """What a call says of all of its images, and of its own time.
-
-    Attributes:
-        lang: The language of an image that names none.
-        ordered: Whether outcomes come in the order of the images.
-        deadline: [s] that the call may take in all; None for the session's own.
-        outage_timeout: [s] of an outage that the call waits for; None for the session's own.
-        fail_fast: Whether attempts count in an outage, too.
-    """
-
-    lang: str = DEFAULT_LANGUAGE
-    ordered: bool = False
-    deadline: float | None = None
-    outage_timeout: float | None = None
-    fail_fast: bool = False
-
-    def __attrs_post_init__(self) -> None:
-        check_language(self.lang)
-        if self.deadline is not None:
-            check_at_least("deadline", self.deadline, 0.0)
-        if self.outage_timeout is not None:
-            check_outage_timeout(self.outage_timeout)
-
-    def or_else(self, other: Self) -> Self:
-        """Return these options, with the waiting times of *other* where they have none."""
-        deadline, timeout = self.deadline, self.outage_timeout
-        return evolve(
-            self,
-            deadline=other.deadline if deadline is None else deadline,
-            outage_timeout=other.outage_timeout if timeout is None else timeout,
-        )
 
 
 class Question(Protocol[T]):
@@ -74,6 +37,14 @@ class Question(Protocol[T]):
 
     def prompt_for(self, image: Image) -> str | None:
         """Return what the language model is asked about *image*, if it is asked."""
+        ...
+
+    @property
+    def prepare(self) -> Callable[[Result], Result] | None:
+        """Makes of a result what `interpret` takes, which may take long; None if it takes all.
+
+        It may run in a thread, and raises no `Exception`.
+        """
         ...
 
     def interpret(self, item: "Item", result: Result) -> Outcome[T] | str:
@@ -91,6 +62,7 @@ class Reading:
     """Asks for the record as it is, with the answer to a *prompt* in it if there is one."""
 
     prompt: str | None = field(default=None, validator=_check_prompt)
+    prepare: ClassVar[None] = None
 
     def prompt_for(self, image: Image) -> str | None:
         """Return the image's own prompt, else that of the call."""
@@ -101,68 +73,45 @@ class Reading:
         return make_outcome(item, result)
 
 
-@frozen
-class Patience:
-    """How long a call waits.
-
-    Attributes:
-        opened: When [s] the call began.
-        deadline: When [s] its time is over.
-        outage_timeout: [s] of an outage that it waits for.
-        fail_fast: Whether attempts count in an outage, too.
-    """
-
-    opened: float
-    deadline: float = inf
-    outage_timeout: float = inf
-    fail_fast: bool = False
-
-    @classmethod
-    def begin(cls, options: CallOptions) -> Self:
-        """Return how long a call waits that begins now."""
-        now, timeout = anyio.current_time(), options.outage_timeout
-        deadline = inf if options.deadline is None else now + options.deadline
-        return cls(now, deadline, inf if timeout is None else timeout, options.fail_fast)
-
-
-@frozen(cache_hash=True)
-class BatchKey:
-    """What the items of one batch have in common.
-
-    Attributes:
-        request: The request that carries them.
-        most: Items that may be in one batch.
-    """
-
-    request: Request
-    most: int = MAX_RECORDS
-
-
 @define(eq=False, repr=False)
 class Call:
     """One call of the user's: what makes its items, and where their results go.
 
     Attributes:
         deliver: Takes the result of an item, synchronously.
-        lang: The language of an image that names none.
+        options: What the call says of all of its images.
         make_request: Makes the request for an image's endpoint and language.
+        tenant: Whose account it uses.
+        prepare: Makes of a result what is delivered, if there is anything to be made.
         patience: How long the call waits.
-        waiting: Items that were submitted and have not ended.
+        items: What was submitted and has not ended, in order.
         is_abandoned: Whether nobody waits for its results any more.
         stopped: By target, why nothing more of this call is sent there.
     """
 
     deliver: "Callable[[Item, Result], None]"
-    lang: str
+    options: CallOptions
     make_request: MakeRequest
+    tenant: Tenant
+    prepare: Callable[[Result], Result] | None = None
     patience: Patience = field(init=False, default=Patience(0.0))
-    waiting: int = field(init=False, default=0)
+    items: "dict[Item, None]" = field(init=False, factory=dict)
     is_abandoned: bool = field(init=False, default=False)
     stopped: dict[str, OCRError] = field(init=False, factory=dict)
-    _batch_keys: dict[tuple[str, str], BatchKey] = field(init=False, factory=dict)
+    _requests: dict[tuple[str, str], Request] = field(init=False, factory=dict)
     # Other calls' records are in the same request, so names are unique among all calls.
     _name: str = field(init=False, factory=lambda: os.urandom(8).hex())
     _numbers: Iterator[int] = field(init=False, factory=count)
+
+    @property
+    def is_interactive(self) -> bool:
+        """Whether a person waits for it."""
+        return self.options.priority == "interactive"
+
+    @property
+    def fair_key(self) -> Hashable:
+        """What takes turns: whom the call is for, or else the call itself."""
+        return self if self.options.fair_by is None else self.options.fair_by
 
     def abandon(self) -> None:
         """Wait for no results any more."""
@@ -170,17 +119,23 @@ class Call:
 
     def make_item(self, index: int, image: Image, prompt: str | None) -> "Item":
         """Make the item of the image at place *index* of the input."""
-        batch_key = self._batch_key("read" if prompt is None else "read_gpt", image.lang)
-        unique = f"{self._name}-{next(self._numbers)}"
-        record_id = batch_key.request.record_id(unique, index, image)
-        return Item(record_id, index, image, prompt, batch_key, self, anyio.current_time())
+        request = self._request("read" if prompt is None else "read_gpt", image.lang)
+        record_id = request.record_id(f"{self._name}-{next(self._numbers)}", index, image)
+        return Item(record_id, index, image, prompt, request, self, anyio.current_time())
 
-    def _batch_key(self, endpoint: str, lang: str | None) -> BatchKey:
+    def _request(self, endpoint: str, lang: str | None) -> Request:
         # One object for all images, of which there may be many.
-        key = endpoint, lang or self.lang
-        if key not in self._batch_keys:
-            self._batch_keys[key] = BatchKey(self.make_request(*key))
-        return self._batch_keys[key]
+        key = endpoint, lang or self.options.lang
+        if key not in self._requests:
+            self._requests[key] = self.make_request(*key)
+        return self._requests[key]
+
+
+class Sent(Protocol):
+    """How far a request has come, as far as the books ask."""
+
+    @property
+    def may_be_whole(self) -> bool: ...
 
 
 class Phase(IntEnum):
@@ -200,17 +155,21 @@ class Item:
         index: The place of its image in the call's input, from 0.
         image: The image.
         prompt: What the language model is asked about it.
-        batch_key: The items that it may share a request with.
+        request: The request that carries it; it may share one with items of an equal request.
         call: The call that it belongs to.
         entered: When [s] it began what it is doing.
-        fingerprint: What its file was at the first attempt.
+        fingerprint: What its file was when it was last looked at.
+        most: Items that may be in one batch with it.
         attempts: Requests that carried it.
         free_attempts: Those of them that the retry policy does not count.
         sent: Those of them that reached the service, or may have.
         maybe_billed: Those of them that may have been billed and brought no result.
         has_crashed: Whether a request that carried it was answered with 500 or 502.
+        turned_away: How many requests had been answered when it was last turned away.
+        suspicion: How often it was turned away when others had been answered since the last time.
         first_outage: How many requests had been answered when an outage first turned it away.
         isolation: The batch that was refused as a whole, if it is now sent alone.
+        batch: The batch that carries it now, or that pauses with it.
         is_done: Whether it has ended.
         is_given_up: Whether an attempt that is under way was counted as maybe billed.
     """
@@ -219,17 +178,21 @@ class Item:
     index: int
     image: Image
     prompt: str | None
-    batch_key: BatchKey
+    request: Request
     call: Call
     _entered: float = 0.0
     fingerprint: FileFingerprint | None = None
+    most: int = MAX_RECORDS
     attempts: int = 0
     free_attempts: int = 0
     sent: int = 0
     maybe_billed: int = 0
     has_crashed: bool = False
+    turned_away: int | None = None
+    suspicion: int = 0
     first_outage: int | None = None
-    isolation: "Isolation | None" = None
+    isolation: Isolation | None = None
+    batch: "Batch | None" = None
     is_done: bool = False
     is_given_up: bool = False
     _phase: Phase = field(init=False, default=Phase.QUEUED)
@@ -237,9 +200,9 @@ class Item:
     _spent: list[float] = field(init=False, factory=lambda: [0.0, 0.0, 0.0])
 
     @property
-    def request(self) -> Request:
-        """The request that carries it."""
-        return self.batch_key.request
+    def accounting(self) -> Accounting:
+        """The books in which it stands."""
+        return self.call.tenant.accounting
 
     @property
     def is_wanted(self) -> bool:
@@ -247,25 +210,53 @@ class Item:
         return not self.is_done and not self.call.is_abandoned
 
     @property
+    def is_queued(self) -> bool:
+        """Whether it waits for a slot."""
+        return self._phase is Phase.QUEUED
+
+    @property
+    def size(self) -> int:
+        """[bytes] of its image as base64, as far as that is known without a look at the disk."""
+        source = self.image.source
+        if isinstance(source, bytes):
+            return -(-len(source) // 3) * 4
+        return -(-self.fingerprint.size // 3) * 4 if self.fingerprint else 0
+
+    def turn_away(self, answers: int) -> None:
+        """Count that its whole request was turned away, after so many *answers* to others."""
+        self.suspicion += self.turned_away is not None and answers > self.turned_away
+        self.turned_away = answers
+
+    @property
+    def is_suspected(self) -> bool:
+        """Whether it was turned away again and again, and others were answered in between."""
+        return self.suspicion >= SUSPICION
+
+    @property
     def is_alike(self) -> bool:
         """Whether enough of those that were isolated with it failed alike, alone."""
         return self.isolation is not None and self.isolation.is_alike
+
+    def waited(self, now: float) -> float:
+        """Return how long [s] it has been doing what it is doing."""
+        return now - self._entered
 
     def enter(self, phase: Phase, now: float) -> None:
         """Begin to do something else *now* [s]."""
         self._spent[self._phase] += now - self._entered
         self._phase, self._entered = phase, now
 
-    def isolate(self, isolation: "Isolation") -> None:
-        """Be sent alone from now on, at no cost of attempts."""
-        self.resize(1)
+    def isolate(self, isolation: Isolation, *, is_free: bool) -> None:
+        """Be sent alone from now on; the attempt before counts, unless it *is_free*."""
+        self.free_attempts += is_free
+        self.most = 1
         self.isolation = isolation
         isolation.items.append(self)
 
     def resize(self, most: int) -> None:
         """Be sent in batches of *most* items from now on, at no cost of attempts."""
         self.free_attempts += 1
-        self.batch_key = evolve(self.batch_key, most=most)
+        self.most = most
 
     def time_breakdown(self, now: float) -> str:
         """Return where the time until *now* [s] went, since it was pulled, in words."""
@@ -279,37 +270,6 @@ class Item:
 
 
 @define(eq=False, repr=False)
-class Isolation:
-    """The items of a batch that was refused as a whole, which are now sent alone.
-
-    Attributes:
-        items: The items.
-    """
-
-    items: list[Item] = field(factory=list)
-    # How the first attempt of each ended, by id: an error in words, or nothing.
-    _ends: dict[str, str] = field(init=False, factory=dict)
-
-    def observe(self, item: Item, error: OCRError | None) -> bool:
-        """Take note of how the first attempt at *item* alone ended.
-
-        An *error* for which no record can be at fault says nothing.
-
-        Returns:
-            Whether all of them have failed alike.
-        """
-        if error is None or is_suspect(error):
-            self._ends.setdefault(item.id, str(error or ""))
-        return self.is_alike and len(self._ends) == len(self.items)
-
-    @property
-    def is_alike(self) -> bool:
-        """Whether enough of them failed alike to say that no record is at fault."""
-        ends = self._ends.values()
-        return len(ends) >= WITNESSES and len(set(ends)) == 1 and all(ends)
-
-
-@define(eq=False, repr=False)
 class Batch:
     """Items that share a request.
 
@@ -317,7 +277,8 @@ class Batch:
         items: The items.
         is_probe: Whether it is the one request that asks whether an outage is over.
         began: When [s] its attempt began.
-        sent: Ids of the items whose request was made; giving up on them may cost money.
+        answers_before: Batches that its endpoint had answered by then.
+        sent: Ids of the items whose request was made.
         scope: The scope of the attempt that is under way, or of the pause.
         holds_slot: Whether its slot stays taken during its pause.
     """
@@ -325,20 +286,26 @@ class Batch:
     items: list[Item]
     is_probe: bool = False
     began: float = field(factory=anyio.current_time)
+    answers_before: int = 0
     sent: frozenset[str] = frozenset()
     scope: anyio.CancelScope = field(factory=anyio.CancelScope)
     holds_slot: bool = False
+    request: Request = field(init=False)
+    tenant: Tenant = field(init=False)
+    _trace: Sent | None = field(init=False, default=None)
+
+    def __attrs_post_init__(self) -> None:
+        # Kept, for all of its items may be given back.
+        self.request, self.tenant = self.items[0].request, self.items[0].call.tenant
+
+    def mark_sent(self, ids: Iterable[str], trace: Sent | None) -> None:
+        """Count the request as made, with the items of these *ids* in it.
+
+        The *trace* tells how far it comes; without one it may have been sent at once.
+        """
+        self.sent, self._trace = frozenset(ids), trace
 
     @property
-    def request(self) -> Request:
-        """The request that carries them."""
-        return self.items[0].request
-
-    def mark_sent(self, ids: Iterable[str]) -> None:
-        """Count the request as made, with the items of these *ids* in it."""
-        self.sent = frozenset(ids)
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether anybody waits for any of it."""
-        return any(item.is_wanted for item in self.items)
+    def is_whole(self) -> bool:
+        """Whether the request may have been sent to its end, so that it may be billed."""
+        return bool(self.sent) and (self._trace is None or self._trace.may_be_whole)

@@ -23,6 +23,7 @@ from ximilar_ocr_async.errors import (
     JobNotFound,
     OCRError,
     OptionError,
+    Overloaded,
     PlanError,
     PoolExhausted,
     RateLimited,
@@ -66,6 +67,7 @@ VERDICTS: Mapping[type[OCRError], Verdict] = {
     SessionClosed: Verdict.FAIL,
     DeadlineExceeded: Verdict.FAIL,
     BudgetExceeded: Verdict.FAIL,
+    Overloaded: Verdict.FAIL,
     AddressError: Verdict.STOP,
     ConnectionFailed: Verdict.RESEND,
     PoolExhausted: Verdict.RESEND,
@@ -135,6 +137,19 @@ def is_turned_away(error: OCRError) -> bool:
     return (isinstance(error, ConnectionFailed) and not is_reached) or error.status in AWAY
 
 
+def is_vain(error: OCRError) -> bool:
+    """Whether *error* of a whole request is a sign that the next one would be in vain, too.
+
+    The service is not there or fails, or its answers are lost.
+    """
+    return is_turned_away(error) or is_suspicious(error)
+
+
+def is_suspicious(error: OCRError) -> bool:
+    """Whether the records of a request may be why it was in vain: the service worked on it."""
+    return not is_turned_away(error) and isinstance(error, ReplyLost | ServiceUnavailable)
+
+
 def is_suspect(error: OCRError) -> bool:
     """Whether one record can be at fault for *error* of its whole request."""
     return judge(error, shared=True, crashed=True) is Verdict.ISOLATE
@@ -167,7 +182,13 @@ class Resend:
 
 @frozen
 class Isolate:
-    """Send the item alone, because one record of its batch may be at fault for all."""
+    """Send the item alone, because one record of its batch may be at fault for all.
+
+    Attributes:
+        is_free: As for `Resend`.
+    """
+
+    is_free: bool = True
 
 
 @frozen
@@ -212,6 +233,8 @@ class Situation:
         maybe_billed: Attempts that may have been billed and brought no result.
         is_repeatable: Whether the item may be sent again after such an attempt.
         has_crashed: Whether a request that carried it was answered with 500 or 502 before.
+        is_suspected: Whether a gateway failed it although others were answered meanwhile; if it
+            was turned away, again and again.
         is_hopeless: Whether others of its isolated batch failed alike, so that none will do better.
         has_budget: Whether the session's retry budget has a resend left.
     """
@@ -223,6 +246,7 @@ class Situation:
     maybe_billed: int = 0
     is_repeatable: bool = True
     has_crashed: bool = False
+    is_suspected: bool = False
     is_hopeless: bool = False
     has_budget: bool = True
 
@@ -236,8 +260,11 @@ def decide(result: Any, now: Situation, policy: RetryPolicy) -> Decision:  # noq
     verdict = judge(result, shared=is_shared, crashed=now.has_crashed)
     # 2. An outage is no item's fault, so it costs no item an attempt, unless it may cost money.
     is_free = verdict is not Verdict.RESEND_MAYBE_BILLED
-    if now.is_outage and is_free and (verdict is Verdict.RESEND or is_turned_away(result)):
+    is_away = is_turned_away(result) or is_overload(result)
+    if now.is_outage and is_free and is_away:
         return Resend(is_free=True)
+    if now.is_suspected and is_shared and is_away:
+        return Isolate()
     match verdict:
         case Verdict.STOP:
             return Stop(result)
@@ -259,12 +286,12 @@ def _resend(error: OCRError, verdict: Verdict, now: Situation, policy: RetryPoli
         allowed = policy.resend_maybe_billed if now.is_repeatable else 0
         if now.maybe_billed > allowed:
             return Fail(error)
-        is_last = now.maybe_billed == allowed
-        if is_last and error.status in CRASHED and now.is_whole and now.records > 1:
-            # One record may have crashed the service: on the last resend each goes alone.
-            return Isolate()
     if now.attempts >= policy.attempts:
         return Fail(error)
     if not now.has_budget:
         return Fail(with_reason(error, "too much fails for it to be sent again"))
+    is_said = now.is_suspected or error.status in CRASHED
+    if verdict is Verdict.RESEND_MAYBE_BILLED and is_said and now.is_whole and now.records > 1:
+        # One record may be the cause, and no other is to pay for it again: each goes alone.
+        return Isolate(is_free=False)
     return Resend(policy.pause(now.attempts, error.retry_after))

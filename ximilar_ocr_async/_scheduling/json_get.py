@@ -12,12 +12,13 @@ from anyio.abc import TaskGroup
 from attrs import field, frozen
 
 from ximilar_ocr_async._concurrency import EventLoopGuard, decode_aside, is_to_be_raised
-from ximilar_ocr_async._http import Sender
 from ximilar_ocr_async._protocol import Document, decode_document
 from ximilar_ocr_async._scheduling.bugs import record_bug
-from ximilar_ocr_async._scheduling.calls import CallOptions, Patience
+from ximilar_ocr_async._scheduling.call_options import CallOptions, Patience
 from ximilar_ocr_async._scheduling.decisions import Resend, Situation, decide, is_turned_away
 from ximilar_ocr_async._scheduling.scheduler import Scheduler
+from ximilar_ocr_async._scheduling.slots import ACCOUNT
+from ximilar_ocr_async._scheduling.tenant import Tenant
 from ximilar_ocr_async.errors import (
     DeadlineExceeded,
     OCRError,
@@ -35,11 +36,16 @@ class JSONGetter:
     """Gets JSON objects, each in a slot like any batch. Lives as long as its session."""
 
     scheduler: Scheduler
-    sender: Sender
+    tenant: Tenant
     retry: RetryPolicy
     group: TaskGroup
     guard: EventLoopGuard
     _decoding: anyio.CapacityLimiter = field(init=False, factory=lambda: anyio.CapacityLimiter(1))
+
+    @property
+    def width(self) -> int:
+        """How many requests may be made at once."""
+        return self.scheduler.slots.throttle(ACCOUNT).limit.slots
 
     async def decode(self, work: Callable[[], T], size: int) -> T:
         """Return what *work* makes of *size* [bytes] of JSON, in a thread if that may take long."""
@@ -113,11 +119,12 @@ class JSONGetter:
                     return await self._attempt(path, patience)
                 except OCRError as failure:
                     error = failure.with_traceback(None)
-                if hopeless := self.scheduler.slots.outage_error(patience):
+                throttle = self.scheduler.slots.throttle(ACCOUNT)
+                if hopeless := throttle.hopeless(patience, anyio.current_time(), urgent=True):
                     return hopeless
                 # While an outage lasts, the call's own patience is what counts. A request that
                 # got no connection of the caller's pool was never made.
-                is_outage = self.scheduler.slots.breaker.is_on and is_turned_away(error)
+                is_outage = throttle.breaker.is_on and is_turned_away(error)
                 attempts += not (is_outage or isinstance(error, PoolExhausted))
                 decision = decide(error, Situation(attempts=max(1, attempts)), self.retry)
                 if not isinstance(decision, Resend):
@@ -129,11 +136,10 @@ class JSONGetter:
     async def _attempt(self, path: str, patience: Patience) -> Document:
         """Make one attempt, and let the throttle know how it went."""
         slots = self.scheduler.slots
-        is_probe = await slots.acquire(patience)
-        began = anyio.current_time()
+        began, is_probe = await slots.acquire(patience)
         ended: OCRError | bool = False
         try:
-            response = await self.sender.send("GET", path)
+            response = await self.tenant.sender.send("GET", path)
             decode = partial(
                 decode_document, response.status, response.body, retry_after=response.retry_after
             )

@@ -4,9 +4,8 @@ State changes are synchronous, so there is nothing to lock; only an attempt and 
 """
 
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from math import inf
-from typing import TypeAlias
 
 import anyio
 import anyio.lowlevel
@@ -14,45 +13,48 @@ from anyio.abc import TaskGroup
 from attrs import define, field
 
 from ximilar_ocr_async._concurrency import is_to_be_raised
-from ximilar_ocr_async._constants import MAX_RECORDS
 from ximilar_ocr_async._scheduling import decisions
-from ximilar_ocr_async._scheduling.accounting import Accounting
-from ximilar_ocr_async._scheduling.attempt import AttemptResult
+from ximilar_ocr_async._scheduling.abandoned import Abandoned
+from ximilar_ocr_async._scheduling.attempt import Attempt, AttemptResult
 from ximilar_ocr_async._scheduling.bugs import record_bug
-from ximilar_ocr_async._scheduling.calls import Batch, Call, Isolation, Item, Phase, Result
+from ximilar_ocr_async._scheduling.calls import Batch, Call, Item, Phase, Result
+from ximilar_ocr_async._scheduling.fair_queue import Lane
+from ximilar_ocr_async._scheduling.isolation import Isolation
+from ximilar_ocr_async._scheduling.situation import assess
 from ximilar_ocr_async._scheduling.slots import Slots
 from ximilar_ocr_async.errors import OCRError, SessionClosed
-from ximilar_ocr_async.retry import RetryBudget, RetryPolicy
-
-Attempt: TypeAlias = Callable[[Batch], Awaitable[AttemptResult]]
-"""Makes one attempt at a batch; raises nothing but cancellation."""
+from ximilar_ocr_async.retry import RetryPolicy
 
 
 @define(eq=False, repr=False)
 class Scheduler:
     """Keeps as many attempts in flight as there are slots. Lives as long as its session.
 
-    Invariants: every item submitted ends once, unless its call was abandoned; an attempt holds a
-    slot; a pause holds one only after a sign of overload.
+    Invariants: every item submitted ends once, unless its call was abandoned; an item that has not
+    ended is in the queue or in its batch; an attempt holds a slot; a pause holds one only after a
+    sign of overload.
 
     Attributes:
         attempt: Makes one attempt at a batch.
         retry: How often and how soon items are sent again.
         slots: The queue, and the requests in flight.
-        accounting: The books.
         group: The task group in which batches run.
+        max_queue: Items of interactive calls that may wait for a slot.
         closed: Why nothing more is sent.
     """
 
     attempt: Attempt
     retry: RetryPolicy
     slots: Slots
-    accounting: Accounting
     group: TaskGroup
+    max_queue: float = inf
     closed: OCRError | None = field(init=False, default=None)
     _calls: set[Call] = field(init=False, factory=set)
-    _budget: RetryBudget = field(init=False, factory=RetryBudget)
+    _abandoned: Abandoned = field(init=False)
     _idle: anyio.Event = field(init=False, factory=anyio.Event)
+
+    def __attrs_post_init__(self) -> None:
+        self._abandoned = Abandoned(self.slots)
 
     # ---- what calls do
 
@@ -62,22 +64,29 @@ class Scheduler:
             raise SessionClosed("the session is closed")
         self._calls.add(call)
 
-    def submit(self, items: Iterable[Item]) -> None:
-        """Queue items; those that cannot be sent any more fail at once."""
+    def submit(self, items: Iterable[Item], *, new: bool = True) -> None:
+        """Queue items; those that cannot be sent any more fail at once.
+
+        Unless they are *new*, they are second questions about what was admitted before.
+        """
         now = anyio.current_time()
         for item in items:
-            item.call.waiting += 1
-            self._enqueue(item, now)
+            item.call.items[item] = None
+            if new and self.slots.is_full(item, self.max_queue):
+                item.accounting.end(item, self.slots.overloaded(self.max_queue))
+            else:
+                self._enqueue(item, now)
+        self.slots.notify()
 
     def expire(self, call: Call) -> None:
         """Fail what *call* still waits for: its deadline has passed."""
-        self._give_up(self._items(call=call), self.accounting.end_late)
+        self._give_up(call.items, lambda item: item.accounting.end_late(item))
 
     def withdraw(self, call: Call) -> None:
-        """Forget *call*: unqueue its items, and cancel attempts that nobody else waits for."""
-        if call.waiting:
-            self._give_up(self._items(call=call), lambda item: item.call.abandon())
+        """Forget *call*: unqueue its items, and leave attempts that nobody else waits for."""
         call.abandon()
+        self._give_up(call.items, lambda _: None)
+        call.items.clear()
         self._calls.discard(call)
         if not self._calls:
             self._idle.set()
@@ -86,7 +95,7 @@ class Scheduler:
 
     async def drain(self, seconds: float) -> None:
         """Send nothing more, and wait up to *seconds* [s] for what is in flight to finish."""
-        self._fail(self._items(self.slots.pausing), self._shut())
+        self._fail((i for i in self._items() if i.batch not in self.slots.in_flight), self._shut())
         with anyio.move_on_after(seconds):
             while self._calls:
                 self._idle = anyio.Event()
@@ -100,33 +109,32 @@ class Scheduler:
         self.closed = self.closed or SessionClosed("the session closed before this image was read")
         return self.closed
 
-    def _items(
-        self, batches: Iterable[Batch] | None = None, *, call: Call | None = None
-    ) -> list[Item]:
-        """Return what somebody waits for: in the queue, and in *batches* or all; of one *call*."""
-        batches = self.slots.in_flight | self.slots.pausing if batches is None else batches
-        items = [*self.slots.queue, *(item for batch in batches for item in batch.items)]
-        return [item for item in items if item.is_wanted and call in {None, item.call}]
+    def _items(self) -> list[Item]:
+        return [item for call in self._calls for item in call.items]
 
-    def _fail(self, items: list[Item], error: OCRError) -> None:
-        self._give_up(items, lambda item: self.accounting.end(item, error))
+    def _fail(self, items: Iterable[Item], error: OCRError) -> None:
+        self._give_up(items, lambda item: item.accounting.end(item, error))
 
-    def _give_up(self, items: list[Item], end: Callable[[Item], None]) -> None:
+    def _give_up(self, items: Iterable[Item], end: Callable[[Item], None]) -> None:
         """End items; attempts of theirs that are under way may be billed."""
-        sent = {record_id for batch in self.slots.in_flight for record_id in batch.sent}
-        for item in items:
-            if item.id in sent:
-                self.accounting.give_up(item)
+        ended = dict.fromkeys(items)
+        if not ended:
+            return
+        batches = {item.batch for item in ended if item.batch}
+        left = {b for b in batches if not any(i.is_wanted and i not in ended for i in b.items)}
+        # A request that is not wholly sent is free, as long as it is cut off.
+        cut = {b for b in left if b not in self.slots.in_flight or not b.is_whole}
+        billable = self.slots.in_flight - cut
+        for item in ended:
+            if item.batch is None:
+                self.slots.queue.remove(item)
+            elif item.batch in billable and item.id in item.batch.sent:
+                item.accounting.give_up(item)
             end(item)
-        self._tidy()
-
-    def _tidy(self) -> None:
-        """Unqueue items and cancel batches that nobody waits for."""
-        if self.slots.queue.remove(lambda item: not item.is_wanted):
-            self.slots.notify()
-        for batch in [*self.slots.in_flight, *self.slots.pausing]:
-            if not batch.is_wanted:
-                batch.scope.cancel()
+        for batch in cut:
+            batch.scope.cancel()
+        self._abandoned.add(left - cut)
+        self.slots.notify()
 
     # ---- from queue to slot
 
@@ -134,79 +142,87 @@ class Scheduler:
         if not item.is_wanted:
             return
         item.enter(Phase.QUEUED, now)
-        if error := self.closed or item.call.stopped.get(item.request.target):
-            self.accounting.end(item, error)
-        elif now >= item.call.patience.deadline:
-            self.accounting.end_late(item)
-        elif self.slots.breaker.is_on and (error := self.slots.outage_error(item.call.patience)):
-            self.accounting.end(item, error)
+        target, call = item.request.target, item.call
+        throttle = self.slots.throttle(target)
+        error = self.closed or call.stopped.get(target)
+        if error := error or call.tenant.refusal(target, call, now):
+            item.accounting.end(item, error)
+        elif self.slots.is_late(item):
+            self._end_late(item)
+        elif error := throttle.hopeless(call.patience, now, urgent=call.is_interactive):
+            item.accounting.end(item, error)
         else:
             self.slots.queue.put(item, first=first)
-            self.slots.notify()
+
+    def _end_late(self, item: Item) -> None:
+        item.accounting.end_late(item, needed=self.slots.needed(item))
 
     async def run(self) -> None:
         """Begin attempts whenever there are items and a slot; runs until it is cancelled."""
         try:
             while True:
                 # A pause may end sooner than was known when it began.
-                await self.slots.wait(min(self._delay(), self._outage_delay()))
-                self._fail_hopeless()
+                await self.slots.wait(self.slots.next_wake(self._calls))
+                for items, error in self.slots.hopeless(self._calls):
+                    self._fail(items, error)
                 # Calls of the same turn of the loop get to share a request.
                 await anyio.lowlevel.checkpoint()
-                while self._delay() <= 0:
-                    self._begin()
+                while lane := self.slots.next_lane()[0]:
+                    self._begin(lane)
         finally:
             # The task group may be cancelled before its session is left: callers in other tasks
             # must not wait for what nobody does any more.
             self.close()
 
-    def _delay(self) -> float:
-        """Return how long [s] until a batch may be sent; for ever without item or slot."""
-        return self.slots.delay() if self.slots.queue else inf
-
-    def _begin(self) -> None:
-        # Not counted without a cap: with a thousand slots that takes as long as a request.
-        counted = self.slots.in_flight if self.accounting.max_records < inf else ()
-        reserved = sum(not item.is_given_up for batch in counted for item in batch.items)
-        # A probe is of one record: it risks least, and no other can be at fault for its failure.
-        most = 1 if self.slots.breaker.is_on else MAX_RECORDS
-        items = self.accounting.afford(self.slots.queue.take(most), reserved=reserved)
+    def _begin(self, lane: Lane) -> None:
+        breaker = self.slots.throttle(lane.request.target).breaker
+        if breaker.is_on and not breaker.is_probing:
+            # A probe is of one record: it risks least, and no other can be at fault for its end.
+            items = self.slots.queue.take_probe(lane)
+        else:
+            items, late = self.slots.queue.take(lane, self.attempt.max_bytes, self.slots.is_late)
+            for item in late:
+                self._end_late(item)
+        items = lane.tenant.accounting.afford(items, reserved=self.slots.reserved(lane.tenant))
         if items:
             self.group.start_soon(self._run, self.slots.begin_batch(items))
-
-    # ---- outages
-
-    def _fail_hopeless(self) -> None:
-        """Fail what waits for longer than its call does, including what is in a probe."""
-        if not self.slots.breaker.is_on:
-            return
-        probes = [batch for batch in self.slots.in_flight if batch.is_probe]
-        for call in [*self._calls]:
-            if error := self.slots.outage_error(call.patience):
-                self._fail(self._items(probes, call=call), error)
-
-    def _outage_delay(self) -> float:
-        """Return how long [s] until some call waits no longer; for ever without an outage."""
-        now, breaker = anyio.current_time(), self.slots.breaker
-        calls = self._calls if breaker.is_on else ()
-        ends = (breaker.end_of(call.patience) for call in calls)
-        return min((end - now for end in ends if end > now), default=inf)
+        else:
+            self.slots.queue.forget(lane)
 
     # ---- one batch, in a task of its own that never raises
 
     async def _run(self, batch: Batch) -> None:
         attempted = await self._attempt(batch)
+        for item in batch.items:
+            item.batch = None
         self.slots.end_batch(batch, attempted)
-        again, pauses = self._settle(batch.items, attempted)
-        # Put first one by one, so that the first of them comes last. Where an outage goes on,
-        # another item may have better luck: this one may be its cause.
-        for item in reversed(again):
-            self._enqueue(item, anyio.current_time(), first=not self.slots.breaker.is_on)
+        self._abandoned.end(batch)
+        again, pauses = self._settle(batch, attempted)
+        self._requeue(again)
         if pauses:
             batch.items = list(reversed(pauses))
             # A batch that met a sign of overload must not make room for another one.
             batch.holds_slot = attempted.is_overload
             await self._pause(batch, max(pauses.values()))
+
+    def _requeue(self, items: list[Item]) -> None:
+        """Put items before all that is queued, in their order.
+
+        Where an outage goes on, another item may have better luck: these may be its cause.
+        """
+        now = anyio.current_time()
+        for item in reversed(items):
+            is_on = self.slots.throttle(item.request.target).breaker.is_on
+            self._enqueue(item, now, first=not is_on)
+        self.slots.notify()
+
+    def _give_back(self, batch: Batch, items: list[Item]) -> None:
+        """Queue *items* that did not fit into their request."""
+        if items:
+            batch.items = [item for item in batch.items if item not in items]
+            for item in items:
+                item.batch = None
+            self._requeue(items)
 
     async def _attempt(self, batch: Batch) -> AttemptResult:
         """Return what the attempt brought; nothing if it was cancelled because nobody waits."""
@@ -214,11 +230,11 @@ class Scheduler:
             item.enter(Phase.IN_ATTEMPT, batch.began)
         try:
             with batch.scope:
-                return await self.attempt(batch)
+                return await self.attempt(batch, self._give_back)
         except BaseException as error:
             if is_to_be_raised(error):
                 self.close()
-                self.slots.in_flight.discard(batch)
+                self.slots.drop(batch)
                 raise
             # A bug; raised, it would cancel the task group and with it the user's code.
             bug = record_bug("an attempt", error)
@@ -231,18 +247,20 @@ class Scheduler:
         batch.scope = anyio.CancelScope()
         now = anyio.current_time()
         for item in batch.items:
+            item.batch = batch
             item.enter(Phase.IN_PAUSE, now)
         with batch.scope:
             await anyio.sleep(seconds)
         self.slots.pausing.discard(batch)
-        self.slots.notify()
         for item in batch.items:
+            item.batch = None
             self._enqueue(item, anyio.current_time(), first=True)
+        self.slots.notify()
 
     # ---- what becomes of its items
 
     def _settle(
-        self, items: list[Item], attempted: AttemptResult
+        self, batch: Batch, attempted: AttemptResult
     ) -> tuple[list[Item], dict[Item, float]]:
         """Act on what an attempt brought.
 
@@ -252,15 +270,15 @@ class Scheduler:
         again: list[Item] = []
         pauses: dict[Item, float] = {}
         isolation = Isolation()
-        for item in items:
+        for item in batch.items:
             result, after = attempted.results.get(item.id), 0.0
-            # Without a result it did not fit into the request.
+            # Without a result it was not in the request.
             if result is not None:
                 if not item.attempts:
-                    self._budget.deposit()
-                self.accounting.count(item, result, is_lost=attempted.is_lost)
+                    item.accounting.budget.deposit()
+                item.accounting.count(item, result, is_lost=attempted.is_lost)
                 if item.is_wanted:
-                    after = self._act(item, self._decide(item, result, attempted), isolation)
+                    after = self._act(item, self._decide(batch, item, result, attempted), isolation)
             if item.is_wanted and result is not None:
                 self._end_early(item, after, result)
             if item.is_wanted and after:
@@ -276,75 +294,54 @@ class Scheduler:
         """Do what was decided; return how long [s] *item* pauses if it has not ended."""
         match decision:
             case decisions.Done(value):
-                self.accounting.end(item, value)
+                item.accounting.end(item, value)
             case decisions.Fail(error, is_shared):
-                self.accounting.end(item, error)
-                if is_shared:
-                    self._fail_isolated(item.isolation, error)
+                item.accounting.end(item, error)
+                if is_shared and item.isolation:
+                    left = [i for i in item.isolation.items if i in i.call.items]
+                    self._fail([i for i in left if i.batch not in self.slots.in_flight], error)
             case decisions.Stop(error):
-                self.accounting.end(item, error)
-                self._stop(item.request.target, error)
-            case decisions.Isolate():
-                item.isolate(isolation)
+                item.accounting.end(item, error)
+                self._stop(item, error)
+            case decisions.Isolate(is_free):
+                if not is_free:
+                    item.accounting.budget.withdraw()
+                item.isolate(isolation, is_free=is_free)
             case decisions.Split(most):
                 item.resize(most)
             case _:
                 item.free_attempts += decision.is_free
                 if not decision.is_free:
-                    self._budget.withdraw()
+                    item.accounting.budget.withdraw()
                 return decision.after
         return 0.0
 
-    def _decide(self, item: Item, result: Result, attempted: AttemptResult) -> decisions.Decision:
+    def _decide(
+        self, batch: Batch, item: Item, result: Result, attempted: AttemptResult
+    ) -> decisions.Decision:
         if not isinstance(result, OCRError):
             return decisions.Done(result)  # as nearly always
-        is_whole = attempted.failure is result
-        is_outage = is_whole and self._is_outage_alone(item)
-        # A record that was turned away is no witness: nobody looked at it.
-        isolation = None if is_outage or decisions.is_turned_away(result) else item.isolation
-        if isolation and isolation.observe(item, attempted.failure):
-            self.slots.refuse()
-        situation = decisions.Situation(
-            records=attempted.sent,
-            is_whole=is_whole,
-            is_outage=is_outage,
-            attempts=item.attempts - item.free_attempts,
-            maybe_billed=item.maybe_billed,
-            is_repeatable=item.request.is_repeatable,
-            has_crashed=item.has_crashed,
-            is_hopeless=item.is_alike and self.slots.is_refusing,
-            has_budget=self._budget.has_resend,
-        )
-        if is_whole and result.status in decisions.CRASHED:
-            item.has_crashed = True
+        throttle = self.slots.throttle(item.request.target)
+        situation = assess(item, result, attempted, throttle, batch)
         return decisions.decide(result, situation, self.retry)
-
-    def _is_outage_alone(self, item: Item) -> bool:
-        """Return whether no request was answered since an outage first turned *item* away."""
-        if item.first_outage is None and self.slots.breaker.is_on:
-            item.first_outage = self.slots.answers
-        is_alone = item.first_outage == self.slots.answers and self.slots.breaker.is_on
-        return is_alone and not item.call.patience.fail_fast
 
     def _end_early(self, item: Item, after: float, error: OCRError) -> None:
         """End *item* if the session or its call ends before it is sent again."""
         if self.closed:
-            self.accounting.end(item, error)
+            item.accounting.end(item, error)
         elif anyio.current_time() + after >= item.call.patience.deadline:
-            self.accounting.end_late(item, error)
+            item.accounting.end_late(item, error)
 
-    def _fail_isolated(self, isolation: Isolation | None, error: OCRError) -> None:
-        """Fail what is left of a batch that was refused for no record's fault."""
-        in_flight = {item for batch in self.slots.in_flight for item in batch.items}
-        left = isolation.items if isolation else []
-        self._fail([item for item in left if item.is_wanted and item not in in_flight], error)
-
-    def _stop(self, target: str, error: OCRError) -> None:
-        """Fail all that is queued for *target*, and all that these calls will submit for it.
+    def _stop(self, stopped: Item, error: OCRError) -> None:
+        """Fail all of the tenant's that is queued for a target, and all that its calls will submit.
 
         Calls made later try anew: a plan may be upgraded while a web backend runs.
         """
-        for call in self._calls:
+        target, tenant = stopped.request.target, stopped.call.tenant
+        if target in stopped.call.stopped:
+            return  # by another record of its batch
+        calls = [call for call in self._calls if call.tenant is tenant]
+        for call in calls:
             call.stopped[target] = error
-        for item in self.slots.queue.remove(lambda item: item.request.target == target):
-            self.accounting.end(item, error)
+        items = [item for call in calls for item in call.items if item.request.target == target]
+        self._fail([item for item in items if item.batch is None and item.is_queued], error)

@@ -3,6 +3,7 @@
 import os
 import ssl
 import warnings
+from copy import copy
 from types import TracebackType
 from typing import Self
 
@@ -18,6 +19,7 @@ from ximilar_ocr_async._constants import (
 from ximilar_ocr_async._http import HTTPClient, Token
 from ximilar_ocr_async._session.options import SessionOptions
 from ximilar_ocr_async._session.runtime import Runtime
+from ximilar_ocr_async._validation import check_at_least
 from ximilar_ocr_async.errors import SessionStateError, without_frames
 from ximilar_ocr_async.outcomes import Stats
 from ximilar_ocr_async.retry import RetryPolicy
@@ -28,6 +30,8 @@ class SessionLifecycle:
 
     # On the class, because __del__ needs it even if __init__ was called wrongly.
     _runtime: Runtime | None = None
+    # Whether it ends what it uses.
+    _is_owner = True
     # The state while there is no runtime.
     _state = "not entered"
 
@@ -43,6 +47,7 @@ class SessionLifecycle:
         max_batch_bytes: int = MAX_BATCH_BYTES,
         max_response_bytes: int = MAX_RESPONSE_BYTES,
         max_records: int | None = None,
+        max_queue: int | None = None,
         retry: RetryPolicy | None = None,
         timeout: float = REQUEST_TIMEOUT,
         deadline: float | None = None,
@@ -63,6 +68,7 @@ class SessionLifecycle:
                 max_batch_bytes=max_batch_bytes,
                 max_response_bytes=max_response_bytes,
                 max_records=max_records,
+                max_queue=max_queue,
                 retry=retry or RetryPolicy(),
                 timeout=timeout,
                 deadline=deadline,
@@ -94,7 +100,7 @@ class SessionLifecycle:
         traceback: TracebackType | None,
     ) -> None:
         runtime, self._runtime = self._runtime, None
-        if runtime is None:
+        if runtime is None or not self._is_owner:
             return
         try:
             if not isinstance(exc, anyio.get_cancelled_exc_class()):
@@ -105,6 +111,36 @@ class SessionLifecycle:
         finally:
             await runtime.leave(exc)
 
+    def for_token(self, token: str, *, max_records: int | None = None) -> Self:
+        """Return a session for another account, over the same connections, to be used at once.
+
+        It shares the slots, and what is known of the service: all accounts of a backend ask it
+        together. Their money, resends and refusals are apart, and they take turns. It is neither
+        entered nor left: it ends with this session.
+
+        Args:
+            token: The other account's API token.
+            max_records: Records that may be sent for it in all.
+
+        Raises:
+            OptionError: There is no token, or an option is outside its allowed values.
+            SessionStateError: This session is not open.
+        """
+        runtime = self._open()
+        if max_records is not None:
+            check_at_least("max_records", max_records, 0)
+        try:
+            signed = Token.find(token)
+        finally:
+            # It must not stand in the locals of a traceback.
+            del token
+        tenant = copy(self)
+        tenant._join(runtime.for_token(signed, max_records))  # noqa: SLF001 - of the same class
+        return tenant
+
+    def _join(self, runtime: Runtime) -> None:
+        self._runtime, self._is_owner = runtime, False
+
     async def aclose(self) -> None:
         """Leave the session, as the end of its block does, in the task that entered it.
 
@@ -113,7 +149,7 @@ class SessionLifecycle:
         await self.__aexit__(None, None, None)
 
     def __del__(self) -> None:
-        if self._runtime is not None:
+        if self._runtime is not None and self._is_owner:
             message = f"{self!r} was never closed"
             warnings.warn(message, ResourceWarning, stacklevel=1, source=self)
 

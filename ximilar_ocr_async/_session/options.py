@@ -28,6 +28,7 @@ class SessionOptions:
     max_batch_bytes: int
     max_response_bytes: int
     max_records: int | None
+    max_queue: int | None
     retry: RetryPolicy
     timeout: float
     deadline: float | None
@@ -52,6 +53,8 @@ class SessionOptions:
             check_at_least("max_requests_per_second", self.max_requests_per_second, 0.001)
         if self.max_records is not None:
             check_at_least("max_records", self.max_records, 0)
+        if self.max_queue is not None:
+            check_at_least("max_queue", self.max_queue, 0)
         if self.deadline is not None:
             check_at_least("deadline", self.deadline, 0.0)
 

@@ -11,14 +11,17 @@ from ximilar_ocr_async._concurrency import EventLoopGuard, signal_in
 from ximilar_ocr_async._http import Sender, Token
 from ximilar_ocr_async._protocol import ReadRequest
 from ximilar_ocr_async._scheduling import (
+    Accounting,
     CallOptions,
     JSONGetter,
     MakeRequest,
     Question,
     Scheduler,
+    Tenant,
     build_scheduler,
 )
 from ximilar_ocr_async._session.options import SessionOptions
+from ximilar_ocr_async._session.single import Single
 from ximilar_ocr_async._session.stream import AnyImage, Images, Stream
 from ximilar_ocr_async.errors import without_frames
 from ximilar_ocr_async.outcomes import Stats, T
@@ -37,7 +40,7 @@ class Runtime:
     options: SessionOptions
     group: TaskGroup
     scheduler: Scheduler
-    sender: Sender
+    tenant: Tenant
     getter: JSONGetter
     guard: EventLoopGuard
 
@@ -60,18 +63,23 @@ class Runtime:
         group = await anyio.create_task_group().__aenter__()
         group.start_soon(sender.run)
         scheduler = build_scheduler(
-            sender,
             group,
             retry=options.retry,
             max_concurrency=options.max_concurrency,
             adaptive=options.adaptive,
             max_requests_per_second=options.max_requests_per_second,
-            max_records=options.max_records,
             max_batch_bytes=options.max_batch_bytes,
+            max_queue=options.max_queue,
         )
         guard = EventLoopGuard()
-        getter = JSONGetter(scheduler, sender, options.retry, group, guard)
-        return cls(options, group, scheduler, sender, getter, guard)
+        tenant = _tenant(sender, options.max_records)
+        getter = JSONGetter(scheduler, tenant, options.retry, group, guard)
+        return cls(options, group, scheduler, tenant, getter, guard)
+
+    def for_token(self, token: Token, max_records: int | None) -> Self:
+        """Return the same for another account, with books of its own."""
+        tenant = _tenant(self.tenant.sender.for_token(token), max_records)
+        return evolve(self, tenant=tenant, getter=evolve(self.getter, tenant=tenant))
 
     async def leave(self, exc: BaseException | None) -> None:
         """End all that runs, after *exc* in the body."""
@@ -88,7 +96,7 @@ class Runtime:
             raise signal_in(errors) or errors from None
         finally:
             with anyio.move_on_after(CLOSING, shield=True):
-                await self.sender.aclose()
+                await self.tenant.sender.aclose()
 
     # ---- calls
 
@@ -108,20 +116,21 @@ class Runtime:
             make_request=make_request,
             linger=self.options.linger,
             scheduler=self.scheduler,
+            tenant=self.tenant,
             group=self.group,
         )
 
     async def read_one(self, image: AnyImage, question: Question[T], options: CallOptions) -> T:
         """Make a call of one image; return its value, or raise its error."""
-        async with self.stream([image], question, self.complete_single(options)) as outcomes:
-            outcome = await anext(outcomes)
-        return outcome.unwrap()
+        self.guard.check()
+        single = Single(question, self.complete_single(options), self.scheduler, self.tenant)
+        return (await single.read(image)).unwrap()
 
     def complete(self, options: CallOptions) -> CallOptions:
         """Return *options* with the session's own where the call leaves them open."""
         own = self.options
         return options.or_else(
-            CallOptions(deadline=own.deadline, outage_timeout=own.outage_timeout)
+            CallOptions(deadline=own.deadline, outage_timeout=own.outage_timeout, priority="bulk")
         )
 
     def complete_single(self, options: CallOptions) -> CallOptions:
@@ -134,7 +143,7 @@ class Runtime:
         deadline = self.options.deadline if options.deadline is None else options.deadline
         timeout = short if deadline is None else inf
         is_open = deadline is None and options.outage_timeout is None
-        own = CallOptions(deadline=deadline, outage_timeout=timeout)
+        own = CallOptions(deadline=deadline, outage_timeout=timeout, priority="interactive")
         return evolve(options.or_else(own), fail_fast=is_open)
 
     # ---- what it has done
@@ -151,17 +160,23 @@ class Runtime:
     @property
     def stats(self) -> Stats:
         """What was done and is being done."""
-        slots, accounting = self.scheduler.slots, self.scheduler.accounting
+        slots, accounting = self.scheduler.slots, self.tenant.accounting
         return Stats(
             in_flight=len(slots.in_flight) + slots.gets,
             queued=len(slots.queue),
-            limit=slots.throttle.limit.slots,
-            outage=slots.throttle.breaker.is_on,
-            requests=self.sender.requests,
+            limit=slots.limit,
+            outage=any(t.breaker.is_on for t in slots.throttles.values()),
+            requests=self.tenant.sender.requests,
             records_sent=accounting.sent,
             records_billed=accounting.billed,
             records_maybe_billed=accounting.maybe_billed,
             records_retried=accounting.retried,
             records_failed=accounting.failed,
-            bytes_sent=self.sender.bytes_sent,
+            bytes_sent=self.tenant.sender.bytes_sent,
+            errors=dict(accounting.errors),
+            endpoints=slots.stats(),
         )
+
+
+def _tenant(sender: Sender, max_records: int | None) -> Tenant:
+    return Tenant(sender, Accounting(inf if max_records is None else max_records))

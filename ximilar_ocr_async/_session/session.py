@@ -1,11 +1,11 @@
 """The session: what a program holds to have images read. It wires the parts; they do the work."""
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from ximilar_ocr_async._constants import DEFAULT_LANGUAGE
 from ximilar_ocr_async._protocol import Webhook, decode_account
-from ximilar_ocr_async._scheduling import CallOptions, Question, Reading
+from ximilar_ocr_async._scheduling import CallOptions, Question, Reading, Waiting
 from ximilar_ocr_async._session.account import DETAILS, advise
 from ximilar_ocr_async._session.lifecycle import SessionLifecycle
 from ximilar_ocr_async._session.stream import AnyImage, Images, Stream, collect
@@ -37,6 +37,8 @@ class OCRSession(SessionLifecycle):
         linger: [s] that an image of a slow source waits for company in its batch, at most.
         max_batch_bytes: [bytes] of encoded images in one request; a larger image goes alone.
         max_response_bytes: [bytes] of an answer, decompressed; a larger one is an error.
+        max_queue: Images of calls of one image that may wait for a slot at most; one more fails
+            at once, with `Overloaded`. Bulk calls pull images as they are needed.
         max_records: Records that the session may send in all, resends among them; images beyond
             fail unsent, with `BudgetExceeded`.
         retry: How often and how soon an image is sent again.
@@ -70,8 +72,7 @@ class OCRSession(SessionLifecycle):
         lang: str = DEFAULT_LANGUAGE,
         prompt: str | None = None,
         ordered: bool = False,
-        deadline: float | None = None,
-        outage_timeout: float | None = None,
+        **waiting: Unpack[Waiting],
     ) -> Stream:
         """Read images as they come from an iterable or async iterable, pulled as needed.
 
@@ -83,9 +84,8 @@ class OCRSession(SessionLifecycle):
             lang: Language of their text; an image's own goes before it.
             prompt: Question for the language model; an image's own goes before it.
             ordered: Whether outcomes come in the order of the images, not as they finish.
-            deadline: [s] that the call may take in all. What is not read by then fails with
-                `DeadlineExceeded`; an attempt that could only begin later is not waited for.
-            outage_timeout: [s] of an outage to wait through, before the session's own.
+            waiting: How long the call may take, and how it shares the session with others; see
+                `Waiting`.
 
         Returns:
             The stream; its outcomes are one for each image.
@@ -94,9 +94,7 @@ class OCRSession(SessionLifecycle):
             OptionError: An option is outside its allowed values.
             SessionStateError: The session is not open.
         """
-        options = CallOptions(
-            lang=lang, ordered=ordered, deadline=deadline, outage_timeout=outage_timeout
-        )
+        options = CallOptions(lang=lang, ordered=ordered, **waiting)
         return self._open().stream(images, Reading(prompt), options)
 
     async def read_all(
@@ -105,14 +103,13 @@ class OCRSession(SessionLifecycle):
         *,
         lang: str = DEFAULT_LANGUAGE,
         prompt: str | None = None,
-        deadline: float | None = None,
-        outage_timeout: float | None = None,
+        **waiting: Unpack[Waiting],
     ) -> list[Outcome]:
         """Read images; return (n) outcomes in their order, a `Failure` where one went wrong.
 
         Raises as `stream` does, and what the iterable itself raises.
         """
-        options = CallOptions(lang=lang, deadline=deadline, outage_timeout=outage_timeout)
+        options = CallOptions(lang=lang, **waiting)
         return await collect(self._open().stream(images, Reading(prompt), options))
 
     async def read(
@@ -121,15 +118,14 @@ class OCRSession(SessionLifecycle):
         *,
         lang: str = DEFAULT_LANGUAGE,
         prompt: str | None = None,
-        deadline: float | None = None,
-        outage_timeout: float | None = None,
+        **waiting: Unpack[Waiting],
     ) -> Record:
         """Read one image; return its record.
 
         Raises:
             OCRError: It was not read.
         """
-        options = CallOptions(lang=lang, deadline=deadline, outage_timeout=outage_timeout)
+        options = CallOptions(lang=lang, **waiting)
         return await self._open().read_one(image, Reading(prompt), options)
 
     # ---- typed answers
@@ -143,8 +139,7 @@ class OCRSession(SessionLifecycle):
         max_reasks: int = 0,
         lang: str = DEFAULT_LANGUAGE,
         ordered: bool = False,
-        deadline: float | None = None,
-        outage_timeout: float | None = None,
+        **waiting: Unpack[Waiting],
     ) -> Stream[T]:
         """Have the language model fill in a class from each image; all else as for `stream`.
 
@@ -162,9 +157,7 @@ class OCRSession(SessionLifecycle):
         Raises:
             OptionError: *cls* cannot be described in a prompt, and as for `stream`.
         """
-        options = CallOptions(
-            lang=lang, ordered=ordered, deadline=deadline, outage_timeout=outage_timeout
-        )
+        options = CallOptions(lang=lang, ordered=ordered, **waiting)
         question = _fill_in(cls, instructions, max_reasks)
         return self._open().stream(images, question, options)
 
@@ -176,11 +169,10 @@ class OCRSession(SessionLifecycle):
         instructions: str = "",
         max_reasks: int = 0,
         lang: str = DEFAULT_LANGUAGE,
-        deadline: float | None = None,
-        outage_timeout: float | None = None,
+        **waiting: Unpack[Waiting],
     ) -> list[Outcome[T]]:
         """As `extract_stream`; return (n) outcomes in the order of the images."""
-        options = CallOptions(lang=lang, deadline=deadline, outage_timeout=outage_timeout)
+        options = CallOptions(lang=lang, **waiting)
         question = _fill_in(cls, instructions, max_reasks)
         return await collect(self._open().stream(images, question, options))
 
@@ -192,8 +184,7 @@ class OCRSession(SessionLifecycle):
         instructions: str = "",
         max_reasks: int = 0,
         lang: str = DEFAULT_LANGUAGE,
-        deadline: float | None = None,
-        outage_timeout: float | None = None,
+        **waiting: Unpack[Waiting],
     ) -> T:
         """As `extract_stream`, of one image; return the instance of *cls*.
 
@@ -201,7 +192,7 @@ class OCRSession(SessionLifecycle):
             ExtractionError: The completion does not fit; the error has its faults and the record.
             OCRError: There is no completion.
         """
-        options = CallOptions(lang=lang, deadline=deadline, outage_timeout=outage_timeout)
+        options = CallOptions(lang=lang, **waiting)
         question = _fill_in(cls, instructions, max_reasks)
         return await self._open().read_one(image, question, options)
 
@@ -217,8 +208,7 @@ class OCRSession(SessionLifecycle):
         prompt: str | None = None,
         type: str = "ocr",  # noqa: A002 - the service's own word
         endpoint: str | None = None,
-        deadline: float | None = None,
-        outage_timeout: float | None = None,
+        **waiting: Unpack[Waiting],
     ) -> "Job":
         """Submit images to be read later, in asynchronous requests of up to 10.
 
@@ -236,7 +226,7 @@ class OCRSession(SessionLifecycle):
         """
         from ximilar_ocr_async._jobs import Submission  # noqa: PLC0415 - as below
 
-        options = CallOptions(lang=lang, deadline=deadline, outage_timeout=outage_timeout)
+        options = CallOptions(lang=lang, **waiting)
         runtime = self._open()
         submission = Submission.begin(
             prompt,
@@ -308,6 +298,9 @@ class OCRSession(SessionLifecycle):
     ) -> None:
         """Prove that the service can be reached and takes the token. It costs nothing.
 
+        What the session's own traffic tells is enough: an answer within the last 30 s, or an
+        outage. The service is only asked if that tells nothing.
+
         Args:
             deadline: [s] that the check may take in all.
             outage_timeout: [s] of an outage that it waits for; by default until the deadline.
@@ -315,7 +308,14 @@ class OCRSession(SessionLifecycle):
         Raises:
             OCRError: It cannot, or does not; the message says what to do.
         """
+        runtime = self._open()
+        runtime.guard.check()
+        slots = runtime.scheduler.slots
+        if slots.is_alive():
+            return
         try:
+            if trouble := slots.trouble():
+                raise trouble
             await self.account(deadline=deadline, outage_timeout=outage_timeout)
         except OCRError as error:
             raise advise(error) from None

@@ -28,6 +28,7 @@ from ximilar_ocr_async._scheduling import (
     Question,
     Result,
     Scheduler,
+    Tenant,
 )
 from ximilar_ocr_async.errors import OCRError, OptionError, SessionClosed, SessionStateError
 from ximilar_ocr_async.images import Image, Source, check_source
@@ -65,6 +66,7 @@ class Stream(Generic[T]):
     # [s] that an image waits for company in its batch.
     _linger: float = field(kw_only=True)
     _scheduler: Scheduler = field(kw_only=True)
+    _tenant: Tenant = field(kw_only=True)
     _group: TaskGroup = field(kw_only=True)
 
     _call: Call = field(init=False)
@@ -93,7 +95,8 @@ class Stream(Generic[T]):
 
     def __attrs_post_init__(self) -> None:
         check_images(self._images)
-        self._call = Call(self._receive, self._options.lang, self._make_request)
+        request, prepare = self._make_request, self._question.prepare
+        self._call = Call(self._receive, self._options, request, self._tenant, prepare)
 
     # ---- the consumer's end
 
@@ -179,7 +182,8 @@ class Stream(Generic[T]):
         """Take a result; called synchronously, so that nothing paid for can be lost."""
         interpreted = self._question.interpret(item, result)
         if isinstance(interpreted, str):
-            self._scheduler.submit([self._call.make_item(item.index, item.image, interpreted)])
+            again = self._call.make_item(item.index, item.image, interpreted)
+            self._scheduler.submit([again], new=False)
             return
         if not self._options.ordered:
             self._ready.append(interpreted)
@@ -194,7 +198,7 @@ class Stream(Generic[T]):
 
     @property
     def _window(self) -> int:
-        return (self._scheduler.slots.throttle.limit.ceiling + 1) * MAX_RECORDS
+        return (self._scheduler.slots.ceiling + 1) * MAX_RECORDS
 
     async def _feed(self) -> None:
         try:

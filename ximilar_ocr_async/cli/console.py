@@ -90,7 +90,7 @@ def write_line(text: str, file: TextIO | None = None) -> None:
     file.flush()
 
 
-_ORDERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_ORDERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """Characters that steer a terminal or turn the direction of what follows, other than the tab and
 the line break. Those of Unicode's category Cf that words and emoji need are not among them."""
 

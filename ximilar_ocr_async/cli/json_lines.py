@@ -1,5 +1,6 @@
 """JSON forms of outcomes, accounts and jobs: an object in, a dict of JSON types out."""
 
+import re
 from typing import Any
 
 from attrs import evolve
@@ -10,13 +11,39 @@ from ximilar_ocr_async.errors import ExtractionError, OCRError
 from ximilar_ocr_async.models import Account, JobInfo, Record
 from ximilar_ocr_async.outcomes import Outcome
 
+_SECRET = re.compile("webhook|secret|authori[sz]ation|header", re.IGNORECASE)
+"""What keys contain whose values may be secrets, or hold them."""
+
+_RECORDS = "records"
+
 
 def model_to_json(model: Account | JobInfo) -> dict[str, Any]:
     """Return *model* as JSON types, with the field names of the service."""
-    document = to_json_types(model)
-    # If the service repeats the webhook of a request, the secrets of that are in it.
-    document.pop("webhook", None)
-    return document
+    return _without_secrets(to_json_types(model))
+
+
+def _without_secrets(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy without what the service may repeat of a request's webhook, at any depth.
+
+    Records stay as they are: what was read, or filled in, has keys of the user's.
+    """
+    whole: dict[str, Any] = {}
+    left: list[tuple[Any, Any]] = [(document, whole)]
+    while left:
+        source, copy = left.pop()
+        pairs = source.items() if isinstance(source, dict) else enumerate(source)
+        for key, value in pairs:
+            if isinstance(key, str) and _SECRET.search(key):
+                continue
+            is_open = isinstance(value, dict | list) and key != _RECORDS
+            inner = type(value)() if is_open else value
+            if isinstance(copy, dict):
+                copy[key] = inner
+            else:
+                copy.append(inner)
+            if is_open:
+                left.append((value, inner))
+    return whole
 
 
 def outcome_to_json(outcome: Outcome) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Printing of outcomes: outcomes in; text or JSON lines, failures, progress and totals out."""
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,9 @@ from ximilar_ocr_async.cli.json_lines import outcome_to_json
 from ximilar_ocr_async.cli.json_text import to_json
 from ximilar_ocr_async.errors import shown
 from ximilar_ocr_async.outcomes import Outcome, Success
+
+_FORGED = re.compile("(?<![^\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029])(?===>)")
+"""Where a line of text begins as a heading does, whatever a program takes for the end of a line."""
 
 Format: TypeAlias = Literal["text", "jsonl"]
 
@@ -107,9 +111,10 @@ class Printer:
             self._write_text(outcome.image.name, self.renderer.to_lines(outcome))
 
     def _write_text(self, name: str, lines: Sequence[str]) -> None:
-        heading = [f"==> {shown(name)} <=="] if self.headings else []
-        gap = [""] if self.headings else []
-        write_line("\n".join([*heading, *lines, *gap]), self.file)
+        if self.headings:
+            # Nothing else begins like this, so that no image forges the text of another.
+            lines = [f"==> {shown(name)} <==", *(_FORGED.sub(" ", line) for line in lines), ""]
+        write_line("\n".join(lines), self.file)
 
     def totals(self) -> str:
         """Return a line with the number of successes and failures and the time taken."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 import anyio
+import anyio.to_thread
 from attrs import frozen
 
 from ximilar_ocr_async._jobs import Delivery, WebhookReceiver
@@ -125,8 +126,10 @@ class DeliveryWriter:
         """Write the outcomes of a delivery; raise `WebhookError` to have it delivered again."""
         try:
             outcomes = await self._outcomes(delivery)
-            if lines := [_line(delivery.id, outcome) for outcome in outcomes]:
-                write_line("\n".join(lines), self.file)
+            # Other deliveries wait, and these may be large.
+            text = await anyio.to_thread.run_sync(_lines, delivery.id, outcomes)
+            if text:
+                write_line(text, self.file)
         except (OCRError, OSError) as error:
             write_message(f"{shown(delivery.id)}: {error}")
             raise WebhookError("the delivery cannot be processed now", status=503) from None
@@ -134,12 +137,13 @@ class DeliveryWriter:
     async def _outcomes(self, delivery: Delivery) -> Iterable[Outcome]:
         if self.session:
             return await self.session.job(delivery.id).wait(deadline=self.deadline)
-        if delivery.outcomes is None:
+        outcomes = await delivery.read_outcomes()
+        if outcomes is None:
             name = shown(delivery.id)
             advice = f"see: ximilar-ocr jobs show {name}"
             write_message(f"{name}: the delivery has no results; {advice}")
-        return delivery.outcomes or ()
+        return outcomes or ()
 
 
-def _line(request_id: str, outcome: Outcome) -> str:
-    return to_json({"id": request_id, **outcome_to_json(outcome)})
+def _lines(request_id: str, outcomes: Iterable[Outcome]) -> str:
+    return "\n".join(to_json({"id": request_id, **outcome_to_json(one)}) for one in outcomes)

@@ -111,7 +111,8 @@ def _to_8_bits(values: NDArray[Any]) -> Pixels:
     finite = np.nan_to_num(values.astype(np.float32), posinf=0, neginf=0)
     peak = finite.max()
     white = next((white for white in WHITES[values.dtype.kind] if peak <= white), peak)
-    grey: Pixels = np.rint(np.clip(finite * (255 / white), 0, 255)).astype(np.uint8)
+    # Cut first, for what is far below 0 would not fit when it is scaled.
+    grey: Pixels = np.rint(np.clip(finite, 0, white) * (255 / white)).astype(np.uint8)
     return grey
 
 

@@ -441,3 +441,24 @@ def test_a_record_that_was_only_read_has_no_answer() -> None:
     read = tasks({"_url": "u"}, path=READ_GPT)
     [row] = compose(read, [READING], request_id="r", seconds=0.0).document["records"]
     assert "_gpt" not in row
+
+
+@pytest.mark.parametrize("opening, closing", [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]")])
+@pytest.mark.parametrize("levels", [62, 400, 973, 980, 984, 1100, 100_000])
+def test_a_body_that_is_nested_too_deep_is_refused(opening: str, closing: str, levels: int) -> None:
+    """What cannot be repeated in a reply is answered with 400, before it is read or billed."""
+    deep = f"{opening * levels}0{closing * levels}"
+    body = f'{{"records":[{{"_url":"https://x.example/1","more":{deep}}}]}}'.encode()
+    accepted = accept(Request("POST", READ, "Token t", body))
+    assert isinstance(accepted, Reply)
+    assert accepted.status == 400
+
+
+def test_a_body_may_be_nested_as_deep_as_the_limit() -> None:
+    """The message names the limit."""
+    for levels, is_read in ((61, True), (62, False)):
+        body = b'{"records":[{"_url":"u","more":%b}]}' % (b"[" * levels + b"]" * levels)
+        accepted = accept(Request("POST", READ, "Token t", body))
+        assert isinstance(accepted, list) is is_read
+    assert isinstance(accepted, Reply)
+    assert accepted.document["status"]["text"] == "the body is nested more than 64 deep"

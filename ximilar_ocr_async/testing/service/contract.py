@@ -9,9 +9,10 @@ import base64
 import binascii
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from hashlib import sha256
+from itertools import chain
 from types import MappingProxyType
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
@@ -30,6 +31,10 @@ from ximilar_ocr_async.testing.service.engine import Reading, Unreadable
 READ = "/ocr/v2/read"
 READ_GPT = "/ocr/v2/read_gpt"
 DETAILS = "/account/v2/details/"
+
+MAX_DEPTH = 64
+"""How deep a body is nested. Source: judgement; what repeats parts of it recurses, and they stand
+deeper in a reply."""
 
 _METHODS = {READ: {"POST"}, READ_GPT: {"POST"}, DETAILS: {"GET"}}
 _ENDPOINTS = {READ: "read", READ_GPT: "read_gpt"}
@@ -177,11 +182,24 @@ def refuse(code: int, text: str, headers: Mapping[str, str] = MappingProxyType({
 
 
 def parse(text: bytes | str) -> Any:
-    """Return the JSON document in *text*; raise `InvalidBody` if it is not JSON."""
+    """Return the JSON document in *text*; raise `InvalidBody` if it is not JSON, or too deep."""
     try:
-        return json.loads(text, parse_constant=_finite, parse_float=_finite)
+        document = json.loads(text, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError):
         raise InvalidBody("", "the body is not JSON") from None
+    level = [document]
+    for _ in range(MAX_DEPTH):
+        values = chain.from_iterable(_parts(value) for value in level)
+        level = [value for value in values if isinstance(value, dict | list)]
+    if level:
+        raise InvalidBody("", f"the body is nested more than {MAX_DEPTH} deep")
+    return document
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def read_tasks(document: Any, endpoint: str) -> list[Task]:
