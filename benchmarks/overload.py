@@ -158,7 +158,8 @@ async def after_outage(kind: str, rate: float, length: float, deadline: float | 
     back = start + length
     new = sorted(url for url in readers.began if readers.began[url] >= back)
     new.sort(key=readers.began.__getitem__)
-    good = [url in readers.answered for url in new]
+    answered = readers.answered
+    good = [url in answered for url in new]
     # From there on, 19 of any 20 that come one after the other are read.
     bad = [place for place in range(len(good) - 19) if sum(good[place : place + 20]) < 19]
     return (readers.began[new[bad[-1] + 1]] - back) / SERVICE if bad else 0.0
@@ -196,8 +197,9 @@ async def offered(load: float, jitter: float) -> tuple[float, float]:
         readers = Readers(session)
         await readers.come(load * capacity, seconds, deadline=5 * latency)
         billed = sum(service.billed.values())
-    late = [t for url, t in readers.ended.items() if url in readers.answered and 10 <= t < seconds]
-    return len(late) / (capacity * (seconds - 10)), 1 - len(readers.answered) / billed
+    answered = readers.answered
+    late = [t for url, t in readers.ended.items() if url in answered and 10 <= t < seconds]
+    return len(late) / (capacity * (seconds - 10)), 1 - len(answered) / billed
 
 
 def overload() -> list[Row]:
