@@ -197,7 +197,7 @@ async def test_an_endpoint_in_trouble_takes_nothing_from_another(trouble: Any) -
     counts: Counter[str] = Counter()
     seconds = 0.05 if trouble else LONG
     for beside in ("alone", "beside"):
-        service = Paced(lambda seen: seconds if "gpt" in seen.path else 1.0)
+        service = Paced(lambda seen: seconds if "gpt" in seen.path else 0.5)
         service.reply = lambda seen: trouble if "gpt" in seen.path else None
         async with service.session(max_concurrency=2, timeout=30.0) as session:
             works = [partial(consume, session, counts, beside)]
@@ -207,7 +207,7 @@ async def test_an_endpoint_in_trouble_takes_nothing_from_another(trouble: Any) -
             await during(60.0, *works)
             assert anyio.current_time() - start == pytest.approx(60.0)
     assert counts["trouble"] == 0
-    assert counts["beside"] >= 0.94 * counts["alone"] > 1_000
+    assert counts["beside"] >= 0.95 * counts["alone"] > 2_000
 
 
 async def test_an_endpoint_that_stalls_lends_its_slots_once() -> None:
