@@ -282,7 +282,7 @@ async def test_a_head_that_comes_in_many_pieces_is_heard_in_turns() -> None:
     stream: Any = Trickle(b"HTTP/1.1 200 OK\r\n", *lines, b"Content-Length: 0\r\n\r\n")
     connection = http1.Connection(stream)
     connection.begin(head(0))
-    heard = []
+    heard: list[bool] = []
     while not (heard and heard[-1]):
         heard.append(connection._hear())
     assert heard == [False, False, True]
