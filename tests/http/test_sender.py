@@ -522,6 +522,40 @@ async def test_what_came_whole_of_a_cut_response_is_not_paid_for_again(
     assert [billed[url] for url in urls(10)] == [1] * whole + [2] * (10 - whole)
 
 
+@pytest.mark.parametrize("library", [None, httpx, httpx2], ids=["own", "httpx", "httpx2"])
+@pytest.mark.parametrize("whole", [10, 9])
+async def test_what_came_whole_before_a_silence_is_kept(whole: int, library: Any) -> None:
+    """A response that stops half-way is as good as one that is cut, and teaches no round trip."""
+    requests = 0
+
+    async def behave(connection: Connection) -> None:
+        nonlocal requests
+        while True:
+            rows = json.loads(await connection.read_request())["records"]
+            requests += 1
+            records = [{"_id": r["_id"], "_ocr": {"full_text": r["_url"]}} for r in rows]
+            body = json.dumps({"records": records}).encode()
+            head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+            if requests > 1:
+                await connection.stream.send(head % len(body) + body)
+                continue
+            cut = body[: body.index(records[whole]["_id"].encode())] if whole < 10 else body
+            await connection.stream.send(head % (len(body) + 1) + cut)
+            await anyio.sleep_forever()
+
+    client = library and library.AsyncClient(trust_env=False)
+    options: dict[str, Any] = {"max_concurrency": 1, "timeout": 0.5, "http_client": client}
+    async with faulty_server(behave) as server:
+        async with OCRSession("t", base_url=server.url, **options) as session:
+            outcomes = await session.read_all(urls(10))
+            taught = session.stats.endpoints["read"].round_trip or 0.0
+    assert [outcome.unwrap().text for outcome in outcomes] == urls(10)
+    assert [outcome.maybe_billed for outcome in outcomes] == [False] * whole + [True] * (10 - whole)
+    assert taught < 0.5
+    if client:
+        await client.aclose()
+
+
 @pytest.mark.parametrize("status", [200, 401, 404, 500])
 @pytest.mark.parametrize("where", ["text", "page", "encoding", "chunk"])
 async def test_a_token_that_is_said_back_is_not_shown(status: int, where: str) -> None:

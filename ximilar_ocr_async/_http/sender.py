@@ -200,7 +200,7 @@ class Sender:
                 # Its frames hold the token.
                 raise signal.with_traceback(None) from None
             except Exception as failure:  # noqa: BLE001 - httpx, httpcore and anyio all leak theirs
-                content += _carried_response(failure, trace)
+                content[:] = _carried_response(failure, trace) or content
                 error = self._explain(failure, trace)
             finally:
                 await trace.close_handshake()

@@ -8,6 +8,7 @@ from ximilar_ocr_async._protocol.converter import unstructure
 from ximilar_ocr_async._protocol.decode import Echo, decode_account, decode_document
 from ximilar_ocr_async._protocol.documents import Document
 from ximilar_ocr_async._protocol.encode import Parts, encode_images, make_body
+from ximilar_ocr_async._protocol.request_body import RequestBody
 from ximilar_ocr_async._protocol.requests import ReadRequest, Request, SubmitRequest
 from ximilar_ocr_async._protocol.webhook import Webhook
 
@@ -17,6 +18,7 @@ __all__ = [
     "Parts",
     "ReadRequest",
     "Request",
+    "RequestBody",
     "SubmitRequest",
     "Webhook",
     "decode_account",

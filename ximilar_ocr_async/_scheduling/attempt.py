@@ -10,7 +10,7 @@ from attrs import define, evolve, field, frozen
 
 from ximilar_ocr_async._concurrency import THREADS
 from ximilar_ocr_async._http import Response, Trace
-from ximilar_ocr_async._protocol import Echo, Parts, Request, encode_images, make_body
+from ximilar_ocr_async._protocol import Echo, Parts, Request, RequestBody, encode_images, make_body
 from ximilar_ocr_async._scheduling.calls import Batch, Item, Result
 from ximilar_ocr_async._scheduling.decisions import Verdict, is_overload, judge
 from ximilar_ocr_async.errors import ImageError, OCRError, PoolExhausted, UploadCut
@@ -41,19 +41,21 @@ class AttemptResult:
         results: By id; images that did not fit into the request are not in it.
         sent: Records in the request; 0 if none was made.
         failure: Why the request failed as a whole; it is the result of each record in it, too.
+        cut: Why its response broke off behind some records, if it did.
         is_lost: Whether the attempt broke off after it was made: it may have been billed.
     """
 
     results: dict[str, Result] = field(factory=dict)
     sent: int = 0
     failure: OCRError | None = None
+    cut: OCRError | None = None
     is_lost: bool = False
 
     @property
     def is_overload(self) -> bool:
         """Whether any of it failed because the service is asked too much."""
-        errors = [result for result in self.results.values() if isinstance(result, OCRError)]
-        return any(map(is_overload, errors))
+        ends = [*self.results.values(), self.cut]
+        return any(is_overload(end) for end in ends if isinstance(end, OCRError))
 
 
 class Attempt(Protocol):
@@ -95,7 +97,7 @@ class BatchAttempt:
         give_back(batch, [item for item in batch.items if item.id not in encoded])
         unfit = {i: parts for i, parts in encoded.items() if isinstance(parts, ImageError)}
         # While the others were read from disk, some may have been given up.
-        wanted = {item.id: item.image.id for item in batch.items if item.is_wanted}
+        wanted = {item.id for item in batch.items if item.is_wanted}
         records = {
             i: parts
             for i, parts in encoded.items()
@@ -103,18 +105,21 @@ class BatchAttempt:
         }
         if not records:
             return AttemptResult(unfit)
-        # After a lost reply: what broke one idle connection may have broken others.
-        fresh = any(item.maybe_billed for item in batch.items)
-        body, ids = make_body(list(records.values()), batch.request.fields), list(records)
-        trace = Trace()
-        sender = batch.tenant.sender
+        body = make_body(list(records.values()), batch.request.fields)
+        attempted = await self._exchange(batch, body, list(records))
+        return evolve(attempted, results=unfit | attempted.results)
+
+    async def _exchange(self, batch: Batch, body: RequestBody, ids: list[str]) -> AttemptResult:
+        """Send the records with these *ids*; return what came of them."""
+        sender, trace = batch.tenant.sender, Trace()
         batch.mark_sent(ids, trace if sender.is_exact else None)
         try:
             response = await sender.send(
                 "POST",
                 batch.request.path,
                 body,
-                fresh=fresh,
+                # After a lost reply: what broke one idle connection may have broken others.
+                fresh=any(item.maybe_billed for item in batch.items),
                 keep_cut=batch.request.is_repeatable,
                 trace=trace,
             )
@@ -127,15 +132,16 @@ class BatchAttempt:
             failure = error.with_traceback(None)
             if body.faulty is not None:
                 # Not all of it was sent, so nothing was read: the others go again as if unsent.
-                return AttemptResult(unfit | {body.faulty: failure})
+                return AttemptResult({body.faulty: failure})
             if isinstance(failure, PoolExhausted):
                 # No request was made, so none of these has made an attempt.
-                return AttemptResult(unfit, failure=failure)
+                return AttemptResult(failure=failure)
             self._learn(failure, len(ids), len(body))
-            return AttemptResult(unfit | dict.fromkeys(ids, failure), len(ids), failure)
-        named = {i: _named(result, wanted[i]) for i, result in zip(ids, results, strict=True)}
+            return AttemptResult(dict.fromkeys(ids, failure), len(ids), failure)
+        names = {item.id: item.image.id for item in batch.items}
+        named = {i: _named(result, names[i]) for i, result in zip(ids, results, strict=True)}
         prepared = await self._prepare(batch.items, named, len(response.body))
-        return AttemptResult(unfit | named | prepared, len(ids))
+        return AttemptResult(named | prepared, len(ids), cut=response.cut)
 
     async def _encode(self, items: Sequence[Item]) -> dict[str, Parts | ImageError]:
         encode = partial(encode_images, items, self.max_bytes)
