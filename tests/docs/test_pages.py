@@ -221,7 +221,9 @@ def test_a_cancelled_wait_cancels_the_read_in_the_thread(monkeypatch: pytest.Mon
         monkeypatch.setenv("XIMILAR_BASE_URL", url)
         monkeypatch.setenv("XIMILAR_API_TOKEN", "local")
         monkeypatch.setattr(atexit, "register", at_exit.callback)
-        asyncio.run(read_and_leave(run_block(ANY_LOOP)))
+        names = run_block(ANY_LOOP)
+        asyncio.run(read_and_leave(names))
+    assert repr(names["session"]) == "<OCRSession closed>"
 
 
 def test_errors_are_answered_as_printed() -> None:

@@ -489,3 +489,18 @@ def test_an_urgent_probe_is_a_probe() -> None:
     assert outage.delay(1.1, urgent=True) == 0
     assert outage.begin(1.1)
     assert outage.delay(1.1, urgent=True) == pytest.approx(HINT_LEAST)
+
+
+def test_a_probe_that_a_trial_overtook_is_none_any_more() -> None:
+    """Its late end must not be taken for that of the probe after it."""
+    breaker = CircuitBreaker(1.0, 60.0, lambda: 0.0)
+    for now in (0.0, 0.1):
+        breaker.fail(now, seconds=0.05, probe=False)
+    assert breaker.begin(1.0)
+    assert breaker.is_probe(1.0)
+    assert not breaker.begin(2.0)
+    breaker.fail(2.1, seconds=0.1, probe=False)
+    assert breaker.is_on
+    assert breaker.begin(10.0)
+    assert not breaker.is_probe(1.0)
+    assert breaker.is_probe(10.0)

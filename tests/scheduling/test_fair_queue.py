@@ -258,6 +258,20 @@ def test_a_lane_is_remembered_while_it_holds_a_slot() -> None:
     assert queue.turn(next_lane(queue)) == (0, True, 3.0)
 
 
+def test_what_waits_can_be_looked_at_while_it_changes() -> None:
+    """Statistics are asked for in other threads, too, and nothing that changes breaks them."""
+    call = make_call()
+    items = items_of(call, 50)
+    queue = queue_of(*items, *(make_item(make_call(), lang="ja") for _ in range(5)))
+    seen = iter(queue)
+    next(seen)
+    take(queue)
+    queue.put(make_item(make_call(), lang="ko"))
+    for item in items[20:]:
+        queue.remove(item)
+    assert len(list(seen)) >= 5
+
+
 class Model(RuleBasedStateMachine):
     """Any sequence of putting, taking and withdrawing loses no item and doubles none."""
 

@@ -582,17 +582,6 @@ def test_where_nothing_is_known_the_others_are_the_measure(usual: float, after: 
 # ---- what else is known
 
 
-def test_it_is_alive_while_it_answers() -> None:
-    """Within so many seconds of the last answer, and in no outage."""
-    here = road()
-    assert not here.throttle.is_alive(10.0, 5.0)
-    here.succeed(10.0)
-    assert here.throttle.is_alive(15.0, 5.0)
-    assert not here.throttle.is_alive(15.1, 5.0)
-    here.block(11.0)
-    assert not here.throttle.is_alive(11.0, 5.0)
-
-
 def test_the_stats_of_an_endpoint_are_what_is_known_of_it() -> None:
     """In an outage they say why, since when and until when; without one, none of it."""
     here = road()

@@ -244,3 +244,36 @@ async def test_a_check_in_an_outage_says_what_is_known(service: InProcessService
             assert service.requests == before
             group.cancel_scope.cancel()
     assert "check the network" in str(told.value)
+
+
+async def test_a_check_asks_where_only_another_account_was_answered(
+    service: InProcessService,
+) -> None:
+    """The traffic of one account says nothing of the token of another."""
+    service.reply = refusing("bad")
+    async with service.session() as session:
+        await session.read("https://x.example/1")
+        bad = session.for_token("bad")
+        await session.check()
+        with pytest.raises(AuthError):
+            await bad.check()
+
+
+async def test_a_check_after_a_refusal_asks(service: InProcessService) -> None:
+    """An answer that refuses the token is none that all is well."""
+    async with service.session() as session:
+        await session.read("https://x.example/1")
+        service.reply = refusing("testing")
+        with pytest.raises(AuthError):
+            await session.read("https://x.example/1")
+        with pytest.raises(AuthError):
+            await session.check()
+
+
+async def test_a_word_that_is_none_is_named(service: InProcessService) -> None:
+    """It is not taken for an option of another call."""
+    async with service.session() as session:
+        words: dict[str, Any]
+        for words in ({"dedline": 3}, {"ordered": True}, {"fail_fast": True}):
+            with pytest.raises(TypeError, match=f"{next(iter(words))} is no option of this call"):
+                await session.read("https://x.example/1", **words)

@@ -52,7 +52,7 @@ class Accounting:
         billed: Records of those that were read, or submitted to be read later.
         maybe_billed: Records of those whose response was lost.
         retried: Records of those that had been sent before.
-        failed: "Item"s that ended with an error.
+        failed: Items that ended with an error.
         errors: How many, by the class of the error.
         budget: What may be sent again.
     """

@@ -71,6 +71,18 @@ class CallOptions:
     fair_by: Hashable = field(default=None, validator=_check_hashable)
     fail_fast: bool = False
 
+    @classmethod
+    def of(cls, waiting: Waiting, *, lang: str, ordered: bool = False) -> Self:
+        """Return the options of a call that was made with these words.
+
+        Raises:
+            TypeError: One of them is no word of a call, which no type checker lets through.
+        """
+        if wrong := waiting.keys() - Waiting.__annotations__.keys():
+            known = ", ".join(Waiting.__annotations__)
+            raise TypeError(f"{', '.join(sorted(wrong))} is no option of this call; also: {known}")
+        return cls(lang=lang, ordered=ordered, **waiting)
+
     def __attrs_post_init__(self) -> None:
         check_language(self.lang)
         if self.deadline is not None:

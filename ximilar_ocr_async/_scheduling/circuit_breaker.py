@@ -11,6 +11,9 @@ from attrs import define, field
 SIGNS = 2
 """Attempts in vain in a row that open the circuit."""
 
+APART = 60.0
+"""[s] between two attempts in vain that are not of one outage. Source: judgement."""
+
 MINUTE = 60.0
 """A young outage, in units of the longest first pause (1 s by default)."""
 
@@ -85,6 +88,10 @@ class CircuitBreaker:
         """Whether only probes are sent."""
         return self._signs >= SIGNS
 
+    def is_probe(self, began: float) -> bool:
+        """Whether the request that *began* then [s] is the probe; a trial may have overtaken it."""
+        return self._probe == began
+
     @property
     def is_probing(self) -> bool:
         """Whether a probe is under way."""
@@ -128,7 +135,7 @@ class CircuitBreaker:
                 self._slowest = max(self._slowest, seconds)
             self.miss(now, probe=probe)
             return False
-        if not self._on_trial and now - self._last > MINUTE:
+        if not self._on_trial and now - self._last > APART:
             self._signs = 0  # too long ago to be the beginning of this
         if not self._signs:
             self.began, self._slowest, self._cost = now, 0.0, 0

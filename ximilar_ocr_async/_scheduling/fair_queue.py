@@ -2,9 +2,9 @@
 
 Three levels, from the outside in. *Lanes* hold what may share a request: which of them gets a free
 slot is told by the slots that each holds, whether a person waits there, and the slot time that each
-had (`FairQueue.turn`). In a lane,
-interactive and bulk calls have a share of each batch. Within a share, those whom calls are for take
-turns, and so do the calls of each of them. A call's items keep their order.
+had (`FairQueue.turn`). In a lane, interactive and bulk calls have a share of each batch. Within a
+share, those whom calls are for take turns, and so do the calls of each of them. A call's items keep
+their order.
 
 Pure: it knows neither time nor tasks.
 """
@@ -45,9 +45,10 @@ class Share:
     size: int = field(init=False, default=0)
 
     def __iter__(self) -> Iterator[Item]:
-        for calls in self._calls.values():
-            for items in calls.values():
-                yield from items
+        # Copies, each made in one step: statistics may be asked for in another thread.
+        for calls in list(self._calls.values()):
+            for items in list(calls.values()):
+                yield from list(items)
 
     def put(self, item: Item, *, first: bool) -> None:
         key, call = item.call.fair_key, item.call
@@ -182,14 +183,14 @@ class FairQueue:
     _size: int = field(init=False, default=0)
     # Batches in a row in which a person waits.
     _row: int = field(init=False, default=0)
-    # [s] The slot time that the lane had which was last taken from.
+    # [s] The slot time that each lane would have had by now, if all had had the same.
     _clock: float = field(init=False, default=0.0)
 
     def __len__(self) -> int:
         return self._size
 
     def __iter__(self) -> Iterator[Item]:
-        for lane in self._lanes.values():
+        for lane in list(self._lanes.values()):  # as in `Share`
             yield from lane
 
     @property

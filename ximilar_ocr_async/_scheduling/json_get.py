@@ -136,7 +136,7 @@ class JSONGetter:
     async def _attempt(self, path: str, patience: Patience) -> Document:
         """Make one attempt, and let the throttle know how it went."""
         slots = self.scheduler.slots
-        began, is_probe = await slots.acquire(patience)
+        began = await slots.acquire(patience)
         ended: OCRError | bool = False
         try:
             response = await self.tenant.sender.send("GET", path)
@@ -149,5 +149,5 @@ class JSONGetter:
             ended = error
             raise
         finally:
-            slots.release(began, ended=ended, is_probe=is_probe)
+            slots.release(began, ended=ended)
         return document

@@ -9,6 +9,10 @@ SMOOTHING, SPREAD_SMOOTHING, SPREADS = 1 / 8, 1 / 4, 4
 """Weights of the newest answer in mean and spread, and spreads above the mean that nearly every
 answer keeps within. Source: RFC 6298, 2, which sets TCP's timeouts so."""
 
+AT_ONCE = 1 / 8
+"""How long an item may wait for a slot and still count as one that found it free, as a share of the
+time that an answer takes. Source: judgement."""
+
 FORGETTING = 1 / 64
 """How far the quickest answer drifts to the mean with each answer: a service may become slower."""
 
@@ -48,7 +52,7 @@ class RoundTrip:
         One that comes at once is sent if it can be read in time. Where others wait, only what will
         be: a queue that gives each of them a slot at its last moment would pay for all in vain.
         """
-        is_at_once = waited < self.mean * SMOOTHING
+        is_at_once = waited < self.mean * AT_ONCE
         return self._quickest if is_at_once else self.mean + SPREADS * self._spread
 
     def is_stale(self, now: float) -> bool:

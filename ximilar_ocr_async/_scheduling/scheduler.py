@@ -64,18 +64,22 @@ class Scheduler:
             raise SessionClosed("the session is closed")
         self._calls.add(call)
 
-    def submit(self, items: Iterable[Item], *, new: bool = True) -> None:
-        """Queue items; those that cannot be sent any more fail at once.
-
-        Unless they are *new*, they are second questions about what was admitted before.
-        """
+    def submit(self, items: Iterable[Item]) -> None:
+        """Queue items; those that cannot be sent any more fail at once."""
         now = anyio.current_time()
         for item in items:
             item.call.items[item] = None
-            if new and self.slots.is_full(item, self.max_queue):
+            if self.slots.is_full(item, self.max_queue):
                 item.accounting.end(item, self.slots.overloaded(self.max_queue))
             else:
                 self._enqueue(item, now)
+        self.slots.notify()
+
+    def ask_again(self, item: Item, prompt: str) -> None:
+        """Ask with another *prompt* about the image of *item*, which was admitted before."""
+        again = item.call.make_item(item.index, item.image, prompt)
+        item.call.items[again] = None
+        self._enqueue(again, anyio.current_time())
         self.slots.notify()
 
     def expire(self, call: Call) -> None:
@@ -148,14 +152,11 @@ class Scheduler:
         if error := error or call.tenant.refusal(target, call, now):
             item.accounting.end(item, error)
         elif self.slots.is_late(item):
-            self._end_late(item)
+            item.accounting.end_late(item, needed=self.slots.needed(item))
         elif error := throttle.hopeless(call.patience, now, urgent=call.is_interactive):
             item.accounting.end(item, error)
         else:
             self.slots.queue.put(item, first=first)
-
-    def _end_late(self, item: Item) -> None:
-        item.accounting.end_late(item, needed=self.slots.needed(item))
 
     async def run(self) -> None:
         """Begin attempts whenever there are items and a slot; runs until it is cancelled."""
@@ -182,7 +183,7 @@ class Scheduler:
         else:
             items, late = self.slots.queue.take(lane, self.attempt.max_bytes, self.slots.is_late)
             for item in late:
-                self._end_late(item)
+                item.accounting.end_late(item, needed=self.slots.needed(item))
         items = lane.tenant.accounting.afford(items, reserved=self.slots.reserved(lane.tenant))
         if items:
             self.group.start_soon(self._run, self.slots.begin_batch(items))

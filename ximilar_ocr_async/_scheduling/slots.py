@@ -5,6 +5,7 @@ other.
 """
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from math import inf
@@ -95,15 +96,17 @@ class Slots:
         """Return what is known of each endpoint, as of now; elsewhere than here, of lately."""
         with suppress(RuntimeError):  # in another thread, or after the event loop
             self._seen = anyio.current_time()
-        waits: dict[str, list[float]] = {target: [] for target in self.throttles}
+        throttles = list(self.throttles.items())
+        waits: dict[str, list[float]] = defaultdict(list)
         for item in self.queue:
             waits[item.request.target].append(item.waited(self._seen))
-        return {t: x.stats(waits[t], self._seen) for t, x in self.throttles.items()}
+        return {target: one.stats(waits[target], self._seen) for target, one in throttles}
 
-    def is_alive(self) -> bool:
-        """Whether the session's own traffic tells that the service answers."""
+    def is_alive(self, tenant: Tenant) -> bool:
+        """Whether the session's own traffic tells that the service answers, and takes the token."""
         now = anyio.current_time()
-        return any(throttle.is_alive(now, ALIVE) for throttle in self.throttles.values())
+        accepted = [t for t, when in tenant.accepted.items() if now - when <= ALIVE]
+        return any(not self.throttle(target).breaker.is_on for target in accepted)
 
     def trouble(self) -> OCRError | None:
         """Return what the session's own traffic tells of an outage, if it does."""
@@ -126,7 +129,7 @@ class Slots:
         after = max(waits, default=0.0) * max(1.0, batches)
         return Overloaded(reason, retry_after=max(SOON, after))
 
-    # ---- waiting for one
+    # ---- whose turn it is
 
     def _delay(self, target: str, *, urgent: bool) -> float:
         """Return how long [s] until a request to *target* may begin; for ever without a slot."""
@@ -237,6 +240,7 @@ class Slots:
         self.drop(batch)
         _log_attempt(batch, attempted)
         throttle = self.throttle(batch.request.target)
+        is_probe = throttle.breaker.is_probe(batch.began)
         if attempted.sent:
             target, failure = batch.request.target, attempted.failure
             batch.tenant.observe(target, failure, began=batch.began, now=now)
@@ -247,7 +251,7 @@ class Slots:
                 began=batch.began,
                 now=now,
                 in_flight=others,
-                probe=batch.is_probe,
+                probe=is_probe,
                 is_repeated=all(item.attempts for item in batch.items),
             )
         elif attempted.sent:
@@ -258,9 +262,9 @@ class Slots:
         elif batch.is_whole and now >= batch.scope.deadline:
             # Nobody waited for it any more, but it had twice the time that an answer takes.
             error = RequestTimeout("a request was not answered in the time that answers take")
-            throttle.fail(error, began=batch.began, now=now, in_flight=others, probe=batch.is_probe)
+            throttle.fail(error, began=batch.began, now=now, in_flight=others, probe=is_probe)
         else:
-            throttle.withdraw(now, probe=batch.is_probe, was_sent=bool(batch.sent))
+            throttle.withdraw(now, probe=is_probe, was_sent=bool(batch.sent))
 
     def reserved(self, tenant: Tenant) -> int:
         """Return how many records of a *tenant* with a cap are on their way."""
@@ -278,8 +282,8 @@ class Slots:
 
     # ---- for a request without items
 
-    async def acquire(self, patience: Patience) -> tuple[float, bool]:
-        """Take a slot for a request without items; return when [s], and whether it is a probe.
+    async def acquire(self, patience: Patience) -> float:
+        """Take a slot for a request without items; return when [s].
 
         Raises:
             OCRError: The account cannot be asked for longer than the *patience* of the call.
@@ -294,24 +298,24 @@ class Slots:
         self.gets += 1
         self._items_first = True
         now = anyio.current_time()
-        return now, throttle.begin(now)
+        throttle.begin(now)
+        return now
 
     def _is_turn_of_items(self) -> bool:
         return self._items_first and self.next_lane()[0] is not None
 
-    def release(self, began: float, *, ended: OCRError | bool, is_probe: bool) -> None:
+    def release(self, began: float, *, ended: OCRError | bool) -> None:
         """Give the slot back.
 
         Args:
             began: When [s] the request began.
             ended: Its error; True when it was answered, False when it was cancelled.
-            is_probe: Whether it was a probe.
         """
         self.gets -= 1
         throttle = self.throttle(ACCOUNT)
         throttle.end(began)
         self.notify()
-        now = anyio.current_time()
+        now, is_probe = anyio.current_time(), throttle.breaker.is_probe(began)
         if isinstance(ended, OCRError):
             others = throttle.in_flight
             throttle.fail(ended, began=began, now=now, in_flight=others, probe=is_probe)

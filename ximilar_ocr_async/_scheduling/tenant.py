@@ -48,10 +48,12 @@ class Tenant:
     Attributes:
         sender: Sends its requests, signed with its token.
         accounting: Its books.
+        accepted: By target, when [s] its last request was answered well.
     """
 
     sender: Sender
     accounting: Accounting = field(factory=Accounting)
+    accepted: dict[str, float] = field(init=False, factory=dict)
     _refusals: dict[str, Refusal] = field(init=False, factory=dict)
 
     def observe(self, target: str, failure: OCRError | None, *, began: float, now: float) -> None:
@@ -65,12 +67,14 @@ class Tenant:
         """
         refusal = self._refusals.get(target)
         if failure is None:
+            self.accepted[target] = now
             self._refusals.pop(target, None)
         elif judge(failure) is not Verdict.STOP:
             if refusal and began >= refusal.told:
                 # That told nothing of the account: another may find out.
                 refusal.until = now
         elif refusal is None:
+            self.accepted.pop(target, None)
             # The next call may try at once: a plan may have been upgraded.
             self._refusals[target] = Refusal(failure, now, now)
         elif began >= refusal.told:

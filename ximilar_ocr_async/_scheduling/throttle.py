@@ -170,10 +170,6 @@ class Throttle:
         """
         return self._refused == self.answers
 
-    def is_alive(self, now: float, seconds: float) -> bool:
-        """Whether anything was answered within the last *seconds* [s], and nothing is wrong."""
-        return not self.breaker.is_on and now - self._heard <= seconds
-
     def succeed(self, *, began: float, now: float, in_flight: int, is_overloaded: bool) -> None:
         """Count a request that was answered.
 

@@ -84,8 +84,8 @@ class OCRSession(SessionLifecycle):
             lang: Language of their text; an image's own goes before it.
             prompt: Question for the language model; an image's own goes before it.
             ordered: Whether outcomes come in the order of the images, not as they finish.
-            waiting: How long the call may take, and how it shares the session with others; see
-                `Waiting`.
+            waiting: *deadline* and *outage_timeout* [s], *priority* and *fair_by*: how long the
+                call may take, and how it shares the session with others. docs/options.md tells all.
 
         Returns:
             The stream; its outcomes are one for each image.
@@ -94,7 +94,7 @@ class OCRSession(SessionLifecycle):
             OptionError: An option is outside its allowed values.
             SessionStateError: The session is not open.
         """
-        options = CallOptions(lang=lang, ordered=ordered, **waiting)
+        options = CallOptions.of(waiting, lang=lang, ordered=ordered)
         return self._open().stream(images, Reading(prompt), options)
 
     async def read_all(
@@ -109,7 +109,7 @@ class OCRSession(SessionLifecycle):
 
         Raises as `stream` does, and what the iterable itself raises.
         """
-        options = CallOptions(lang=lang, **waiting)
+        options = CallOptions.of(waiting, lang=lang)
         return await collect(self._open().stream(images, Reading(prompt), options))
 
     async def read(
@@ -125,7 +125,7 @@ class OCRSession(SessionLifecycle):
         Raises:
             OCRError: It was not read.
         """
-        options = CallOptions(lang=lang, **waiting)
+        options = CallOptions.of(waiting, lang=lang)
         return await self._open().read_one(image, Reading(prompt), options)
 
     # ---- typed answers
@@ -157,7 +157,7 @@ class OCRSession(SessionLifecycle):
         Raises:
             OptionError: *cls* cannot be described in a prompt, and as for `stream`.
         """
-        options = CallOptions(lang=lang, ordered=ordered, **waiting)
+        options = CallOptions.of(waiting, lang=lang, ordered=ordered)
         question = _fill_in(cls, instructions, max_reasks)
         return self._open().stream(images, question, options)
 
@@ -172,7 +172,7 @@ class OCRSession(SessionLifecycle):
         **waiting: Unpack[Waiting],
     ) -> list[Outcome[T]]:
         """As `extract_stream`; return (n) outcomes in the order of the images."""
-        options = CallOptions(lang=lang, **waiting)
+        options = CallOptions.of(waiting, lang=lang)
         question = _fill_in(cls, instructions, max_reasks)
         return await collect(self._open().stream(images, question, options))
 
@@ -192,7 +192,7 @@ class OCRSession(SessionLifecycle):
             ExtractionError: The completion does not fit; the error has its faults and the record.
             OCRError: There is no completion.
         """
-        options = CallOptions(lang=lang, **waiting)
+        options = CallOptions.of(waiting, lang=lang)
         question = _fill_in(cls, instructions, max_reasks)
         return await self._open().read_one(image, question, options)
 
@@ -226,7 +226,7 @@ class OCRSession(SessionLifecycle):
         """
         from ximilar_ocr_async._jobs import Submission  # noqa: PLC0415 - as below
 
-        options = CallOptions(lang=lang, **waiting)
+        options = CallOptions.of(waiting, lang=lang)
         runtime = self._open()
         submission = Submission.begin(
             prompt,
@@ -311,7 +311,7 @@ class OCRSession(SessionLifecycle):
         runtime = self._open()
         runtime.guard.check()
         slots = runtime.scheduler.slots
-        if slots.is_alive():
+        if slots.is_alive(runtime.tenant):
             return
         try:
             if trouble := slots.trouble():

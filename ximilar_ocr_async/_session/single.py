@@ -80,8 +80,7 @@ class Single(Generic[T]):
         """Take a result; called synchronously, so that nothing paid for can be lost."""
         interpreted = self._question.interpret(item, result)
         if isinstance(interpreted, str):
-            again = self._call.make_item(item.index, item.image, interpreted)
-            self._scheduler.submit([again], new=False)
+            self._scheduler.ask_again(item, interpreted)
             return
         self._outcomes.append(interpreted)
         self._ended.set()

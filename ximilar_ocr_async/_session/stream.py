@@ -182,8 +182,7 @@ class Stream(Generic[T]):
         """Take a result; called synchronously, so that nothing paid for can be lost."""
         interpreted = self._question.interpret(item, result)
         if isinstance(interpreted, str):
-            again = self._call.make_item(item.index, item.image, interpreted)
-            self._scheduler.submit([again], new=False)
+            self._scheduler.ask_again(item, interpreted)
             return
         if not self._options.ordered:
             self._ready.append(interpreted)
