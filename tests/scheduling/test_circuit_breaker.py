@@ -1,6 +1,6 @@
 """The circuit opens soon, is probed seldom, and closes with the first answer, or on a hint."""
 
-from itertools import cycle
+from itertools import cycle, pairwise
 from math import inf
 
 import pytest
@@ -504,3 +504,20 @@ def test_a_probe_that_a_trial_overtook_is_none_any_more() -> None:
     assert breaker.begin(10.0)
     assert not breaker.is_probe(1.0)
     assert breaker.is_probe(10.0)
+
+
+def test_each_trial_in_vain_makes_the_next_one_later() -> None:
+    """A service that takes requests and answers none gets fewer and fewer of them."""
+    breaker, now = CircuitBreaker(1.0, 60.0, lambda: 0.0), 0.0
+    for _ in range(2):
+        breaker.fail(now, seconds=1.0, probe=False)
+    waits = []
+    for _ in range(6):
+        now += breaker.delay(now)
+        assert breaker.begin(now)
+        waits.append(breaker.delay(now))
+        now += waits[-1]
+        assert not breaker.begin(now)
+        breaker.fail(now + 1.0, seconds=1.0, probe=False)
+        now += 1.0
+    assert all(later >= 1.9 * earlier for earlier, later in pairwise(waits))

@@ -120,7 +120,9 @@ class CircuitBreaker:
         if not self.is_on:
             return False
         if self._probe is not None:
-            # It has been under way for so long that the service must be working on it.
+            # It has been under way for so long that the service must be working on it. If not, that
+            # long is no such sign in this outage.
+            self._slowest = max(self._slowest, now - self._probe)
             self._signs, self._probe, self._on_trial = SIGNS - 1, None, True
             return False
         self._probe = now
