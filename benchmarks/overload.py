@@ -1,12 +1,11 @@
-"""Overload, outages and mixed work against their bars, in virtual time and on both backends.
+"""Overload, outages and mixed work against their bars, on both backends.
 
     make bench-concurrency
 
-The service is modelled: it goes on with what it has begun, and bills it, whether or not anybody
-waits for the answer.
+The service of `_lib/modelled.py` is asked in virtual time, and one case of each row again over
+sockets, in real time.
 """
 
-import json
 import logging
 import math
 import random
@@ -14,7 +13,6 @@ import re
 import sys
 import time
 import tracemalloc
-from collections import Counter
 from collections.abc import Callable, Coroutine
 from functools import partial
 from itertools import product
@@ -26,120 +24,24 @@ import anyio.lowlevel
 import httpx
 from _lib.bars import Row, at_least, at_most, show, under
 from _lib.charts import draw_against_bars
+from _lib.modelled import Modelled, Readers, always
 from _lib.results import FOLDER, report
-from attrs import define, field
+from _lib.service import Service, serving
 
 from ximilar_ocr_async import OCRError, OCRSession, Overloaded
 from ximilar_ocr_async._constants import MAX_BATCH_BYTES
 from ximilar_ocr_async.testing import virtual_time
-from ximilar_ocr_async.testing.clock import start_beside
 
 BACKENDS = ("asyncio", "trio")
 SERVICE = 5.0
 """[s] that the service takes, as the vendor's does."""
 
-Trouble = Callable[["Modelled", float], httpx.Response | Exception | None]
-
-
-@define(eq=False)
-class Modelled(httpx.AsyncBaseTransport):
-    """A service that takes *seconds* for a request, and has a trouble of its own now and then.
-
-    Attributes:
-        seconds: By endpoint and language, or for all [s].
-        trouble: What a request gets in place of an answer, by the time [s].
-        slots: Requests that it works on at a time; others wait.
-    """
-
-    seconds: Callable[[str, str], float]
-    trouble: Callable[[str, float], tuple[float, httpx.Response | Exception] | None] = field(
-        default=lambda _, __: None
-    )
-    times: list[float] = field(init=False, factory=list)
-    read: Counter[str] = field(init=False, factory=Counter)
-    billed: Counter[str] = field(init=False, factory=Counter)
-    working: int = field(init=False, default=0)
-    peak: int = field(init=False, default=0)
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer one request."""
-        endpoint = request.url.path.rsplit("/", 1)[1]
-        document = json.loads(await request.aread() or b"{}")
-        now = anyio.current_time()
-        self.times.append(now)
-        if found := self.trouble(endpoint, now):
-            after, said = found
-            await anyio.sleep(after)
-            if isinstance(said, Exception):
-                raise said
-            return said
-        done = anyio.Event()
-        seconds = self.seconds(endpoint, document["lang"])
-        start_beside(partial(self._work, endpoint, document, seconds, done))
-        await done.wait()
-        rows = [{"_id": r["_id"], "_ocr": {"full_text": "read"}} for r in document["records"]]
-        return httpx.Response(200, json={"records": rows})
-
-    async def _work(
-        self, endpoint: str, document: dict[str, Any], seconds: float, done: anyio.Event
-    ) -> None:
-        self.working += 1
-        self.peak = max(self.peak, self.working)
-        await anyio.sleep(seconds)
-        self.working -= 1
-        self.read[f"{endpoint} {document['lang']}"] += len(document["records"])
-        self.billed.update(r["_url"] for r in document["records"])
-        done.set()
-
-    def session(self, **options: Any) -> OCRSession:
-        """Make a session that reads from this service."""
-        client = httpx.AsyncClient(transport=self)
-        return OCRSession("bench", base_url="https://localhost", http_client=client, **options)
-
-
-@define(eq=False)
-class Readers:
-    """People who each want one image read."""
-
-    session: OCRSession
-    began: dict[str, float] = field(init=False, factory=dict)
-    ended: dict[str, float] = field(init=False, factory=dict)
-    errors: dict[str, OCRError] = field(init=False, factory=dict)
-
-    async def come(self, per_second: float, seconds: float, seed: int = 0, **options: Any) -> None:
-        """Have them come at random, so many in a second on average."""
-        chance = random.Random(seed)  # noqa: S311 - no secret
-        end = anyio.current_time() + seconds
-        async with anyio.create_task_group() as group:
-            while (now := anyio.current_time()) < end:
-                url = f"https://images.example/{len(self.began)}.jpg"
-                self.began[url] = now
-                group.start_soon(partial(self.read, url, **options))
-                await anyio.sleep(chance.expovariate(per_second))
-
-    async def read(self, url: str, **options: Any) -> None:
-        """Read one image."""
-        try:
-            await self.session.read(url, **options)
-        except OCRError as error:
-            self.errors[url] = error
-        self.ended[url] = anyio.current_time()
-
-    @property
-    def answered(self) -> set[str]:
-        """The images that were read."""
-        return self.ended.keys() - self.errors.keys()
-
-
-def always(seconds: float) -> Callable[[str, str], float]:
-    """Take so long for all."""
-    return lambda _, __: seconds
-
-
 # ---- an outage ends
 
 
-async def after_outage(kind: str, rate: float, length: float, deadline: float | None) -> float:
+async def after_outage(
+    kind: str, rate: float, length: float, deadline: float | None, *, on_sockets: bool = False
+) -> float:
     """Return how long [service times] after an outage until 95 % of new reads succeed."""
     start, watched = 30.0, 60.0
 
@@ -151,6 +53,7 @@ async def after_outage(kind: str, rate: float, length: float, deadline: float | 
     service = Modelled(
         always(SERVICE),
         lambda _, now: (0.05, said()) if start <= now < start + length else None,
+        on_sockets=on_sockets,
     )
     async with service.session(max_concurrency=64) as session:
         readers = Readers(session)
@@ -186,13 +89,16 @@ def outages() -> list[Row]:
 # ---- more than can be done
 
 
-async def offered(load: float, jitter: float) -> tuple[float, float]:
+async def offered(
+    load: float, jitter: float, seconds: float = 120.0, *, on_sockets: bool = False
+) -> tuple[float, float]:
     """Return answers against the capacity, and the share of what was paid that came too late."""
     slots, latency = 8, 2.0
     capacity = slots * 10 / latency
     chance = random.Random(1)  # noqa: S311 - no secret
-    service = Modelled(lambda _, __: latency * chance.uniform(1 - jitter, 1 + jitter))
-    seconds = 120.0
+    service = Modelled(
+        lambda _, __: latency * chance.uniform(1 - jitter, 1 + jitter), on_sockets=on_sockets
+    )
     async with service.session(max_concurrency=slots, adaptive=False) as session:
         readers = Readers(session)
         await readers.come(load * capacity, seconds, deadline=5 * latency)
@@ -234,8 +140,8 @@ async def consume(session: OCRSession, count: list[int], **options: Any) -> None
             count.append(outcome.ok)  # noqa: PERF401 - it has no end
 
 
-async def beside(trouble: str | None) -> int:
-    """Return how many images a healthy endpoint reads in a minute beside one in trouble."""
+async def beside(trouble: str | None, seconds: float = 60.0, *, on_sockets: bool = False) -> int:
+    """Return how many images a healthy endpoint reads in *seconds* beside one in trouble."""
 
     def what(endpoint: str, _: float) -> Any:
         if endpoint != "read_gpt":
@@ -244,10 +150,10 @@ async def beside(trouble: str | None) -> int:
             return 1e6, httpx.ReadTimeout("")
         return 0.05, httpx.Response(int(trouble or 0), text="<html>")
 
-    service = Modelled(always(0.2), what)
+    service = Modelled(always(0.2), what, on_sockets=on_sockets)
     async with service.session(max_concurrency=8, timeout=30.0) as session:
         plain: list[int] = []
-        with anyio.move_on_after(60):
+        with anyio.move_on_after(seconds):
             async with anyio.create_task_group() as group:
                 group.start_soon(consume, session, plain)
                 if trouble:
@@ -267,23 +173,23 @@ def endpoints() -> list[Row]:
     return rows
 
 
-async def languages() -> float:
+async def languages(seconds: float = 120.0, *, on_sockets: bool = False) -> float:
     """Return what a quick language gets beside a slow one, against its share."""
-    service = Modelled(lambda _, lang: 10.0 if lang == "ko" else 0.2)
+    service = Modelled(lambda _, lang: 10.0 if lang == "ko" else 0.2, on_sockets=on_sockets)
     async with service.session(max_concurrency=8, adaptive=False) as session:
         quick: list[int] = []
-        with anyio.move_on_after(120):
+        with anyio.move_on_after(seconds):
             async with anyio.create_task_group() as group:
                 group.start_soon(partial(consume, session, [], lang="ko"))
                 group.start_soon(partial(consume, session, quick, lang="en"))
-    return sum(quick) / (120 / 0.2 * 4 * 10)
+    return sum(quick) / (seconds / 0.2 * 4 * 10)
 
 
-async def behind(bulk: int) -> float:
+async def behind(bulk: int, reads: int = 100, *, on_sockets: bool = False) -> float:
     """Return how long [service times] a read waits beside so many bulk calls, p99."""
     latency = 1.0
     chance = random.Random(2)  # noqa: S311 - no secret
-    service = Modelled(lambda _, __: latency * chance.uniform(0.8, 1.2))
+    service = Modelled(lambda _, __: latency * chance.uniform(0.8, 1.2), on_sockets=on_sockets)
     async with service.session(max_concurrency=8, adaptive=False) as session:
         waits: list[float] = []
 
@@ -296,43 +202,26 @@ async def behind(bulk: int) -> float:
             for _ in range(bulk):
                 group.start_soon(consume, session, [])
             await anyio.sleep(5)
-            for _ in range(100):
+            for _ in range(reads):
                 await read()
             group.cancel_scope.cancel()
     return quantiles(waits, n=100)[98]
 
 
-class Taking(httpx.AsyncBaseTransport):
-    """Takes uploads, and answers after *seconds* [s]."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self.sizes: list[int] = []
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer one request."""
-        body = await request.aread()
-        ids = re.findall(rb'"_id": "([^"]*)"', body)
-        self.sizes.append(len(ids))
-        await anyio.sleep(self.seconds)
-        rows = [{"_id": i.decode(), "_ocr": {"full_text": "read"}} for i in ids]
-        return httpx.Response(200, json={"records": rows})
-
-
-async def uploads(number: int, megabytes: int, seconds: float) -> float:
+async def uploads(
+    number: int, megabytes: int, seconds: float, service: Service | None = None
+) -> float:
     """Return how long so many pictures take, against the fewest rounds of 8 slots."""
-    service = Taking(seconds)
-    client = httpx.AsyncClient(transport=service)
     picture = b"\x89PNG\r\n\x1a\n" + bytes(megabytes * 1_000_000)
-    began = anyio.current_time()
-    options: dict[str, Any] = {"base_url": "https://localhost", "http_client": client}
-    async with OCRSession("bench", max_concurrency=8, **options) as session:
+    async with (service or Modelled(always(seconds))).session(max_concurrency=8) as session:
+        began = anyio.current_time()
         async with anyio.create_task_group() as group:
             for _ in range(number):
                 group.start_soon(session.read, picture)
+        took = anyio.current_time() - began
     fits = max(1, MAX_BATCH_BYTES // (len(picture) * 4 // 3))
     rounds = math.ceil(math.ceil(number / min(10, fits)) / 8)
-    return (anyio.current_time() - began) / (rounds * seconds)
+    return took / (rounds * seconds)
 
 
 def mixed() -> list[Row]:
@@ -356,7 +245,7 @@ def mixed() -> list[Row]:
 # ---- up, and useless
 
 
-async def useless(kind: str) -> tuple[int, int]:
+async def useless(kind: str, *, on_sockets: bool = False) -> tuple[int, int]:
     """Return the requests that 50 reads a second make in 20 s, and how many are maybe billed."""
     said: dict[str, Any] = {
         "504": lambda: httpx.Response(504, text="<html>"),
@@ -367,7 +256,7 @@ async def useless(kind: str) -> tuple[int, int]:
             429, json={"status": {"code": 429, "text": "credit limits reached"}}
         ),
     }
-    service = Modelled(always(0.2), lambda _, __: (0.2, said[kind]()))
+    service = Modelled(always(0.2), lambda _, __: (0.2, said[kind]()), on_sockets=on_sockets)
     async with service.session(max_concurrency=8) as session:
         readers = Readers(session)
         with anyio.move_on_after(20):
@@ -499,6 +388,44 @@ def ends() -> list[Row]:
     return rows
 
 
+# ---- once more over sockets, in real time
+
+
+def sockets() -> list[Row]:
+    """Measure one case of each row over sockets, with the service in a thread of its own."""
+    real = partial(partial, on_sockets=True)
+    rows = []
+    for backend in BACKENDS:
+        late = anyio.run(real(after_outage, "503", 1.0, 10.0, 60.0), backend=backend)
+        what = f"after an outage of 10 s, {backend}: service times to 95 % of new reads"
+        rows.append(at_most(what, late, 1.5))
+    share, vain = anyio.run(real(offered, 2.0, 0.3, 40.0))
+    rows += [
+        at_least("offered 2 times the capacity: answers against it", share, 0.9),
+        under("… paid in vain", vain * 100, 2, unit=" %", form=".1f"),
+    ]
+    alone = anyio.run(real(beside, None, 20.0))
+    for trouble in ("503", "429", "hang"):
+        what = f"an endpoint beside one with {trouble}: images against alone"
+        rows.append(at_least(what, anyio.run(real(beside, trouble, 20.0)) / alone, 0.95))
+    quick = anyio.run(real(languages, 60.0))
+    rows.append(at_least("a quick language beside a slow one: against its share", quick, 0.9))
+    for bulk in (1, 100):
+        wait = anyio.run(real(behind, bulk, 30))
+        rows.append(
+            at_most(f"a read beside {bulk} bulk calls: wait, p99, service times", wait, 1.2)
+        )
+    with serving() as service:
+        service.set(latency=SERVICE)
+        ratio = anyio.run(uploads, 10, 20, SERVICE, service)
+    rows.append(at_most("10 uploads of 20 MB, 8 slots: time against the fewest rounds", ratio, 1.5))
+    for kind in ("504", "500 after work", "cut", "401", "credits"):
+        requests, billed = anyio.run(real(useless, kind))
+        what = f"50 reads a second for 20 s, all {kind}: requests"
+        rows.append(at_most(what, requests, 25, form="d", note=f"{billed} maybe billed"))
+    return rows
+
+
 def run(backend: str, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
     """Run *work* in virtual time."""
     name, options = virtual_time(backend)
@@ -545,6 +472,7 @@ MEASURES = {
     "mixed": mixed,
     "hammering": hammering,
     "ends": ends,
+    "sockets": sockets,
 }
 
 

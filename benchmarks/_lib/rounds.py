@@ -25,6 +25,8 @@ class Measurement:
         arguments: What the child calls it with.
         latency: The time that the service takes for a request [s].
         texts: The texts in a record of the service's answers.
+        failing: One in so many of those records has failed; 0 for none.
+        unknown: One in so many has keys that nobody documents; 0 for none.
         times: How often it is made in a round.
         is_lasting: Whether it takes so long that it is made in the first round only.
     """
@@ -34,12 +36,16 @@ class Measurement:
     arguments: dict[str, Any] = field(factory=dict)
     latency: float = 0.0
     texts: int = 20
+    failing: int = 0
+    unknown: int = 0
     times: int = 1
     is_lasting: bool = False
 
     def make(self, service: Service) -> dict[str, float]:
         """Make it once."""
-        service.set(latency=self.latency, texts=self.texts)
+        service.set(
+            latency=self.latency, texts=self.texts, failing=self.failing, unknown=self.unknown
+        )
         figures: dict[str, float] = run(self.function, **self.arguments)
         if self.function == "_lib.peers.steady":
             figures |= _busy(service.counts(), self.latency)

@@ -3,9 +3,9 @@
 It runs in a child process (``_lib/service.py``), prints its URL, and serves until its standard
 input is closed. A request that would be one more in flight than the capacity gets 429 at once.
 ``POST /control`` with ``{"latency": 0.2, "capacity": 20, "texts": 20}`` sets it up and clears its
-counts; ``GET /counts`` tells them, and what CPU they took. It speaks just enough HTTP/1.1 for
-clients that send a Content-Length, and nothing else. Of a body it looks for the ids of records, and
-keeps nothing.
+counts; ``GET /counts`` tells them, and what CPU they took. What it answers stands in
+``_lib/answers.py``. It speaks just enough HTTP/1.1 for clients that send a Content-Length, and
+nothing else. Of a body it looks for the ids of records, and keeps nothing.
 """
 
 import asyncio
@@ -18,7 +18,10 @@ from typing import Any
 import uvloop
 from attrs import asdict, define, field
 
+from _lib.answers import Answers
+
 ID = re.compile(rb'"_id": ?"([^"]*)"')
+READ, READ_GPT = b"/ocr/v2/read", b"/ocr/v2/read_gpt"
 LONGEST_ID = 100
 """[bytes] that the end of one piece and the beginning of the next may share."""
 
@@ -31,6 +34,8 @@ class State:
         latency: The time from a request to its answer [s].
         capacity: The requests in flight above which it refuses.
         texts: The texts in each record of an answer.
+        failing: One in so many records of it has failed; 0 for none.
+        unknown: One in so many has keys that nobody documents; 0 for none.
         in_flight: The requests that wait for their answer now.
         peak: The most of them at once.
         requests: The requests to read that came.
@@ -39,12 +44,14 @@ class State:
         received: The length of all bodies [bytes].
         cpu: The CPU time that was taken when the counts were cleared [s].
         answered: When each request was answered well [s by the loop's clock].
-        row: What stands behind the id in each record of an answer.
+        answers: What writes answers, by the path of the request.
     """
 
     latency: float = 0.0
     capacity: int = 1_000_000
     texts: int = 0
+    failing: int = 0
+    unknown: int = 0
     in_flight: int = 0
     peak: int = 0
     requests: int = 0
@@ -53,27 +60,25 @@ class State:
     received: int = 0
     cpu: float = 0.0
     answered: list[float] = field(factory=list)
-    row: bytes = b""
+    answers: dict[bytes, Answers] = field(factory=dict)
 
     def set(self, settings: dict[str, Any]) -> None:
         """Behave as told from now on, and forget what was seen."""
         fresh = State(**settings)
-        told = ("latency", "capacity", "texts")
+        told = ("latency", "capacity", "texts", "failing", "unknown")
         for name in (*told, "peak", "requests", "records", "refused", "received"):
             setattr(self, name, getattr(fresh, name))
         self.answered.clear()
         self.cpu = time.process_time()
-        box = [[285.0, 221.0], [384.0, 229.0], [382.0, 256.0], [283.0, 248.0]]
-        text = {"polygon": box, "text": "BASIC", "prob": 0.9564334750175476}
-        ocr = {"texts": [text] * self.texts, "full_text": "read", "lang": "en"}
-        rest = {"_status": {"code": 200, "text": "OK"}, "_width": 1140, "_height": 1520}
-        self.row = json.dumps(rest | {"_ocr": ocr}).encode()[1:]
+        self.answers = {
+            path: Answers(self.texts, gpt, self.failing, self.unknown)
+            for path, gpt in ((READ, False), (READ_GPT, True))
+        }
 
     def counts(self) -> dict[str, Any]:
         """Return what was seen; *cpu* [s] since the counts were cleared."""
-        counts = asdict(self) | {"cpu": time.process_time() - self.cpu}
-        del counts["row"]
-        return counts
+        counts = asdict(self, filter=lambda one, _: one.name != "answers")
+        return counts | {"cpu": time.process_time() - self.cpu}
 
 
 class Connection(asyncio.Protocol):
@@ -157,16 +162,16 @@ class Connection(asyncio.Protocol):
         state.records += len(ids)
         state.peak = max(state.peak, state.in_flight)
         if state.latency:
-            asyncio.get_running_loop().call_later(state.latency, self.finish, ids)
+            loop = asyncio.get_running_loop()
+            loop.call_later(state.latency, self.finish, self.path, ids)
         else:
-            self.finish(ids)
+            self.finish(self.path, ids)
 
-    def finish(self, ids: list[bytes]) -> None:
+    def finish(self, path: bytes, ids: list[bytes]) -> None:
         """Answer a request that was read."""
         self.state.in_flight -= 1
         self.state.answered.append(asyncio.get_running_loop().time())
-        rows = b", ".join([b'{"_id": "%s", %s' % (i, self.state.row) for i in ids])
-        self.answer(b"200 OK", b'{"records": [%s], "status": {"code": 200, "text": "OK"}}' % rows)
+        self.answer(b"200 OK", self.state.answers[path].write(ids))
 
     def answer(self, status: bytes, body: bytes) -> None:
         """Send an answer, unless the client went away."""

@@ -30,10 +30,11 @@ class Service:
         counts: dict[str, Any] = httpx.get(f"{self.url}/counts", trust_env=False).json()
         return counts
 
-    def session(self, slots: int, **options: Any) -> OCRSession:
+    def session(self, max_concurrency: int, **options: Any) -> OCRSession:
         """Make a session that sends to it."""
         options = {"retry": PATIENT} | options
-        return OCRSession("bench", base_url=self.url, max_concurrency=slots, **options)
+        url = self.url
+        return OCRSession("bench", base_url=url, max_concurrency=max_concurrency, **options)
 
 
 @contextmanager

@@ -15,12 +15,13 @@ from urllib.parse import urlsplit
 import httpx
 
 from _lib.memory import forget_peak, peak
-from _lib.peers import IMAGES, PATH
+from _lib.peers import IMAGES
 from ximilar_ocr_async import OCRSession
 
 TICK = 0.001
 """Time between two looks at the event loop [s]."""
 SLOTS = 64
+PATH = "/ocr/v2/read"
 MARKS = (1_000, 5_000, 20_000)
 """Images after which memory is looked at."""
 
