@@ -404,10 +404,10 @@ def sockets() -> list[Row]:
         at_least("offered 2 times the capacity: answers against it", share, 0.9),
         under("… paid in vain", vain * 100, 2, unit=" %", form=".1f"),
     ]
-    alone = anyio.run(real(beside, None, 20.0))
+    alone = anyio.run(real(beside, None, 40.0))
     for trouble in ("503", "429", "hang"):
         what = f"an endpoint beside one with {trouble}: images against alone"
-        rows.append(at_least(what, anyio.run(real(beside, trouble, 20.0)) / alone, 0.95))
+        rows.append(at_least(what, anyio.run(real(beside, trouble, 40.0)) / alone, 0.95))
     quick = anyio.run(real(languages, 60.0))
     rows.append(at_least("a quick language beside a slow one: against its share", quick, 0.9))
     for bulk in (1, 100):
@@ -485,8 +485,9 @@ def main() -> int:
         found = MEASURES[name]()
         show(name, found)
         rows += found
-    if names == [*MEASURES]:
-        chart(rows)
+    if names != [*MEASURES]:
+        return 0 if all(row.met for row in rows) else 1
+    chart(rows)
     return report("overload", "Overload and outages", rows)
 
 
