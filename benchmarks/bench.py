@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from _lib import charts
 from _lib.bars import CONSOLE, Row, at_least, at_most
@@ -28,7 +29,10 @@ ROUNDS = 5
 LATENCY = 0.2
 """Time that the service takes where throughput is measured [s]."""
 
-PEERS = ("ours", "ours, no extras", "streams", "aiohttp", "httpx", "aiometer", "vendor")
+PEERS = (
+    "ours", "ours, no extras", "streams", "aiohttp", "aiohttp, orjson", "httpx", "aiometer",
+    "vendor",
+)  # fmt: skip
 SLOTS = (16, 64, 256)
 CPU_RUNS = (
     # client, slots, latency [s]: such that the service is not the bottleneck
@@ -39,8 +43,17 @@ CPU_RUNS = (
     ("aiohttp", 16, 0.05),
     ("ours", 1000, 0.5),
 )
-SHARES = {64: 0.92, 256: 0.75}
+SHARES = {64: 0.97, 256: 0.85}
 """Bars of the images/s against the possible, by slots."""
+
+ANSWERS: dict[str, dict[str, Any]] = {
+    "no text": {"texts": 0},
+    "200 texts": {"texts": 200},
+    "a tenth with unknown keys": {"unknown": 10},
+    "a tenth failed": {"failing": 10},
+    "half failed": {"failing": 2},
+}
+"""What else the service may answer, at 64 slots; usually all of 20 texts are read."""
 
 STALL = 15
 """Bar of the worst stall while 10 images of 8 MB are sent [ms]."""
@@ -81,6 +94,26 @@ def steady(url: str, span: float) -> Iterator[Measurement]:
         yield Measurement(f"{kind}/{client}/{slots}", "_lib.peers.steady", arguments, latency)
 
 
+def answers(url: str, span: float) -> Iterator[Measurement]:
+    """Yield the runs on other answers, at 64 slots."""
+    arguments = {"url": url, "slots": 64, "latency": LATENCY, "warm": span * 0.4, "span": span}
+    for client in ("ours", "aiohttp"):
+        run = {"client": client, **arguments}
+        function = "_lib.peers.steady"
+        yield Measurement(f"read_gpt/{client}", function, {**run, "gpt": True}, LATENCY)
+        for name, more in ANSWERS.items():
+            yield Measurement(f"{name}/{client}", function, run, LATENCY, **more)
+
+
+def bulk(url: str, images: int) -> Iterator[Measurement]:
+    """Yield the runs of many images in one call, and of many answers at once."""
+    for how in ("stream", "read_all"):
+        arguments = {"url": url, "images": images, "texts": 20, "how": how}
+        yield Measurement(f"bulk/{how}", "_lib.bulk.collected", arguments, LATENCY)
+    arguments = {"url": url, "slots": 256}
+    yield Measurement("hold", "_lib.bulk.hold", arguments, latency=1.0, texts=200)
+
+
 def uploads(url: str, files: dict[str, list[str]]) -> Iterator[Measurement]:
     """Yield what is measured of one batch of files."""
     warm = {"url": url, "warm": files["0.1"][0]}
@@ -107,6 +140,8 @@ def plan(url: str, files: dict[str, list[str]], *, is_quick: bool) -> list[Measu
     images = {"ours": 1_000, "vendor": 1_000} if is_quick else {"ours": 20_000, "vendor": 5_000}
     return [
         *steady(url, span=0.5 if is_quick else 1.6),
+        *answers(url, span=0.5 if is_quick else 1.6),
+        *bulk(url, images=2_000 if is_quick else 20_000),
         *uploads(url, files),
         Measurement("decode", "_lib.costs.decoding"),
         Measurement("import", "_lib.costs.starting", times=3),
@@ -124,6 +159,28 @@ def judge(m: Medians) -> list[Row]:
     stall = m["stall/ours/8"]
     longest, peak = list(peaks(m["memory/ours"]).items())[-1]
     return [
+        *(
+            at_most(f"CPU a request against aiohttp, {n} slots", against_aiohttp(m, n), 1.1)
+            for n in SLOTS
+        ),
+        at_most("… of read_gpt, 64 slots", cpu["read_gpt/ours"] / cpu["read_gpt/aiohttp"], 1.2),
+        *(
+            at_most(f"… {name}, against none", cpu[f"{name}/ours"] / cpu["throughput/ours/64"], 1.3)
+            for name in ("a tenth with unknown keys", "a tenth failed")
+        ),
+        at_most(
+            "… of read_all of 20,000 images against stream",
+            cpu["bulk/read_all"] / cpu["bulk/stream"],
+            1.1,
+        ),
+        at_most("memory of their outcomes against their JSON", m["bulk/read_all"]["times"], 2.5),
+        at_most(
+            "loop held, 256 answers of 10 records of 200 texts at once",
+            m["hold"]["worst_ms"],
+            20,
+            unit=" ms",
+        ),
+        at_least("images/s against aiohttp, 256 slots", speed(m, 256), 1.0),
         *(
             at_least(f"images/s against the possible, {slots} slots", share(m, "ours", slots), bar)
             for slots, bar in SHARES.items()
@@ -167,6 +224,17 @@ def share(m: Medians, client: str, slots: int) -> float:
     return m[f"throughput/{client}/{slots}"]["images_per_second"] / possible(slots)
 
 
+def against_aiohttp(m: Medians, slots: int) -> float:
+    """Return the CPU of a request against that of aiohttp."""
+    ours, other = (m[f"throughput/{client}/{slots}"] for client in ("ours", "aiohttp"))
+    return ours["cpu_ms"] / other["cpu_ms"]
+
+
+def speed(m: Medians, slots: int) -> float:
+    """Return the images/s against those of aiohttp."""
+    return share(m, "ours", slots) / share(m, "aiohttp", slots)
+
+
 def peaks(figures: dict[str, float]) -> dict[int, float]:
     """Return the peaks of memory of a long run [MB], by the number of images that were read."""
     return dict(sorted((int(key), peak) for key, peak in figures.items() if key.isdecimal()))
@@ -195,6 +263,11 @@ def show_peers(m: Medians) -> None:
             *(f"{m[k]['images_per_second']:,.0f}  {m[k]['cpu_ms']:.2f}" for k in keys if k in m),
         )
     CONSOLE.print(table)
+    other = Table("answers, 64 slots", "ours", "aiohttp", "ratio", title="ms of CPU a request")
+    for name in ("read_gpt", *ANSWERS):
+        ours, theirs = (m[f"{name}/{client}"]["cpu_ms"] for client in ("ours", "aiohttp"))
+        other.add_row(name, f"{ours:.2f}", f"{theirs:.2f}", f"{ours / theirs:.2f}")
+    CONSOLE.print(other)
     busiest = max((m[key]["service_busy"], key) for key in m if "service_busy" in m[key])
     print(f"The service was busy {busiest[0]:.0%} of the time at most ({busiest[1]}).")
     entered = against_httpx(m, "entered_ms")
@@ -227,7 +300,7 @@ def draw(m: Medians, folder: Path) -> None:
             "{:,} in flight",
             {
                 (client, number): m[key]["cpu_ms"]
-                for client in ("ours", "aiohttp", "httpx", "httpx, orjson")
+                for client in ("ours", "aiohttp", "aiohttp, orjson", "httpx", "httpx, orjson")
                 for number in slots
                 # Runs for throughput tell of it too.
                 for kind in ("throughput", "cpu")

@@ -18,6 +18,7 @@ NAMES = {
     "ours, no extras": "this package, no extras",
     "streams": "bare asyncio streams",
     "aiohttp": "aiohttp",
+    "aiohttp, orjson": "aiohttp and orjson",
     "httpx": "httpx",
     "httpx, orjson": "httpx and orjson",
     "aiometer": "aiometer over httpx",
