@@ -1,4 +1,4 @@
-"""JSON types in, instances of the service's classes out; and back.
+"""JSON types in, instances of the service's classes out.
 
 Unknown keys are kept. A null value counts as absent. What does not fit is told with its address.
 """
@@ -8,7 +8,7 @@ from datetime import datetime
 from math import isfinite
 from typing import Any, TypeAlias, TypeVar
 
-from attrs import evolve, field, fields, frozen
+from attrs import evolve, field, frozen
 
 from ximilar_ocr_async.models import (
     GPT,
@@ -247,16 +247,8 @@ def structure_status(value: Any, default: Status, path: str = "$") -> Status:
             return default
 
 
-def unstructure(model: Any) -> dict[str, Any]:
-    """Return an instance of one of the service's classes as JSON types, in the service's names."""
-    keys = {name: key for key, (name, _) in _KEYS[type(model)].items()}
-    own = {keys[a.name]: _plain(getattr(model, a.name)) for a in fields(type(model))[:-1]}
-    return {**own, **model.extra}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return unstructure(value) if type(value) in _KEYS else value
+def named_parts(model: Any) -> list[tuple[str, Any]]:
+    """Return the parts of an instance of one of the service's classes, in the service's names."""
+    cls = next(cls for cls in type(model).__mro__ if cls in _KEYS)
+    own = [(key, getattr(model, name)) for key, (name, _) in _KEYS[cls].items()]
+    return [*own, *model.extra.items()]
