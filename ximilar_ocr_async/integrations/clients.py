@@ -12,9 +12,9 @@ from ximilar_ocr_async import OCRSession
 P = ParamSpec("P")
 T = TypeVar("T")
 
-TURNS = 3
-"""Turns of the event loop that a client has to be noticed as gone before anything is sent. Source:
-judgement; a server reads that from its socket in one, and passes it on in another."""
+TURNS = 10
+"""Turns of the event loop in which it is noticed that a client has gone, before anything is sent.
+Source: judgement; the server needs two, and each middleware on the way up to four."""
 
 
 @frozen

@@ -57,21 +57,22 @@ def ocr_lifespan(lifespan: Lifespan | None = None, /, **options: Any) -> Lifespa
     return opened
 
 
-def get_session(connection: HTTPConnection) -> ocr.OCRSession:
+async def get_session(connection: HTTPConnection) -> ocr.OCRSession:
     """Return the application's session. Its calls go on when the client goes away."""
+    # FastAPI would run it in a thread if it were no coroutine.
     session: ocr.OCRSession | None = getattr(connection.state, _SESSION, None)
     if session is None:
         raise ocr.SessionStateError("there is no session: pass lifespan=ocr_lifespan() to the app")
     return session
 
 
-def client_session(request: Request) -> ClientSession:
+async def client_session(request: Request) -> ClientSession:
     """Return the session for a request, whose calls end when its client goes away.
 
     They then raise an `HTTPException` with status 499. Read the body first: what is left of it
     when a call begins is dropped.
     """
-    session = get_session(request)
+    session = await get_session(request)
     client = request.scope.setdefault(_CLIENT, Client(request.receive, _gone))
     return ClientSession(session, client)
 
