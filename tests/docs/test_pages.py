@@ -203,7 +203,7 @@ def test_the_plugin_runs_as_printed(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("XIMILAR_BASE_URL", url)
         monkeypatch.setenv("XIMILAR_API_TOKEN", "local")
         with served(run_block(LITESTAR)["app"]) as backend:
-            answer = backend.http.post("/read", content=PNG)
+            answer = backend.http.post("/read", files={"image": PNG})
     assert answer.json()["_ocr"]["full_text"] == "what stands there"
 
 

@@ -22,6 +22,7 @@ from ximilar_ocr_async.export import to_dict
 from ximilar_ocr_async.integrations.litestar import ClientSession, OCRPlugin
 from ximilar_ocr_async.testing import InProcessService
 
+
 async def read_one(_: Any) -> list[int]:
     """Read one image."""
     return [1]
