@@ -32,7 +32,7 @@ TYPED = "class Invoice"
 JOBS = "submit_and_wait"
 WEBHOOKS = "read-later"
 ACCOUNT = "look_before_you_spend"
-BACKEND = "UploadFile"
+BACKEND = "import Depends, FastAPI"
 LITESTAR = "OCRPlugin"
 PLAIN = "write_table"
 ANY_LOOP = "read_from_any_loop"
@@ -170,7 +170,7 @@ def test_the_webhooks_run_as_printed(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("XIMILAR_BASE_URL", url)
         monkeypatch.setenv("XIMILAR_API_TOKEN", "local")
         with served(names["app"]) as backend:
-            names["receiver"].webhook = Webhook(f"{backend.url}/hook/", headers)
+            names["receiver"].webhook = Webhook(f"{backend.url}/hook", headers)
             answer = backend.http.post("/read-later", json=["https://x.example/1"])
             until(lambda: 204 in backend.statuses)
     assert answer.json() == ["what stands there"]

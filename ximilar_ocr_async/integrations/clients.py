@@ -1,6 +1,6 @@
 """Calls of the session that end when the HTTP client goes away for whom they are made."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import anyio
@@ -38,7 +38,7 @@ class Client:
     is_gone: bool = False
     _scopes: set[anyio.CancelScope] = field(factory=set, init=False)
 
-    def bind(self, call: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+    def bind(self, call: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
         """Return *call* as one that is cancelled when the client goes away.
 
         It then raises what `gone` makes. It raises errors as *call* does, never as a group.

@@ -33,11 +33,11 @@ __all__ = [
 _SESSION = "ocr_session"
 _CLIENT = "ximilar_ocr_async.client"
 
-Lifespan = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any] | None]]
-"""What Starlette takes as a lifespan."""
+_Stateful = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any]]]
+_Stateless = Callable[[Any], AbstractAsyncContextManager[None]]
 
 
-def ocr_lifespan(lifespan: Lifespan | None = None, /, **options: Any) -> Lifespan:
+def ocr_lifespan(lifespan: _Stateful | _Stateless | None = None, /, **options: Any) -> _Stateful:
     """Return a lifespan that opens one session for the application.
 
     Args:
