@@ -259,3 +259,25 @@ def test_the_end_of_a_mount_is_no_redirect(path: str) -> None:
         assert answer.status_code == 204
         with pytest.raises(WebSocketDisconnect), client.websocket_connect("/hook"):
             pass
+
+
+@pytest.mark.anyio
+async def test_half_a_delivery_is_none() -> None:
+    """A sender that leaves while it sends has delivered nothing."""
+    there, sent = receiver(), []
+    messages: list[Any] = [
+        {"type": "http.request", "body": news()[:9], "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(k.lower().encode(), v.encode()) for k, v in HEADERS.items()]
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": headers}
+    await there.app()(scope, receive, send)
+    assert sent[0]["status"] == 400
+    assert there.receive(GIVEN, news()) is not None

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -43,7 +43,7 @@ class Array:
         items: (n) what is in it.
     """
 
-    items: list[Any]
+    items: Sequence[Any]
 
     def pairs(self) -> list[tuple[Any, Any]]:
         """Return the items, with no keys."""
@@ -73,6 +73,12 @@ def look_at(value: Any, expand: Expand, faults: list[str]) -> Any:
         expand: Knows the classes that have a form of their own.
         faults: Where to add the name of an error that the value's class raised.
     """
+    # What most values are, which need no look at their class.
+    kind = type(value)
+    if kind is str or kind is float:
+        return scalar(value)
+    if kind is list or kind is tuple:
+        return Array(value)
     try:
         for _ in range(_MOST_UNWRAPPED):
             found = _look_at(value, expand)
@@ -163,6 +169,8 @@ def _written(value: Any) -> Any:
 def scalar(value: Any) -> Any:
     """Return the scalar of JSON for one of Python's, or for what is derived from it."""
     match value:
+        case float():
+            return float.__float__(value) if isfinite(value) else None
         case None | True | False:
             return value
         case Enum():
@@ -174,8 +182,6 @@ def scalar(value: Any) -> Any:
             return clean(str.__str__(value))
         case int():
             return _whole(int.__int__(value))
-        case float():
-            return float.__float__(value) if isfinite(value) else None
         case _:
             return _decimal(value)
 

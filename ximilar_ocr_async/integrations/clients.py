@@ -50,6 +50,8 @@ class Client:
         return bound
 
     async def _while_here(self, call: Callable[[], Awaitable[T]]) -> T:
+        if self.is_gone:
+            raise self.gone()
         ended: _Done[T] | Exception | None = None
         async with anyio.create_task_group() as group:
             self._scopes.add(group.cancel_scope)
@@ -57,8 +59,7 @@ class Client:
                 group.start_soon(self._watch)
                 for _ in range(TURNS):
                     await anyio.lowlevel.checkpoint()
-                if not self.is_gone:
-                    ended = _Done(await call())
+                ended = _Done(await call())
             except Exception as error:  # noqa: BLE001 - raised below, outside of the group
                 ended = error
             finally:
