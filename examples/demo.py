@@ -25,10 +25,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 from rich.table import Table
 
 from ximilar_ocr_async import Failure, Image, OCRSession, Outcome, Record, Success
-from ximilar_ocr_async.cli.json_lines import outcome_to_json
 from ximilar_ocr_async.emulator.engines.local import LocalEngine
 from ximilar_ocr_async.emulator.images import decode
 from ximilar_ocr_async.emulator.server import serving
+from ximilar_ocr_async.export import to_json
 from ximilar_ocr_async.testing.service.scripted_gpt import ScriptedGPT
 from ximilar_ocr_async.testing.service.service import Service
 
@@ -84,7 +84,7 @@ async def read(images: Sequence[Image], url: str) -> list[Arrival]:
         async with OCRSession("local", base_url=url) as session, session.stream(images) as outcomes:
             async for outcome in outcomes:
                 arrivals.append(Arrival(outcome, time.monotonic() - start))
-                file.write(json.dumps(outcome_to_json(outcome), ensure_ascii=False) + "\n")
+                file.write(to_json(outcome) + "\n")
                 progress.advance(task)
     return sorted(arrivals, key=lambda arrival: arrival.outcome.index)
 

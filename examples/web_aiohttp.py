@@ -9,14 +9,13 @@ To try it without a token, start ``ximilar-ocr serve --allow-urls`` and put
 ``XIMILAR_BASE_URL=http://127.0.0.1:8000 XIMILAR_API_TOKEN=local`` before ``python``.
 """
 
-import logging
-import math
 from collections.abc import AsyncIterator
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 import ximilar_ocr_async as ocr
+from ximilar_ocr_async.integrations import answer_to
 
 SESSION = web.AppKey("session", ocr.OCRSession)
 
@@ -28,27 +27,6 @@ async def open_session(app: web.Application) -> AsyncIterator[None]:
     """Open one session for the life of the application, so that all clients share its batches."""
     async with ocr.OCRSession(max_queue=100, deadline=30) as app[SESSION]:
         yield
-
-
-def answer_to(error: ocr.OCRError) -> tuple[dict[str, str], int, dict[str, str]]:
-    """Return the body, the status and the headers of the answer to the client.
-
-    A client that can mend its request is told how; other errors are logged. None becomes a 401,
-    because the token is the backend's, not the client's.
-    """
-    match error:
-        case ocr.ImageError() | ocr.OptionError() | ocr.RequestRejected():
-            return {"detail": str(error)}, 422, {}
-        case ocr.DeadlineExceeded() | ocr.RequestTimeout():
-            status = 504
-        case ocr.AuthError() | ocr.AddressError() | ocr.ReplyError():
-            status = 502
-        case _:
-            status = 503
-    logging.getLogger(__name__).error("%r", error)
-    wait = error.retry_after
-    headers = {} if wait is None else {"Retry-After": str(max(1, math.ceil(wait)))}
-    return {"detail": "images cannot be read now"}, status, headers
 
 
 @web.middleware

@@ -11,8 +11,6 @@ To try it without a token, start ``ximilar-ocr serve --allow-urls`` and put
 In a project of your own, `app` and `lifespan` belong into ``asgi.py``, and the rest into views.
 """
 
-import logging
-import math
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -22,6 +20,7 @@ from django.http import HttpRequest, JsonResponse
 from django.urls import path
 
 import ximilar_ocr_async as ocr
+from ximilar_ocr_async.integrations import answer_to
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -52,27 +51,6 @@ async def app(scope: Message, receive: Receive, send: Send) -> None:
         await lifespan(scope["state"], receive, send)
     else:
         await django_app(scope, receive, send)
-
-
-def answer_to(error: ocr.OCRError) -> tuple[dict[str, str], int, dict[str, str]]:
-    """Return the body, the status and the headers of the answer to the client.
-
-    A client that can mend its request is told how; other errors are logged. None becomes a 401,
-    because the token is the backend's, not the client's.
-    """
-    match error:
-        case ocr.ImageError() | ocr.OptionError() | ocr.RequestRejected():
-            return {"detail": str(error)}, 422, {}
-        case ocr.DeadlineExceeded() | ocr.RequestTimeout():
-            status = 504
-        case ocr.AuthError() | ocr.AddressError() | ocr.ReplyError():
-            status = 502
-        case _:
-            status = 503
-    logging.getLogger(__name__).error("%r", error)
-    wait = error.retry_after
-    headers = {} if wait is None else {"Retry-After": str(max(1, math.ceil(wait)))}
-    return {"detail": "images cannot be read now"}, status, headers
 
 
 async def read(request: HttpRequest, image: bytes | str) -> JsonResponse:

@@ -12,35 +12,13 @@ Other programs with threads can use a session in the same way.
 """
 
 import atexit
-import logging
-import math
 from contextlib import ExitStack
 
 from anyio.from_thread import start_blocking_portal
 from flask import Flask, request
 
 import ximilar_ocr_async as ocr
-
-
-def answer_to(error: ocr.OCRError) -> tuple[dict[str, str], int, dict[str, str]]:
-    """Return the body, the status and the headers of the answer to the client.
-
-    A client that can mend its request is told how; other errors are logged. None becomes a 401,
-    because the token is the backend's, not the client's.
-    """
-    match error:
-        case ocr.ImageError() | ocr.OptionError() | ocr.RequestRejected():
-            return {"detail": str(error)}, 422, {}
-        case ocr.DeadlineExceeded() | ocr.RequestTimeout():
-            status = 504
-        case ocr.AuthError() | ocr.AddressError() | ocr.ReplyError():
-            status = 502
-        case _:
-            status = 503
-    logging.getLogger(__name__).error("%r", error)
-    wait = error.retry_after
-    headers = {} if wait is None else {"Retry-After": str(max(1, math.ceil(wait)))}
-    return {"detail": "images cannot be read now"}, status, headers
+from ximilar_ocr_async.integrations import answer_to
 
 
 def create_app() -> Flask:

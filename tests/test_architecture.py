@@ -25,17 +25,17 @@ FLOORS = [
     {"outcomes"},
     {"_http"},
     {"_protocol"},
-    {"_scheduling", "_extraction"},
+    {"_scheduling", "_extraction", "export"},
     {"_jobs"},
     {"_session"},
     {""},
-    {"testing"},
+    {"testing", "integrations"},
     {"emulator"},
     {"cli"},
 ]
 """The places at the top of the package, from the lowest; "" is the front door."""
 
-MOST_PLACES = 18
+MOST_PLACES = 20
 
 PUBLIC_ROOMS = {"testing.service"}
 """Rooms inside others that have a door to the outside, too."""
@@ -53,7 +53,8 @@ OWNERS = {
     "PIL": {"emulator.images"},
     "numpy": {"emulator.images", "emulator.engines.rapid"},
     "rapidocr": {"emulator.engines.rapid"},
-    "starlette": {"emulator.asgi", "_jobs.receiver"},
+    "starlette": {"emulator.asgi", "_jobs.receiver", "integrations.starlette"},
+    "litestar": {"integrations.litestar"},
     "uvicorn": {"emulator.server"},
     "cyclopts": {"cli", "cli.run", "cli.serve", "cli.submit", "cli.headers", "cli.connection"},
     "rich": {"cli.printer"},

@@ -166,7 +166,7 @@ class JobInfo:
         id: The id of the request. It gives access to the request later.
         status: The state of the request, such as ``CREATED``, ``PROCESSING`` or ``DONE``.
         type: The type of service that the request is for.
-        created: When the request was submitted.
+        created: When the request was submitted. A time that cannot be understood is in ``extra``.
         extra: Keys that this class does not know. The repr hides them, for the service may repeat
             the webhook of the request, with its secrets.
     """

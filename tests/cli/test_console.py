@@ -11,7 +11,7 @@ import pytest
 from tests.command_line import CLI
 from tests.loopback import Site, answer
 from ximilar_ocr_async.cli.console import to_table, write_line
-from ximilar_ocr_async.cli.json_text import to_json
+from ximilar_ocr_async.cli.json_lines import to_json
 
 FORGED = "no\n2026-11-27 ERROR root: lost\r\x1b[2J\x9b31m\x7f\u202e\u061coops"
 

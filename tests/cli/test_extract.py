@@ -161,8 +161,8 @@ def test_a_class_of_a_module_here_is_filled_in(cli: CLI) -> None:
         "ok": True,
         "attempts": 1,
         "maybe_billed": False,
-        # What the class has made of the tags is none of JSON's.
-        "value": {**GOOD, "tags": "range(0, 2)"},
+        # What the class has made of the tags is no list, but becomes one.
+        "value": {**GOOD, "tags": [0, 1]},
     }
 
 

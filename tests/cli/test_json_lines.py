@@ -107,9 +107,9 @@ def test_a_value_that_its_class_does_not_show_is_null() -> None:
     """A value that cannot be written costs its line no more than the value."""
 
     class Shy(Enum):
-        """Has no label."""
+        """Has neither a value for JSON nor a name."""
 
-        ONE = 1
+        ONE = object()
 
         @property
         def name(self) -> str:

@@ -35,8 +35,9 @@ from tests.extraction.invoices import (
 )
 from ximilar_ocr_async._extraction.parsing import extract
 from ximilar_ocr_async._extraction.schema import describe
-from ximilar_ocr_async._extraction.structuring import MAX_FAULTS, structure, unstructure
+from ximilar_ocr_async._extraction.structuring import MAX_FAULTS, structure
 from ximilar_ocr_async.errors import ExtractionError
+from ximilar_ocr_async.export.documents import to_plain
 
 DECIMALS = st.decimals(allow_nan=False, allow_infinity=False)
 LITERALS = st.sampled_from(["a", " a", 1, True, None])
@@ -107,8 +108,8 @@ def test_an_instance_survives_the_way_there_and_back(
     invoice: Invoice, write: Any, quoted: bool
 ) -> None:
     """What an instance looks like in JSON or in Python's style is read as that instance."""
-    text = f"Here: {{}} ```{write(unstructure(invoice))}```"
-    json_result = None if quoted else unstructure(invoice)
+    text = f"Here: {{}} ```{write(to_plain(invoice))}```"
+    json_result = None if quoted else to_plain(invoice)
     assert extract(record_of(text, json_result), Invoice) == invoice
 
 
@@ -120,7 +121,7 @@ def test_any_instance_survives_json(data: st.DataObject, fields: Any, form: Any)
     assert describe(cls)
     values = zip(hints, (values for _, values in fields), strict=True)
     instance = cls(**{name: data.draw(drawn) for name, drawn in values})
-    found = structure(json.loads(json.dumps(unstructure(instance), allow_nan=False)), cls)
+    found = structure(json.loads(json.dumps(to_plain(instance), allow_nan=False)), cls)
     assert found == instance
     assert type(found) is type(instance)
 
@@ -131,7 +132,7 @@ def test_any_instance_survives_json(data: st.DataObject, fields: Any, form: Any)
         (Line("tea", Decimal("1.20"), 2, ("a", 3)), None),
         (Kind.CREDIT, "credit note"),
         (Colour.RED, "r"),
-        (Stars.ONE, "ONE"),
+        (Stars.ONE, 1),
         (Decimal("12.50"), "12.50"),
         (Decimal("1.5e999"), "15" + "0" * 998),
         (Decimal("1e-1005"), "0." + "0" * 1004 + "1"),
@@ -144,7 +145,7 @@ def test_any_instance_survives_json(data: st.DataObject, fields: Any, form: Any)
 def test_an_instance_looks_in_json_as_the_model_would_write_it(value: Any, plain: Any) -> None:
     """Enums, decimals and dates are told as the prompt asks for them; a field by its name."""
     line = {"text": "tea", "price": "1.20", "_amount": 2, "tags": ["a", 3]}
-    assert unstructure(value) == (line if plain is None else plain)
+    assert to_plain(value) == (line if plain is None else plain)
 
 
 @given(value=JSON)

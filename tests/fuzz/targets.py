@@ -40,12 +40,12 @@ from ximilar_ocr_async.cli.headers import parse_headers
 from ximilar_ocr_async.cli.jobs import find_ids
 from ximilar_ocr_async.cli.json_lines import (
     extraction_to_json,
-    model_to_json,
     outcome_to_json,
+    to_json,
 )
-from ximilar_ocr_async.cli.json_text import to_json
 from ximilar_ocr_async.cli.lists import LINE, NUL, read_list
 from ximilar_ocr_async.errors import OCRError
+from ximilar_ocr_async.export import to_dict
 from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.models import GPT, Account, JobInfo, Record
 from ximilar_ocr_async.outcomes import Failure, Outcome, Success
@@ -127,7 +127,7 @@ MOST_PAGES = 20
 
 def _write_model(model: Account | JobInfo) -> None:
     """Assert that an account or a request can be written as JSON and as a table."""
-    shown = model_to_json(model)
+    shown = to_dict(model)
     assert "\n" not in to_json(shown)
     assert all(line.isprintable() for line in to_table(shown).split("\n"))
 

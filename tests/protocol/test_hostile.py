@@ -12,9 +12,9 @@ from _lib.hostile import KINDS, OCR, STATUS, record
 from tests.protocol.replies import decode
 from ximilar_ocr_async._protocol.decode import decode_account, decode_document
 from ximilar_ocr_async._protocol.jobs import decode_info, decode_outcomes
-from ximilar_ocr_async.cli.json_lines import model_to_json, outcome_to_json
-from ximilar_ocr_async.cli.json_text import to_json
+from ximilar_ocr_async.cli.json_lines import outcome_to_json, to_json
 from ximilar_ocr_async.errors import OCRError, ReplyError
+from ximilar_ocr_async.export import to_dict
 from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.models import Record
 from ximilar_ocr_async.outcomes import Failure, Success
@@ -101,7 +101,7 @@ def test_an_odd_record_of_a_job_costs_no_neighbour(kind: str, size: int) -> None
     found = {o.index: o.record.ocr for o in outcomes if o.ok and o.index != ODD}
     assert found == {i: r.ocr for i, r in enumerate(GOOD) if isinstance(r, Record) and i != ODD}
     info = decode_info(decode_document(200, body), "r1")
-    json.loads(to_json(model_to_json(info)))
+    json.loads(to_json(to_dict(info)))
     assert repr(info) == repr(pickle.loads(pickle.dumps(info)))  # noqa: S301
 
 

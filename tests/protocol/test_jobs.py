@@ -27,6 +27,7 @@ from ximilar_ocr_async._protocol import Document, Echo
 from ximilar_ocr_async._protocol.jobs import (
     REQUESTS,
     bad_end,
+    decode_info,
     decode_outcomes,
     decode_page,
     make_id,
@@ -35,6 +36,7 @@ from ximilar_ocr_async._protocol.jobs import (
     state_of,
 )
 from ximilar_ocr_async._protocol.requests import SubmitRequest
+from ximilar_ocr_async.export import to_dict
 
 ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=[]))
 
@@ -330,11 +332,61 @@ def test_a_row_tells_of_a_request() -> None:
     assert info.extra == {"workspace": "w"}
 
 
-@pytest.mark.parametrize("created", [7, "yesterday", [], {}])
+MOMENT = datetime(2022, 3, 2, 13, 38, 22, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "created",
+    [
+        1646228302,
+        1646228302.0,
+        1646228302000,
+        1646228302000.0,
+        1646228302000000,
+        1646228302000000000,
+        "1646228302",
+        " 1646228302.0 ",
+        "1646228302000",
+        "2022-03-02T13:38:22Z",
+        "2022-03-02 14:38:22+01:00",
+        "20220302T133822Z",
+    ],
+)
+def test_times_in_numbers_are_kept(created: Any) -> None:
+    """A moment is understood as ISO 8601, and in seconds, milliseconds and less since 1970."""
+    rows, _ = decode_page(document({"results": [{"id": "r1", "created": created}]}))
+    assert [(row.created, dict(row.extra)) for row in rows] == [(MOMENT, {})]
+    info = decode_info(document({"id": "r1", "created": created}), "r1")
+    assert info.created == MOMENT
+
+
+def test_no_part_of_a_second_is_lost() -> None:
+    """Microseconds stay, and a time before 1973 is one in seconds."""
+    for created, told in (
+        (1646228302784, MOMENT.replace(microsecond=784000)),
+        (1646228302.784359, MOMENT.replace(microsecond=784359)),
+        ("1646228302784359", MOMENT.replace(microsecond=784359)),
+        (0, datetime(1970, 1, 1, tzinfo=UTC)),
+        (-1, datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)),
+    ):
+        assert decode_info(document({"id": "r1", "created": created}), "r1").created == told
+
+
+def test_times_beside_that_of_creation_stay_as_they_are() -> None:
+    """What the class does not know, such as when a request finished, is kept with its number."""
+    given = {"id": "r1", "finished": 1646228302, "started": 1.5}
+    assert decode_info(document(given), "r1").extra == {"finished": 1646228302, "started": 1.5}
+
+
+@pytest.mark.parametrize(
+    "created", [True, "yesterday", [], {}, "", 10**30, 1e300, "20220302133822", "1e9"]
+)
 def test_one_odd_time_hides_no_list(created: Any) -> None:
-    """A row whose time makes no sense is listed without it."""
+    """A row whose time makes no sense is listed without it, and what was told is kept."""
     rows, _ = decode_page(document({"results": [{"id": "r1", "created": created}, {"id": "r2"}]}))
     assert [(row.id, row.status, row.created) for row in rows] == [
         ("r1", "", None),
         ("r2", "", None),
     ]
+    assert rows[0].extra == {"created": created}
+    assert to_dict(rows[0])["created"] == created

@@ -1,6 +1,5 @@
 """Typed extraction: a user's class in, a prompt out; a completion in, an instance out."""
 
 from ximilar_ocr_async._extraction.extraction import Extraction
-from ximilar_ocr_async._extraction.structuring import unstructure
 
-__all__ = ["Extraction", "unstructure"]
+__all__ = ["Extraction"]

@@ -1,4 +1,4 @@
-"""JSON types in, an instance of the user's class or the address of each fault out; and back.
+"""JSON types in, an instance of the user's class or the address of each fault out.
 
 This module teaches cattrs the user's classes; `_protocol.converter` teaches it the service's. It is
 lenient where a value can only mean one thing, and it never guesses.
@@ -249,25 +249,3 @@ def structure(value: Any, cls: type[T]) -> T:
     message = f"the completion does not fit {cls.__name__}: {listed}{more}"
     hints = tuple(fault.hint for fault in found)
     raise ExtractionError(message, faults=faults, hints=hints)
-
-
-def unstructure(value: Any) -> Any:
-    """Return an instance that `structure` made as JSON types, from which it can make it again.
-
-    Decimals become strings, to keep their digits. Dates become ISO 8601. Enums become the labels
-    that the prompt lists. Types that only a class's own converter can make stay as they are.
-    """
-    if has_fields(type(value)):
-        value = {field.name: getattr(value, field.name) for field in fields_of(type(value))}
-    match value:
-        case Enum():
-            return label(value)
-        case Mapping():
-            return {key: unstructure(item) for key, item in value.items()}
-        case list() | tuple():
-            return [unstructure(item) for item in value]
-        case Decimal():
-            return f"{value:f}"  # an exponent could be longer than `structure` accepts
-        case date() | time():
-            return value.isoformat()
-    return value

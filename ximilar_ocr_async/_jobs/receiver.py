@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Mapp
 from contextlib import aclosing
 from functools import partial
 from typing import Any, Literal, TypeAlias
+from urllib.parse import urlsplit
 from weakref import WeakSet
 
 import anyio
@@ -76,6 +77,7 @@ class WebhookReceiver:
         _kept: The deliveries that no job took yet and their sizes [bytes], the oldest first.
         _size: The size of all kept deliveries [bytes].
         _waiting: The events of waiting tasks. Each is removed, because it belongs to an event loop.
+        _is_mounted: Whether the application that it made is mounted.
     """
 
     webhook: Webhook
@@ -87,6 +89,7 @@ class WebhookReceiver:
     _size: int = field(init=False, default=0, repr=False)
     _jobs: WeakSet[object] = field(init=False, factory=WeakSet, repr=False)
     _waiting: set[anyio.Event] = field(init=False, factory=set, repr=False)
+    _is_mounted: bool = field(init=False, default=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         if self.verify not in {"secret", "refetch"}:
@@ -148,20 +151,25 @@ class WebhookReceiver:
         if len(self._seen) > KEPT_IDS:
             del self._seen[next(iter(self._seen))]
 
-    def app(self, handle: Handle | None = None) -> Any:
+    def app(self, handle: Handle | None = None, *, mounted: bool = True) -> Any:
         """Make a Starlette application that accepts deliveries by POST at any path.
 
         Args:
             handle: Awaited with each delivery, even without a job, before the response is sent. If
                 it raises `WebhookError`, the response has its status, to have it delivered again.
+            mounted: Whether you mount it. The service is then given the URL with a slash at its
+                end: without one, a mount responds with a redirect, which the service does not
+                follow. For a route of one path say False, and the service is given the URL as it
+                is.
         """
         # Imported late, because Starlette is an extra that may not be installed.
         from starlette.applications import Starlette  # noqa: PLC0415
         from starlette.requests import ClientDisconnect, Request  # noqa: PLC0415
         from starlette.responses import PlainTextResponse, Response  # noqa: PLC0415
-        from starlette.routing import Route  # noqa: PLC0415
 
         async def deliver(request: Request) -> Response:
+            if request.method != "POST":
+                return PlainTextResponse("post deliveries", 405, {"Allow": "POST"})
             try:
                 # Checked before any of the body is read.
                 self.check(request.headers)
@@ -176,7 +184,18 @@ class WebhookReceiver:
                 return Response(status_code=400)  # nobody receives it
             return Response(status_code=204)
 
-        return Starlette(routes=[Route("/{path:path}", deliver, methods=["POST"])])
+        application = Starlette()
+        no_page = application.router.default
+
+        async def anywhere(scope: Any, receive: Any, send: Any) -> None:
+            is_http = scope["type"] == "http"
+            answer = await deliver(Request(scope, receive)) if is_http else no_page
+            await answer(scope, receive, send)
+
+        # No route, because none matches where a path ends with the mount, and Starlette redirects.
+        application.router.default = anywhere
+        self._is_mounted = mounted
+        return application
 
     async def _handle(self, delivery: Delivery, handle: Handle) -> None:
         self._handled.add(delivery.id)
@@ -190,6 +209,14 @@ class WebhookReceiver:
             self._handled.discard(delivery.id)
 
     # ---- what jobs use
+
+    def reached_at(self) -> Webhook:
+        """Return the webhook with the URL at which the service reaches the application."""
+        if not self._is_mounted:
+            return self.webhook
+        parts = urlsplit(self.webhook.url)
+        path = f"{parts.path.rstrip('/')}/"
+        return Webhook(parts._replace(path=path).geturl(), self.webhook.headers)
 
     def listen(self, job: object) -> None:
         """Keep deliveries from now on for *job* to take. This ends when the job is collected."""

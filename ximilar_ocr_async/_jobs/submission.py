@@ -50,7 +50,7 @@ class Submission:
     ) -> "Submission":
         """Return a submission with a job that is empty yet; the options are those of the job."""
         receiver = webhook if isinstance(webhook, WebhookReceiver) else None
-        hook = webhook.webhook if isinstance(webhook, WebhookReceiver) else webhook
+        hook = webhook.reached_at() if isinstance(webhook, WebhookReceiver) else webhook
         job = Job(getter, options, receiver)
         submission = cls(Reading(prompt), job, type, endpoint, hook)
         # What is no option of a request is said before any image is pulled.

@@ -4,7 +4,7 @@ Nothing here sends or waits.
 """
 
 from ximilar_ocr_async._protocol import jobs
-from ximilar_ocr_async._protocol.converter import unstructure
+from ximilar_ocr_async._protocol.converter import named_parts
 from ximilar_ocr_async._protocol.decode import Echo, decode_account, decode_document
 from ximilar_ocr_async._protocol.documents import Document
 from ximilar_ocr_async._protocol.encode import Parts, encode_images, make_body
@@ -26,5 +26,5 @@ __all__ = [
     "encode_images",
     "jobs",
     "make_body",
-    "unstructure",
+    "named_parts",
 ]

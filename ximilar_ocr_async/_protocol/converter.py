@@ -1,14 +1,16 @@
-"""JSON types in, instances of the service's classes out; and back.
+"""JSON types in, instances of the service's classes out.
 
 Unknown keys are kept. A null value counts as absent. What does not fit is told with its address.
 """
 
+import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from math import isfinite
 from typing import Any, TypeAlias, TypeVar
 
-from attrs import evolve, field, fields, frozen
+from attrs import evolve, field, frozen
 
 from ximilar_ocr_async.models import (
     GPT,
@@ -61,6 +63,15 @@ def _kind(value: Any) -> str:
     return "null" if value is None else type(value).__name__
 
 
+_SINCE_1970 = re.compile(r"[+-]?(?![0-9]{8}$|[0-9]{14}$)[0-9]{1,20}(\.[0-9]{1,20})?", re.ASCII)
+"""A number in a string, unless it may be the date or the moment 20260131143000."""
+
+_1970 = datetime(1970, 1, 1, tzinfo=UTC)
+
+_UNITS = (10**11, 10**14, 10**17)
+"""From where on a number is in milliseconds, microseconds and nanoseconds since 1970. Source:
+judgement; it is the year 5138 in seconds, and 1973 in each of the others."""
+
 _Read: TypeAlias = Callable[[Any, str, Faults], Any]
 """Makes an attribute of a value that is not null; adds a fault if that cannot be."""
 
@@ -91,10 +102,20 @@ def _finite(value: Any, path: str, faults: Faults) -> Any:
 
 
 def _time(value: Any, _: str, __: Faults) -> datetime | None:
+    """Return a moment in ISO 8601, or since 1970 in UTC, in whatever unit makes it one of our days.
+
+    One bad time must not make a whole list fail.
+    """
     try:
-        return datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        return None  # one bad time must not make a whole list fail
+        if isinstance(value, str) and not _SINCE_1970.fullmatch(value.strip()):
+            return datetime.fromisoformat(value.strip())
+        if isinstance(value, bool):
+            return None
+        since = Decimal(value if isinstance(value, str) else str(value))
+        unit = sum(abs(since) >= limit for limit in _UNITS)
+        return _1970 + timedelta(microseconds=int(since.scaleb(6 - 3 * unit)))
+    except (ArithmeticError, TypeError, ValueError):
+        return None
 
 
 def _as_it_is(value: Any, _: str, __: Faults) -> Any:
@@ -212,6 +233,8 @@ def structure(value: Any, cls: Callable[..., T], path: str, faults: Faults) -> T
         elif part is not None:
             name, read = keys[key]
             given[name] = read(part, f"{path}.{name}", faults)
+            if read is _time and given[name] is None:
+                extra[key] = part  # what cannot be understood is kept
     return cls(**given, extra=extra or NO_KEYS)
 
 
@@ -247,16 +270,10 @@ def structure_status(value: Any, default: Status, path: str = "$") -> Status:
             return default
 
 
-def unstructure(model: Any) -> dict[str, Any]:
-    """Return an instance of one of the service's classes as JSON types, in the service's names."""
-    keys = {name: key for key, (name, _) in _KEYS[type(model)].items()}
-    own = {keys[a.name]: _plain(getattr(model, a.name)) for a in fields(type(model))[:-1]}
-    return {**own, **model.extra}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return unstructure(value) if type(value) in _KEYS else value
+def named_parts(model: Any) -> list[tuple[str, Any]]:
+    """Return the parts of an instance of one of the service's classes, in the service's names."""
+    cls = next(cls for cls in type(model).__mro__ if cls in _KEYS)
+    own = [(key, getattr(model, name)) for key, (name, _) in _KEYS[cls].items()]
+    # A time that was not understood is in both.
+    told = [(key, value) for key, value in own if value is not None or key not in model.extra]
+    return [*told, *model.extra.items()]

@@ -13,9 +13,9 @@ from ximilar_ocr_async.cli.console import (
     to_table,
     write_line,
 )
-from ximilar_ocr_async.cli.json_lines import model_to_json
-from ximilar_ocr_async.cli.json_text import to_json
+from ximilar_ocr_async.cli.json_lines import to_json
 from ximilar_ocr_async.errors import OCRError
+from ximilar_ocr_async.export import to_dict
 from ximilar_ocr_async.models import Account
 
 
@@ -39,7 +39,7 @@ def account(
 
     async def show() -> int:
         try:
-            document = model_to_json(await _fetch_account(connection))
+            document = to_dict(await _fetch_account(connection))
         except OCRError as error:
             return report_error(error, USAGE)
         is_text = format == "text" if format else sys.stdout.isatty()

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 import anyio
 
-from ximilar_ocr_async.cli.json_text import to_json
+from ximilar_ocr_async.cli.json_lines import to_json
 from ximilar_ocr_async.errors import (
     AddressError,
     AuthError,

@@ -9,8 +9,7 @@ from ximilar_ocr_async._session import OCRSession
 from ximilar_ocr_async.cli.classes import choose_class
 from ximilar_ocr_async.cli.connection import DEFAULT_CONNECTION, ConnectionOptions
 from ximilar_ocr_async.cli.console import USAGE, report_error
-from ximilar_ocr_async.cli.json_lines import extraction_to_json
-from ximilar_ocr_async.cli.json_text import to_json
+from ximilar_ocr_async.cli.json_lines import extraction_to_json, to_json
 from ximilar_ocr_async.cli.printer import Renderer
 from ximilar_ocr_async.cli.run import DEFAULTS, Arguments, Command, SharedOptions, run
 from ximilar_ocr_async.errors import OptionError

@@ -21,8 +21,7 @@ from ximilar_ocr_async.cli.console import (
     write_line,
     write_message,
 )
-from ximilar_ocr_async.cli.json_lines import model_to_json
-from ximilar_ocr_async.cli.json_text import to_json
+from ximilar_ocr_async.cli.json_lines import to_json
 from ximilar_ocr_async.cli.lists import LIST_FILE, STANDARD_INPUT, read_list
 from ximilar_ocr_async.cli.printer import (
     RECORD_RENDERER,
@@ -33,6 +32,7 @@ from ximilar_ocr_async.cli.printer import (
 )
 from ximilar_ocr_async.cli.run import Arguments
 from ximilar_ocr_async.errors import JobNotFound, OptionError, ReplyError, shown
+from ximilar_ocr_async.export import to_dict
 from ximilar_ocr_async.models import JobInfo
 
 # ---- list and show
@@ -63,7 +63,7 @@ def list_jobs(
         state = status.upper() if status else None
         async with connection.make_session() as session:
             async for info in session.jobs(status=state, type=type):
-                write_line(_row(info) if _is_text(format) else to_json(model_to_json(info)))
+                write_line(_row(info) if _is_text(format) else to_json(to_dict(info)))
         return SUCCESS
 
     return run(start)
@@ -104,7 +104,7 @@ def show(
                     write_message(str(error))
                     code = SOME_FAILED
                 else:
-                    write_line(_details(info) if _is_text(format) else to_json(model_to_json(info)))
+                    write_line(_details(info) if _is_text(format) else to_json(to_dict(info)))
         return code
 
     return run(start)
@@ -139,7 +139,7 @@ def _row(info: JobInfo) -> str:
 
 def _details(info: JobInfo) -> str:
     """Return a table about a request, with the number of results instead of the results."""
-    document = model_to_json(info)
+    document = to_dict(info)
     response = document.pop("response", None)
     records = response.get("records") if isinstance(response, dict) else None
     count = {"records": len(records)} if isinstance(records, list) else {}

@@ -13,8 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ximilar_ocr_async.cli.console import write_line, write_message
-from ximilar_ocr_async.cli.json_lines import outcome_to_json
-from ximilar_ocr_async.cli.json_text import to_json
+from ximilar_ocr_async.cli.json_lines import outcome_to_json, to_json
 from ximilar_ocr_async.errors import shown
 from ximilar_ocr_async.outcomes import Outcome, Success
 

@@ -22,8 +22,7 @@ from ximilar_ocr_async.cli.console import (
     write_message,
 )
 from ximilar_ocr_async.cli.headers import Headers, parse_headers, show_secret
-from ximilar_ocr_async.cli.json_lines import outcome_to_json
-from ximilar_ocr_async.cli.json_text import to_json
+from ximilar_ocr_async.cli.json_lines import outcome_to_json, to_json
 from ximilar_ocr_async.errors import OCRError, OptionError, WebhookError, shown
 from ximilar_ocr_async.outcomes import Outcome
 
