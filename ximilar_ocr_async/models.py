@@ -88,6 +88,8 @@ class GPT:
     full_prompt: str | None = None
     result: str | None = None
     json_result: Any = field(default=None, hash=False)
+    # The JSON of it as it came, if a float of it may not have all of its digits. For `extract`.
+    _written: bytes = field(default=b"", eq=False, repr=False, kw_only=True)
     extra: Mapping[str, Any] = field(default=NO_KEYS, hash=False)
 
 

@@ -250,7 +250,8 @@ def structure_status(value: Any, default: Status, path: str = "$") -> Status:
 def unstructure(model: Any) -> dict[str, Any]:
     """Return an instance of one of the service's classes as JSON types, in the service's names."""
     keys = {name: key for key, (name, _) in _KEYS[type(model)].items()}
-    own = {keys[a.name]: _plain(getattr(model, a.name)) for a in fields(type(model))[:-1]}
+    names = [a.name for a in fields(type(model)) if a.name in keys]
+    own = {keys[name]: _plain(getattr(model, name)) for name in names}
     return {**own, **model.extra}
 
 
