@@ -62,7 +62,8 @@ class Submission:
 
     def make_request(self, endpoint: str, lang: str) -> SubmitRequest:
         """Make the request for images of one endpoint and language."""
-        return SubmitRequest(self.endpoint or endpoint, lang, self.type, self.webhook)
+        own = endpoint if self.endpoint is None else self.endpoint
+        return SubmitRequest(own, lang, self.type, self.webhook)
 
     def prompt_for(self, image: Image) -> str | None:
         """Return the image's own prompt, else that of the call."""

@@ -18,7 +18,7 @@ from ximilar_ocr_async._scheduling import (
     Tenant,
 )
 from ximilar_ocr_async.errors import DeadlineExceeded
-from ximilar_ocr_async.images import Image, Source, check_source
+from ximilar_ocr_async.images import AnySource, Image, check_source
 from ximilar_ocr_async.outcomes import Outcome, T
 
 
@@ -38,7 +38,7 @@ class Single(Generic[T]):
         prepare = self._question.prepare
         self._call = Call(self._receive, self._options, ReadRequest, self._tenant, prepare)
 
-    async def read(self, given: Image | Source) -> Outcome[T]:
+    async def read(self, given: Image | AnySource) -> Outcome[T]:
         """Return the outcome of the image.
 
         What cannot be read before a cancel scope around the call ends is not sent; the call waits

@@ -31,10 +31,10 @@ from ximilar_ocr_async._scheduling import (
     Tenant,
 )
 from ximilar_ocr_async.errors import OCRError, OptionError, SessionClosed, SessionStateError
-from ximilar_ocr_async.images import Image, Source, check_source
+from ximilar_ocr_async.images import AnySource, Image, check_source
 from ximilar_ocr_async.outcomes import Outcome, T
 
-AnyImage: TypeAlias = Image | Source
+AnyImage: TypeAlias = Image | AnySource
 Images: TypeAlias = Iterable[AnyImage] | AsyncIterable[AnyImage]
 
 TURN = 0.001
@@ -148,7 +148,7 @@ class Stream(Generic[T]):
             await self._changed.wait()
             self._check_inside()
         self._held -= 1
-        if self._held <= self._window - MAX_RECORDS:
+        if self._held <= self._window - self._batch:
             self._room.set()
         return self._ready.popleft()
 
@@ -197,7 +197,11 @@ class Stream(Generic[T]):
 
     @property
     def _window(self) -> int:
-        return (self._scheduler.slots.ceiling + 1) * MAX_RECORDS
+        return (self._scheduler.slots.ceiling + 1) * self._batch
+
+    @property
+    def _batch(self) -> int:
+        return self._scheduler.slots.queue.max_records
 
     async def _feed(self) -> None:
         try:
@@ -228,7 +232,7 @@ class Stream(Generic[T]):
     async def _wait_for_room(self) -> int:
         """Return how many images may be pulled now."""
         # Whole batches: a few more would go out alone where a slot is free.
-        while (room := (self._window - self._held) // MAX_RECORDS * MAX_RECORDS) <= 0:
+        while (room := (self._window - self._held) // self._batch * self._batch) <= 0:
             self._room = anyio.Event()
             await self._room.wait()
         return room
