@@ -11,7 +11,7 @@ To try it without a token, start ``ximilar-ocr serve --allow-urls`` and put
 
 import logging
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -50,7 +50,7 @@ def answer_to(error: ocr.OCRError) -> tuple[dict[str, str], int, dict[str, str]]
 
 
 @asynccontextmanager
-async def lifespan(app: Litestar) -> AsyncIterator[None]:
+async def lifespan(app: Litestar) -> AsyncGenerator[None]:
     """Open one session for the life of the application, so that all clients share its batches."""
     async with ocr.OCRSession(max_queue=100, deadline=30) as app.state.session:
         yield
@@ -79,14 +79,16 @@ async def read(
     request: AnyRequest, session: ocr.OCRSession, image: bytes | str
 ) -> dict[str, str | int]:
     """Read *image* while its client waits. A `str` is always a URL, so that no file is opened."""
+    found: list[ocr.Record] = []
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(wait_for_disconnect, request)
-            record = await session.read(image)
+            found.append(await session.read(image))
             group.cancel_scope.cancel()
     except ExceptionGroup as errors:
         # Exception handlers match the error itself, not a group that contains it.
         raise errors.exceptions[0] from None
+    [record] = found
     return {"text": record.text, "texts": len(record.ocr.texts)}
 
 

@@ -17,6 +17,7 @@ from ximilar_ocr_async._constants import (
 from ximilar_ocr_async.errors import OptionError, shown
 
 PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
+PROXY_ESCAPES = "in a user or password write / as %2F, ? as %3F and # as %23"
 
 MAX_SOCKS_WORD = 255
 """The longest user or password [bytes]. Source: RFC 1929."""
@@ -257,10 +258,9 @@ def _fault_of_proxy(url: str) -> str | None:  # noqa: PLR0911 - one for each
         sizes = [len(unquote(word or "").encode()) for word in (parts.username, parts.password)]
         is_url = "://" in url and "@" not in "".join(parts[2:]) and _is_printed(url)
     except ValueError:
-        is_url = False
+        return f"is not a URL, {expected}; {PROXY_ESCAPES}"
     if not is_url:
-        escapes = "in a user or password write / as %2F, ? as %3F and # as %23"
-        return f"is not a URL, {expected}; {escapes}"
+        return f"is not a URL, {expected}; {PROXY_ESCAPES}"
     if parts.scheme not in PROXY_SCHEMES:
         return f"has the scheme {parts.scheme!r}, {expected}"
     if not host:

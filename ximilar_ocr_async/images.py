@@ -7,7 +7,7 @@ threads when the image's batch has a slot.
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, TypeAlias, cast
 from urllib.parse import urlsplit
@@ -237,7 +237,7 @@ def _fingerprint(found: os.stat_result) -> FileFingerprint:
 
 
 @contextmanager
-def _opened(path: "os.PathLike[str]") -> Iterator[BinaryIO]:
+def _opened(path: "os.PathLike[str]") -> Generator[BinaryIO]:
     """Open a regular file; raise `ImageError` for anything else."""
     with _image_errors(path):
         # Looked at first, because opening a device or a pipe alone can do something.
@@ -261,7 +261,7 @@ def _open_at_once(path: str, flags: int) -> int:
 
 
 @contextmanager
-def _image_errors(path: "os.PathLike[str]") -> Iterator[None]:
+def _image_errors(path: "os.PathLike[str]") -> Generator[None]:
     try:
         yield
     except (OSError, ValueError) as error:

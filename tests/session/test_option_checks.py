@@ -321,7 +321,7 @@ WAITING: list[tuple[str, Any]] = [
     *(("outage_timeout", value) for value in NO_NUMBERS),
     *(("lang", value) for value in ["", "EN", "de", None, 5, b"en", ["en"], True, Evil()]),
     *(("priority", value) for value in ["", "high", 1, True, ["bulk"], Evil()]),
-    *(("fair_by", value) for value in [[], {}]),
+    *(("fair_by", value) for value in [[1], {"a": 1}]),
 ]
 OWN: list[tuple[str, str, Any]] = [
     *((door, "prompt", v) for door in ("read", "read_all", "stream") for v in ["", " ", 5, b"x"]),

@@ -128,7 +128,7 @@ def _read_result(gpt: GPT) -> Any:
 
 
 def _read_written(gpt: GPT) -> Any:
-    data = gpt._written  # noqa: SLF001 - kept for this
+    data = gpt._written  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - kept for this
     is_small = data.count(b"[") + data.count(b"{") <= MAX_CONTAINERS
     return loads(data, {}) if data and is_small else None
 

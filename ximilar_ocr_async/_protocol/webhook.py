@@ -76,7 +76,7 @@ class Webhook:
     def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
         fault = _fault_of_url(url) or _fault_of_headers({} if headers is None else headers)
         if fault is None:
-            self.__attrs_init__(url, _with_secret(headers))
+            self.__attrs_init__(url, _with_secret(headers))  # pyright: ignore[reportAttributeAccessIssue]
             return
         # They must not stand in the locals of a traceback, because a secret may have one stray
         # character.

@@ -74,7 +74,7 @@ class Single(Generic[T]):
     @property
     def _is_late(self) -> bool:
         outcome = self._outcomes[0]
-        return not outcome.ok and isinstance(outcome.error, DeadlineExceeded)
+        return outcome.ok is False and isinstance(outcome.error, DeadlineExceeded)
 
     def _receive(self, item: Item, result: Result) -> None:
         """Take a result; called synchronously, so that nothing paid for can be lost."""

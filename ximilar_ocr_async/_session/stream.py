@@ -62,12 +62,12 @@ class Stream(Generic[T]):
     _images: Images
     _question: Question[T]
     _options: CallOptions
-    _make_request: MakeRequest = field(kw_only=True)
+    _make_request: MakeRequest = field(kw_only=True, alias="make_request")
     # [s] that an image waits for company in its batch.
-    _linger: float = field(kw_only=True)
-    _scheduler: Scheduler = field(kw_only=True)
-    _tenant: Tenant = field(kw_only=True)
-    _group: TaskGroup = field(kw_only=True)
+    _linger: float = field(kw_only=True, alias="linger")
+    _scheduler: Scheduler = field(kw_only=True, alias="scheduler")
+    _tenant: Tenant = field(kw_only=True, alias="tenant")
+    _group: TaskGroup = field(kw_only=True, alias="group")
 
     _call: Call = field(init=False)
     _clock: anyio.CancelScope = field(init=False, factory=anyio.CancelScope)
@@ -280,7 +280,7 @@ async def _each(images: Images) -> AsyncGenerator[AnyImage]:
             if isasyncgen(iterator):
                 # Else its own cleanup would be cancelled at its first await.
                 with anyio.move_on_after(LEAVE, shield=True), suppress(RuntimeError):
-                    await iterator.aclose()
+                    await iterator.aclose()  # pyright: ignore[reportGeneralTypeIssues]
     else:
         turn = perf_counter() + TURN
         for number, image in enumerate(images, 1):

@@ -48,7 +48,7 @@ def _without_secrets(document: dict[str, Any]) -> dict[str, Any]:
 
 def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
     """Return *outcome* as JSON types. Its record has the field names of the service."""
-    if outcome.ok:
+    if outcome.ok is True:
         return _common(outcome) | {"record": _record_to_json(outcome.record)}
     return _common(outcome) | {"error": _error_to_json(outcome.error)}
 
@@ -58,7 +58,7 @@ def extraction_to_json(outcome: Outcome[Any]) -> dict[str, Any]:
 
     A value that its class does not let be written is null, and its line has the completion.
     """
-    if outcome.ok:
+    if outcome.ok is True:
         try:
             return _common(outcome) | {"value": unstructure(outcome.value)}
         except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - the class is the user's
