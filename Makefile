@@ -21,6 +21,9 @@ lint: .venv/dev
 
 types: .venv/dev
 	$(BIN)/mypy
+	$(BIN)/python -m tests.docs.pages
+	$(BIN)/mypy out/blocks
+	$(BIN)/basedpyright
 
 signals: .venv/dev
 	$(BIN)/python benchmarks/signals.py

@@ -74,7 +74,7 @@ def find_images(languages: frozenset[str]) -> list[Image]:
 async def read(images: Sequence[Image], url: str) -> list[Arrival]:
     """Read *images*; write each outcome to ``outcomes.jsonl`` as it arrives."""
     start = time.monotonic()
-    arrivals = []
+    arrivals: list[Arrival] = []
     columns = ("reading", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with (
         Progress(*columns, console=console) as progress,

@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 from attrs import field, fields, frozen, has
 
-from ximilar_ocr_async import OCRSession, Outcome
+from ximilar_ocr_async import Failure, OCRSession, Outcome, Success
 
 IMAGES = Path(__file__).parent / "images"
 
@@ -114,25 +114,26 @@ async def fill_in(session: OCRSession) -> list[Outcome[Any]]:
 def show(outcome: Outcome[Any]) -> None:
     """Print an outcome: the fields of its value, or its error."""
     name = Path(outcome.image.name).name
-    if outcome.ok:
-        print(f"{name}: {type(outcome.value).__name__}")
-        print("\n".join(lines_of(outcome.value, "  ")))
-    else:
-        print(f"{name}: {outcome.error}")
+    match outcome:
+        case Success(value=value):
+            print(f"{name}: {type(value).__name__}")
+            print("\n".join(lines_of(value, "  ")))
+        case Failure(error=error):
+            print(f"{name}: {error}")
 
 
 def lines_of(value: Any, indent: str) -> Iterator[str]:
     """Yield a line for each field of *value*; lists and nested objects take several lines."""
-    for name in (a.name for a in fields(type(value))):
-        match getattr(value, name):
-            case list(items):
-                yield f"{indent}{name}:"
-                yield from (f"{indent}  {item!r}" for item in items)
-            case inner if has(type(inner)):
-                yield f"{indent}{name}:"
-                yield from lines_of(inner, f"{indent}  ")
-            case item:
-                yield f"{indent}{name}: {item!r}"
+    for name in (a.name for a in fields(value.__class__)):
+        inner: Any = getattr(value, name)
+        if inner.__class__ is list:
+            yield f"{indent}{name}:"
+            yield from (f"{indent}  {item!r}" for item in inner)
+        elif has(inner.__class__):
+            yield f"{indent}{name}:"
+            yield from lines_of(inner, f"{indent}  ")
+        else:
+            yield f"{indent}{name}: {inner!r}"
 
 
 async def main() -> int:

@@ -11,6 +11,9 @@ To try it without a token, start ``ximilar-ocr serve --allow-urls`` and put
 In a project of your own, `app` and `lifespan` belong into ``asgi.py``, and the rest into views.
 """
 
+# Django has no types of its own.
+# pyright: basic, reportAttributeAccessIssue=false, reportArgumentType=false
+
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import ximilar_ocr_async
 from ximilar_ocr_async import errors
+from ximilar_ocr_async._scheduling.decisions import VERDICTS, Verdict
 from ximilar_ocr_async.errors import OCRError, in_one_line, with_reason
 
 
@@ -69,6 +70,69 @@ def test_every_class_pickles_and_copies_whole(
         assert str(twin) == str(error) == in_one_line(message)
         assert twin.request_id == error.request_id
         assert (twin.status, twin.retry_after) == (status, retry_after)
+
+
+RETRYABLE = {
+    "DeadlineExceeded",
+    "Overloaded",
+    *("ConnectionFailed", "PoolExhausted", "UploadCut"),
+    *("ReplyLost", "RequestTimeout", "ReplyError"),
+    "ExtractionError",
+    *("RateLimited", "ServiceUnavailable"),
+}
+
+
+@pytest.mark.parametrize("cls", ERRORS)
+def test_every_class_says_whether_to_try_again(cls: type[OCRError]) -> None:
+    """A class and its instances say it, and copies and pickles keep it."""
+    error = cls("a")
+    twins = [pickle.loads(pickle.dumps(error)), copy.copy(error), with_reason(error, "b")]  # noqa: S301
+    for one in (cls, error, *twins):
+        assert one.retryable is (cls.__name__ in RETRYABLE)
+
+
+@pytest.mark.parametrize("cls", ERRORS)
+def test_what_the_session_sends_again_may_be_tried_again(cls: type[OCRError]) -> None:
+    """No verdict says otherwise than its class does."""
+    if VERDICTS[cls] in {Verdict.RESEND, Verdict.RESEND_MAYBE_BILLED}:
+        assert cls.retryable
+    if VERDICTS[cls] is Verdict.STOP:
+        assert not cls.retryable
+
+
+class Own(OCRError):
+    """An error of a user's, made in a way of its own."""
+
+    def __init__(self, place: int, *, needed: str) -> None:
+        super().__init__(f"at {place}")
+        self.needed = needed
+
+
+@pytest.mark.parametrize("error", [*(cls("a", status=7) for cls in ERRORS), Own(3, needed="x")])
+def test_a_copy_is_an_error_of_its_own(error: OCRError) -> None:
+    """It has all of the first, and what becomes of one does not show in the other."""
+    error.__cause__, error.__context__ = cause, context = KeyError("cause"), KeyError("context")
+    error.add_note("before")
+    error.more = [1]  # type: ignore[attr-defined]
+    twin = copy.copy(error)
+    assert type(twin) is type(error)
+    assert twin is not error
+    assert (twin.args, vars(twin)) == (error.args, vars(error))
+    assert (twin.__cause__, twin.__context__) == (cause, context)
+    assert twin.__suppress_context__ is error.__suppress_context__ is True
+    twin.add_note("of the twin")
+    error.add_note("of the first")
+    with pytest.raises(type(error)) as caught:
+        raise twin from None
+    assert caught.value is twin
+    twin.status = 8
+    assert error.status != 8
+    assert (error.__notes__, twin.__notes__) == (
+        ["before", "of the first"],
+        ["before", "of the twin"],
+    )
+    assert error.__traceback__ is None
+    assert error.__cause__ is cause
 
 
 @given(message=st.text(), request_id=st.text(), times=st.integers(1, 100_000))

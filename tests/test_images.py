@@ -315,11 +315,91 @@ def test_big_images_are_told_in_few_words() -> None:
 
 @pytest.mark.parametrize(
     "source, name",
-    [(Path("scans/a.png"), "scans/a.png"), ("http://x.example/a", "'http://x.example/a'")],
+    [(Path("scans/a.png"), "scans/a.png"), ("http://x.example/a'b", "http://x.example/a'b")],
 )
 def test_the_name_tells_the_source(source: Path | str, name: str) -> None:
     """An image is called by its path or its URL."""
     assert Image(source).name == name
+
+
+class Odd:
+    """A path of a class of the user's own."""
+
+    def __init__(self, found: Any) -> None:
+        self.found = found
+
+    def __fspath__(self) -> Any:
+        if isinstance(self.found, Exception):
+            raise self.found
+        return self.found
+
+
+@pytest.mark.parametrize(
+    "source, name",
+    [
+        ("", "mine"),
+        (b"", "mine"),
+        (Odd("a b.png"), "a b.png"),
+        (Odd(b"a\xff.png"), "a\udcff.png"),
+        (Odd(OSError("gone")), "<Odd>"),
+        (Odd(5), "<Odd>"),
+        (5, "<int>"),
+    ],
+)
+def test_every_image_has_a_name(source: Any, name: str) -> None:
+    """Whatever its source is, and an image without one is called by its id."""
+    image = Image(source, id="mine")
+    assert image.name == name
+    assert repr(image)
+
+
+def test_an_image_without_source_and_id_is_called_by_nothing() -> None:
+    """Its name is empty, or says that no bytes are there."""
+    assert (Image("").name, Image(b"").name) == ("", "<0 bytes>")
+
+
+class PathAndURL(Odd):
+    """A path that looks like a URL, too."""
+
+    scheme = "http"
+
+    def __str__(self) -> str:
+        return "http://x.example/a"
+
+
+def test_what_is_a_path_is_no_url() -> None:
+    """A class that is a path stays one, whatever else it seems to be."""
+    given: Any = PathAndURL("a.png")
+    assert Image(given).source is given
+
+
+class Schemed:
+    """Has a scheme, and a text."""
+
+    def __init__(self, scheme: Any, text: Any) -> None:
+        self.scheme = scheme
+        self.text = text
+
+    def __str__(self) -> str:
+        if isinstance(self.text, Exception):
+            raise self.text
+        return str(self.text)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        Schemed("ftp", "ftp://x"),
+        Schemed("http", "no URL"),
+        Schemed(["http"], "http://x"),
+        Schemed("http", ValueError("odd")),
+        Schemed(None, "http://x"),
+    ],
+)
+def test_what_only_resembles_a_url_is_none(given: Any) -> None:
+    """An object whose text is no http(s) URL fails as an image."""
+    with pytest.raises(ImageError, match="image is a Schemed, allowed are a URL, a Path, bytes"):
+        check_source(Image(given))
 
 
 def test_an_unknown_language_is_refused_at_once() -> None:

@@ -21,6 +21,7 @@
     ├── ExtractionError              the model: the completion does not fit the class; billed
     └── ServiceError                 the service: it reported an error
         ├── AuthError                the account: its token or plan does not allow the request
+        │   ├── CreditsExhausted     the account: its credits are used up
         │   └── PlanError            the account: its plan does not include the endpoint
         ├── RateLimited              the program: it sends too many requests
         ├── RequestRejected          the program: the service refuses the request or the record
@@ -31,7 +32,7 @@
 """
 
 from copy import copy
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from ximilar_ocr_async._constants import MAX_REQUEST_ID
 
@@ -76,7 +77,11 @@ class OCRError(Exception):
         request_id: The service's id of the request, if it gave one, in 200 characters at most.
             Quote it to support.
         retry_after: How long the service asks to wait before another attempt [s], if it does.
+        retryable: Whether the same call, unchanged, may succeed later. What the session sends again
+            by itself it has sent again by then; where ``maybe_billed`` is said, it may cost again.
     """
+
+    retryable: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -91,6 +96,19 @@ class OCRError(Exception):
         self.status = status
         self.request_id = request_id and in_one_line(request_id[:MAX_REQUEST_ID])[:MAX_REQUEST_ID]
         self.retry_after = retry_after
+
+    def __copy__(self) -> Self:
+        """Return an error of its own: what is noted on it, or raised with it, is not on this one.
+
+        It has all that this one has but the traceback, for that holds frames.
+        """
+        twin = type(self).__new__(type(self), *self.args)
+        twin.__dict__.update(self.__dict__)
+        if notes := getattr(self, "__notes__", None):
+            twin.__notes__ = [*notes]
+        twin.__cause__, twin.__context__ = self.__cause__, self.__context__
+        twin.__suppress_context__ = self.__suppress_context__
+        return twin
 
 
 def with_reason(error: OCRError, reason: str) -> OCRError:
@@ -125,6 +143,8 @@ class SessionClosed(SessionStateError):
 class DeadlineExceeded(OCRError):
     """The deadline passed before the image was read. The message says what took the time."""
 
+    retryable = True
+
 
 class BudgetExceeded(OCRError):
     """The image was not sent, because that would exceed ``max_records``. Raise it, or stop."""
@@ -136,6 +156,8 @@ class Overloaded(OCRError):
     A web backend responds with 503 and ``retry_after`` [s], if it is known.
     """
 
+    retryable = True
+
 
 class AddressError(OCRError):
     """The address does not lead to the service. Check ``base_url``, certificates and proxy."""
@@ -143,6 +165,8 @@ class AddressError(OCRError):
 
 class ConnectionFailed(OCRError):
     """The request did not reach the service and was not billed. Check network and address."""
+
+    retryable = True
 
 
 class PoolExhausted(ConnectionFailed):
@@ -156,6 +180,8 @@ class UploadCut(ConnectionFailed):
 class ReplyLost(OCRError):
     """The request was sent, but its response did not arrive whole. It may have been billed."""
 
+    retryable = True
+
 
 class RequestTimeout(ReplyLost):
     """The request timed out and may have been billed. Raise ``timeout``, or send less at once."""
@@ -163,6 +189,8 @@ class RequestTimeout(ReplyLost):
 
 class ReplyError(OCRError):
     """The service's response is invalid. The request may have been billed. Report the error."""
+
+    retryable = True
 
 
 class ExtractionError(OCRError):
@@ -176,6 +204,8 @@ class ExtractionError(OCRError):
         answer: The whole completion. The message shows its beginning.
         record: The `Record` that was billed, with the text of the image.
     """
+
+    retryable = True
 
     def __init__(
         self,
@@ -205,7 +235,11 @@ class ServiceError(OCRError):
 
 
 class AuthError(ServiceError):
-    """The token, the plan or the credits do not allow the request. See the account's page."""
+    """The token or the plan does not allow the request. See the account's page."""
+
+
+class CreditsExhausted(AuthError):
+    """The account's credits are used up. Buy more, or wait until the plan renews them."""
 
 
 class PlanError(AuthError):
@@ -214,6 +248,8 @@ class PlanError(AuthError):
 
 class RateLimited(ServiceError):
     """The program sends too many requests. Lower ``max_concurrency``, or wait."""
+
+    retryable = True
 
 
 class RequestRejected(ServiceError):
@@ -234,3 +270,5 @@ class JobFailed(ServiceError):
 
 class ServiceUnavailable(ServiceError):
     """The service failed on every attempt that the retry policy allows. Try again later."""
+
+    retryable = True

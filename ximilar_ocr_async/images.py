@@ -7,19 +7,28 @@ threads when the image's batch has a slot.
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, TypeAlias, cast
 from urllib.parse import urlsplit
 
 from attrs import Attribute, field, frozen
 
 from ximilar_ocr_async._constants import IMAGE_FORMATS, MAX_IMAGE_BYTES, MAX_NAME
-from ximilar_ocr_async._validation import check_language, check_prompt
+from ximilar_ocr_async._validation import (
+    URLObject,
+    check_language,
+    check_prompt,
+    text_of_url,
+    told,
+)
 from ximilar_ocr_async.errors import ImageError, OptionError, shown
 
 Source: TypeAlias = str | os.PathLike[str] | bytes
 """A URL, a file or an encoded image. The type alone decides which: a `str` never opens a file."""
+
+AnySource: TypeAlias = Source | URLObject
+"""A source, or a URL as an object of a library's, which becomes its text."""
 
 _OWN_KEYS = frozenset({"_id", "_url", "_base64", "lang", "prompt"})
 
@@ -59,14 +68,33 @@ def _check_extra(_: "Image", __: "Attribute[Mapping[str, Any]]", value: Mapping[
         raise OptionError(f"extra has {', '.join(sorted(taken))}, which the client sets itself")
 
 
+def _check_id(_: "Image", __: "Attribute[str | None]", value: str | None) -> None:
+    if not isinstance(value, str | None):
+        raise OptionError(f"id of an image is {told(value)}, expected a string; pass str(id)")
+
+
+def _source_of(given: AnySource) -> Source:
+    """Return what is sent: a URL of a library's own class as its text, all else as it is."""
+    if isinstance(given, str | bytes | os.PathLike):
+        return given
+    # What is no source at all fails as an image, and not where it is given.
+    return text_of_url(given) or cast("Source", given)
+
+
+def _shown_source(source: object) -> str:
+    return repr(source) if isinstance(source, str | os.PathLike) else _name(source)
+
+
 def _name(source: object) -> str:
     match source:
+        case str():
+            return source
         case bytes():
             return f"<{len(source):,} bytes>"
-        case str() | os.PathLike():
-            return repr(source)
-        case _:
-            return f"<{type(source).__name__}>"
+        case os.PathLike():
+            with suppress(Exception):  # of the user's own class
+                return os.fsdecode(source)
+    return f"<{type(source).__name__}>"
 
 
 @frozen
@@ -75,6 +103,7 @@ class Image:
 
     Attributes:
         source: The image: a URL as `str`, a file as `pathlib.Path`, or an encoded image as `bytes`.
+            A URL as an object of httpx, yarl, pydantic and the like becomes a `str`.
         id: The caller's name for the image, of up to 4,096 characters. It comes back as
             ``Record.id``.
         lang: The language of the text. It takes precedence over the ``lang`` of the call.
@@ -83,23 +112,22 @@ class Image:
         extra: Additional keys for the record on the wire. The service returns them unchanged.
     """
 
-    source: Source = field(repr=_name)
-    id: str | None = field(default=None, kw_only=True)
+    source: Source = field(repr=_shown_source, converter=_source_of)
+    id: str | None = field(default=None, kw_only=True, validator=_check_id)
     lang: str | None = field(default=None, kw_only=True, validator=_check_lang)
     prompt: str | None = field(default=None, kw_only=True, validator=_check_prompt)
     extra: Mapping[str, Any] = field(factory=dict, kw_only=True, hash=False, validator=_check_extra)
 
     @property
     def name(self) -> str:
-        """A short name for messages: the source, or the id if the source is empty."""
-        if isinstance(self.source, os.PathLike):
-            return os.fspath(self.source)
-        return _name(self.source) if self.source else self.id or _name(self.source)
+        """The URL or the path as it was given, or how many bytes; the id if there is no source."""
+        is_empty = isinstance(self.source, str | bytes) and not self.source
+        return (self.id if is_empty else None) or _name(self.source)
 
 
 def check_source(image: Image) -> None:
     """Raise `ImageError` if an image cannot be sent under its id, without opening it."""
-    if isinstance(image.id, str) and not 0 < len(image.id) <= MAX_NAME:
+    if image.id is not None and not 0 < len(image.id) <= MAX_NAME:
         limit = f"expected 1 to {MAX_NAME:,} characters"
         raise ImageError(f"the id of an image has {len(image.id):,} characters, {limit}")
     match image.source:
@@ -209,7 +237,7 @@ def _fingerprint(found: os.stat_result) -> FileFingerprint:
 
 
 @contextmanager
-def _opened(path: "os.PathLike[str]") -> Iterator[BinaryIO]:
+def _opened(path: "os.PathLike[str]") -> Generator[BinaryIO]:
     """Open a regular file; raise `ImageError` for anything else."""
     with _image_errors(path):
         # Looked at first, because opening a device or a pipe alone can do something.
@@ -233,7 +261,7 @@ def _open_at_once(path: str, flags: int) -> int:
 
 
 @contextmanager
-def _image_errors(path: "os.PathLike[str]") -> Iterator[None]:
+def _image_errors(path: "os.PathLike[str]") -> Generator[None]:
     try:
         yield
     except (OSError, ValueError) as error:

@@ -27,7 +27,7 @@ class _NoKeys(dict[str, Any]):
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError("extra is read-only")
 
-    __setitem__ = __ior__ = setdefault = update = _refuse
+    __setitem__ = __ior__ = setdefault = update = _refuse  # pyright: ignore[reportAssignmentType]
 
     def __reduce__(self) -> str:
         # Pickled by name, so that it is the same object in every process.
@@ -88,6 +88,8 @@ class GPT:
     full_prompt: str | None = None
     result: str | None = None
     json_result: Any = field(default=None, hash=False)
+    # The JSON of it as it came, if a float of it may not have all of its digits. For `extract`.
+    _written: bytes = field(default=b"", alias="written", eq=False, repr=False, kw_only=True)
     extra: Mapping[str, Any] = field(default=NO_KEYS, hash=False)
 
 

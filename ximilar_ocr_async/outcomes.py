@@ -67,8 +67,7 @@ class Failure:
 
     def unwrap(self) -> NoReturn:
         """Raise a copy of the error."""
-        # Several callers may share one error. None of them may see the tracebacks and notes that
-        # the others add.
+        # Who unwraps it twice must not see the tracebacks and notes of the first time.
         raise copy(self.error)
 
 
@@ -93,7 +92,9 @@ def make_outcome(ended: Ended, result: Record | OCRError) -> Outcome:
     index, image, attempts = ended.index, ended.image, ended.attempts
     lost = ended.maybe_billed > 0
     if isinstance(result, OCRError):
-        return Failure(index=index, image=image, error=result, attempts=attempts, maybe_billed=lost)
+        # Several images may have failed with one error; none gets the notes of another.
+        error = copy(result)
+        return Failure(index=index, image=image, error=error, attempts=attempts, maybe_billed=lost)
     return Success(index=index, image=image, record=result, attempts=attempts, maybe_billed=lost)
 
 

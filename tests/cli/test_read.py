@@ -134,3 +134,24 @@ def test_an_interrupt_keeps_what_was_read(monkeypatch: pytest.MonkeyPatch) -> No
     assert len(lines) == engine.read_of_it > 0
     assert {line["image"] for line in lines} <= set(names)
     assert all(line["ok"] for line in lines)
+
+
+@pytest.mark.usefixtures("service")
+def test_a_failed_list_is_fed_back(cli: CLI, echo: Echo) -> None:
+    """The images of JSON lines are what the user gave, without quotes, and can be read again."""
+    names = ["it's.jpg", 'a "b" c.jpg', "-x.jpg", "@y.jpg", "ü ?.jpg", "sub dir/a.jpg"]
+    urls = ["http://127.0.0.1:9/a.jpg?x='1'", "HTTP://127.0.0.1:9/B.JPG"]
+    listed = "\n".join([*names, *urls])
+    first = cli("read", "-", "--format", "jsonl", stdin=listed.encode())
+    assert {line["ok"] for line in first.lines} == {False}
+    assert images(first) == [*names, *urls]
+    write(*names)
+    failed = "\n".join(images(first))
+    again = cli("read", "-", "--format", "jsonl", stdin=failed.encode())
+    assert images(again) == [*names, *urls]
+    assert [line["ok"] for line in sorted(again.lines, key=lambda line: line["index"])] == [
+        *([True] * len(names)),
+        *([False] * len(urls)),
+    ]
+    assert len(echo.read_by) == len(names)
+    assert all(f"{name}: " in first.err for name in [*names, *urls])

@@ -89,3 +89,18 @@ def page(name: str) -> Page:
 def code_words(cell: str) -> list[str]:
     """Return what is marked as code in a cell of a table."""
     return [marked.strip("`") for marked in _INLINE_CODE.findall(cell)]
+
+
+def write_blocks(folder: Path) -> None:
+    """Write each block of Python in the manual to a file, which ``make types`` checks."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.py"):
+        old.unlink()
+    for found in MANUAL:
+        for number, block in enumerate(found.blocks("python"), 1):
+            path = folder / f"{found.path.stem.lower().replace('-', '_')}_{number}.py"
+            path.write_text(block, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_blocks(ROOT / "out" / "blocks")

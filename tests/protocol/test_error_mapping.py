@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 
 from tests.protocol.replies import decode, reply
+from ximilar_ocr_async._protocol.error_mapping import name_plan, service_error
 from ximilar_ocr_async.errors import (
     AddressError,
     AuthError,
+    CreditsExhausted,
     OCRError,
+    PlanError,
     RateLimited,
     ReplyLost,
     RequestRejected,
@@ -62,7 +65,7 @@ def test_a_failing_whole_is_believed_where_a_record_says_nothing() -> None:
         (302, AddressError),
         (400, RequestRejected),
         (401, AuthError),
-        (402, AuthError),
+        (402, CreditsExhausted),
         (403, AuthError),
         (404, RequestRejected),
         (408, ServiceUnavailable),
@@ -120,6 +123,45 @@ def test_words_about_the_account_go_before_the_code(code: int, text: str) -> Non
     assert isinstance(error, AuthError)
 
 
+@pytest.mark.parametrize(
+    "code, text, cls",
+    [
+        *((code, "Credit limits reached", CreditsExhausted) for code in (400, 401, 403, 429)),
+        *((code, "not enough API credits", CreditsExhausted) for code in (400, 402, 403, 429)),
+        *((402, text, CreditsExhausted) for text in ("", "Payment Required", "pay first")),
+        *((code, "Your plan does not include GPT", AuthError) for code in (400, 402, 403, 429)),
+        *((402, text, AuthError) for text in ("not available in your plan",)),
+        *((code, "not allowed to access service OCR", AuthError) for code in (401, 402, 403)),
+        *((code, "Invalid token.", AuthError) for code in (400, 401, 403)),
+        *((code, "Not implemented", RequestRejected) for code in (501, 505, 506, 508, 510)),
+        (511, "Sign in", AddressError),
+        *((code, "no credits left", ServiceUnavailable) for code in (500, 503, 507)),
+    ],
+)
+def test_why_the_account_is_refused_has_a_class(code: int, text: str, cls: type[OCRError]) -> None:
+    """Credits that are used up, a plan or a token, and what no later attempt mends, are apart."""
+    [error] = decode(code, json.dumps({"status": {"code": code, "text": text}}).encode(), ["r"])
+    assert type(error) is cls
+
+
+@pytest.mark.parametrize(
+    "status, text, cls",
+    [
+        (403, "Forbidden", PlanError),
+        (402, "your plan does not include this service", PlanError),
+        (400, "GPT is not included in your current plan", PlanError),
+        (402, "Payment Required", CreditsExhausted),
+        (403, "credit limits reached", CreditsExhausted),
+        (401, "Invalid token.", AuthError),
+    ],
+)
+def test_a_plan_without_the_endpoint_is_named(status: int, text: str, cls: type[OCRError]) -> None:
+    """The error names the plan that has the language model, unless it is about something else."""
+    error = name_plan(service_error(status, text), "read_gpt")
+    assert type(error) is cls
+    assert ("Business or Professional" in str(error)) is (cls is PlanError)
+
+
 @pytest.mark.parametrize("code", [500, 503])
 def test_a_failing_service_is_no_failing_account(code: int) -> None:
     """Words about authorization do not make a crash of the service the account's fault."""
@@ -136,6 +178,10 @@ def test_a_failing_service_is_no_failing_account(code: int) -> None:
         (400, "cannot download https://x.example/credit-card.jpg", RequestRejected),
         (403, "403 Client Error: not enough credits for url", RequestRejected),
         (429, "slow down", ServiceUnavailable),
+        (429, "no credits left", ServiceUnavailable),
+        (402, "no credits left", RequestRejected),
+        *((code, "no model", RequestRejected) for code in (501, 505, 506, 508, 510, 511)),
+        *((code, "later", ServiceUnavailable) for code in (500, 502, 503, 504, 507, 529)),
     ],
 )
 def test_a_record_tells_of_its_url_whatever_it_says(

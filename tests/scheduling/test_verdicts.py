@@ -168,11 +168,11 @@ CRASH = {"shared": Verdict.RESEND, "again": Verdict.ISOLATE, "alone": Verdict.RE
         *(pytest.param(service_error(c, ""), SENT_AGAIN, id=f"{c}") for c in (408, 425)),
         *(
             pytest.param(service_error(c, ""), FAILED, id=f"{c}")
-            for c in (404, 405, 409, 411, 412, 414, 415, 416, 417, 418)
+            for c in (404, 405, 409, 411, 412, 414, 415, 416, 417, 418, 501, 505, 506, 508, 510)
         ),
         *(pytest.param(service_error(c, ""), POISON, id=f"{c}") for c in (400, 422)),
         pytest.param(service_error(413, ""), TOO_LARGE, id="413"),
-        *(pytest.param(service_error(c, ""), STOPPED, id=f"{c}") for c in (401, 402, 403)),
+        *(pytest.param(service_error(c, ""), STOPPED, id=f"{c}") for c in (401, 402, 403, 511)),
         *(
             pytest.param(service_error(c, text), STOPPED, id=f"{c} {text}")
             for c, text in (
@@ -190,7 +190,10 @@ CRASH = {"shared": Verdict.RESEND, "again": Verdict.ISOLATE, "alone": Verdict.RE
         pytest.param(_inner({"code": 400}), POISON, id="200 with 400 in it"),
         pytest.param(_inner({"code": 500}), CRASH, id="200 with 500 in it"),
         pytest.param(service_error(429, ""), SENT_AGAIN, id="429"),
-        *(pytest.param(service_error(c, ""), SENT_AGAIN, id=f"{c}") for c in (503, 521, 522, 523)),
+        *(
+            pytest.param(service_error(c, ""), SENT_AGAIN, id=f"{c}")
+            for c in (503, 507, 521, 522, 523, 529, 530)
+        ),
         *(pytest.param(service_error(c, ""), LOST, id=f"{c}") for c in (504, 520, 524)),
         *(pytest.param(service_error(c, ""), CRASH, id=f"{c}") for c in (500, 502)),
         pytest.param(_failure(""), LOST, id="empty"),
@@ -218,6 +221,7 @@ def test_the_table_of_verdicts_is_kept(error: OCRError, promised: dict[str, Verd
     "codes, verdict",
     [
         ([400, 401, 403, 404, 408, 410, 413, 415, 422], Verdict.FAIL),
+        ([501, 505, 506, 508, 510, 511], Verdict.FAIL),
         ([429, 500, 502, 503, 504], Verdict.RESEND),
     ],
 )

@@ -38,15 +38,17 @@ def closed(library: Any) -> Any:
 @pytest.mark.parametrize(
     "context, kind",
     [
-        (True, "bool"),
-        ("ca.pem", "str"),
-        (Path("ca.pem"), type(Path()).__name__),
-        (ssl.SSLContext, "type"),
+        (True, "a bool"),
+        ("ca.pem", "a str"),
+        (Path("ca.pem"), f"a pathlib.{type(Path()).__name__}"),
+        (ssl.SSLContext, "the class ssl.SSLContext"),
+        (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), "that of a server"),
     ],
 )
 def test_certificates_come_in_a_context(context: Any, kind: str) -> None:
     """Neither a path nor a flag is one, and the message says what is expected."""
-    assert told(ssl_context=context) == f"ssl_context is a {kind}, expected an ssl.SSLContext"
+    expected = "one of a client" if "server" in kind else "an ssl.SSLContext"
+    assert told(ssl_context=context) == f"ssl_context is {kind}, expected {expected}"
 
 
 @pytest.mark.parametrize("url", ["ftp://user:s3cret@proxy", "http://user:s3cret/@proxy", 3128])
@@ -143,7 +145,7 @@ def test_an_open_client_is_taken(library: Any) -> None:
         (httpx.AsyncHTTPTransport(), "a httpx.AsyncHTTPTransport"),
         (InProcessService(), "a ximilar_ocr_async.testing.in_process.InProcessService"),
         (HTTPSConnection("api.ximilar.com"), "a http.client.HTTPSConnection"),
-        ("http://proxy", "a builtins.str"),
+        ("http://proxy", "a str"),
     ],
 )
 def test_what_is_no_client_is_refused(client: Any, name: str) -> None:

@@ -13,6 +13,7 @@ from tests.helpers import Stray, error_of, failing, texts, times, urls
 from ximilar_ocr_async import (
     AuthError,
     ConnectionFailed,
+    CreditsExhausted,
     OCRError,
     RateLimited,
     ReplyError,
@@ -318,7 +319,7 @@ async def test_a_wrong_token_stops_a_run(service: InProcessService) -> None:
     service.reply = lambda _: failing(429, "credit limits reached")
     async with service.session(max_concurrency=8) as session:
         outcomes = await session.read_all(urls(20_000))
-    assert {type(error_of(outcome)) for outcome in outcomes} == {AuthError}
+    assert {type(error_of(outcome)) for outcome in outcomes} == {CreditsExhausted}
     assert len(service.sizes) <= 8
 
 

@@ -89,7 +89,7 @@ class Extraction(Generic[T]):
             attempts=outcome.attempts + before.attempts,
             maybe_billed=outcome.maybe_billed or before.maybe_billed,
         )
-        if outcome.ok:
+        if outcome.ok is True:
             filled = cast("Filled", result)
             if filled.fault:
                 return self._ask_again(outcome, filled.fault, before.times)

@@ -10,6 +10,8 @@ from typing import Any
 
 from attrs import evolve, frozen
 
+from ximilar_ocr_async._extraction.digits import Written
+
 _MAX_REASON_LENGTH, _MAX_VALUE_LENGTH = 200, 40
 """The longest reason in a fault, and the longest value or key in it [characters]."""
 
@@ -87,7 +89,7 @@ def _summary(value: Any) -> str:
         case str():
             return _quoted(value)
         case None | bool() | float():
-            return json.dumps(value)
+            return value.digits if isinstance(value, Written) else json.dumps(value)
         case int():
             return str(value) if abs(value) < 10**_MAX_VALUE_LENGTH else "a huge number"
         case Mapping():

@@ -10,8 +10,10 @@ Python's form, read in 2026-08.
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
+from ximilar_ocr_async._extraction.digits import loads, may_lose_digits
 from ximilar_ocr_async._extraction.structuring import structure
 from ximilar_ocr_async.errors import ExtractionError
 from ximilar_ocr_async.models import GPT, Record
@@ -80,6 +82,8 @@ def extract(record: Record, cls: type[T]) -> T:
 def parse_completion(gpt: GPT) -> Any:
     """Return the JSON in a completion: ``json_result``, else the last object in ``result``.
 
+    Floats are `Written` where their digits are known.
+
     The last object counts, because a model that quotes the image does so before it answers. If the
     last object is cut off or garbled, no other takes its place: an earlier object, or one inside
     it, may be whole but is not what was asked for.
@@ -94,12 +98,39 @@ def parse_completion(gpt: GPT) -> Any:
     if gpt.json_result is not None:
         if fault := _fault_of_size(gpt.json_result):
             raise _unusable(fault, text)
-        return gpt.json_result
+        return _with_digits(gpt)
     try:
-        # Models put raw line breaks into strings, which strict JSON forbids.
-        return json.loads(_FOREIGN.sub(_to_json, _last_value(text)), strict=False)
+        return loads(_rewrite(text))
     except ValueError:
         raise _unusable("is neither JSON nor a Python dict", text) from None
+
+
+def _rewrite(text: str) -> str:
+    return _FOREIGN.sub(_to_json, _last_value(text))
+
+
+def _with_digits(gpt: GPT) -> Any:
+    """Return ``json_result`` with the digits that the model wrote, or else that came.
+
+    The service reads ``result`` as any program does, and may have lost digits when it did.
+    """
+    for read in (_read_result, _read_written):
+        with suppress(ExtractionError, ValueError, RecursionError):
+            value = read(gpt)
+            if value is not None and value == gpt.json_result:
+                return value
+    return gpt.json_result
+
+
+def _read_result(gpt: GPT) -> Any:
+    text = gpt.result or ""
+    return loads(_rewrite(text), {}) if may_lose_digits(text) else None
+
+
+def _read_written(gpt: GPT) -> Any:
+    data = gpt._written  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - kept for this
+    is_small = data.count(b"[") + data.count(b"{") <= MAX_CONTAINERS
+    return loads(data, {}) if data and is_small else None
 
 
 def _unusable(reason: str, completion: str) -> ExtractionError:

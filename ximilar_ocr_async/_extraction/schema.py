@@ -28,7 +28,7 @@ from typing import (
 
 import attrs
 
-from ximilar_ocr_async._validation import check_prompt
+from ximilar_ocr_async._validation import check_prompt, told
 from ximilar_ocr_async.errors import OptionError
 
 _TASK = (
@@ -281,4 +281,4 @@ def _refusal(path: str, hint: Any) -> OptionError:
 
 
 def _name(hint: Any) -> str:
-    return hint.__name__ if isinstance(hint, type) else repr(hint)
+    return hint.__name__ if isinstance(hint, type) else told(hint)

@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 from attrs import NOTHING
 from cattrs import Converter
 
+from ximilar_ocr_async._extraction.digits import Written
 from ximilar_ocr_async._extraction.faults import (
     Fault,
     Misfit,
@@ -44,7 +45,10 @@ def _digits(value: Any) -> str:
     """Return a number as it is written, in quotes or not."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise TypeError
-    digits = value.strip() if isinstance(value, str) else repr(value)
+    if isinstance(value, Written):
+        digits = value.digits
+    else:
+        digits = value.strip() if isinstance(value, str) else repr(value)
     if not _NUMBER.fullmatch(digits):
         raise ValueError
     return digits
@@ -55,7 +59,13 @@ def _read_str(value: Any) -> str:
 
 
 def _read_int(value: Any) -> int:
-    return int(value if isinstance(value, float) and value.is_integer() else _digits(value))
+    digits = _digits(value)
+    if not isinstance(value, float):
+        return int(digits)
+    number = Decimal(digits)
+    if number != int(number):
+        raise ValueError
+    return int(number)
 
 
 def _read_float(value: Any) -> float:
@@ -125,6 +135,8 @@ def _structure_literal(value: Any, kind: Any) -> Any:
 
 
 def _choose(value: Any, choices: Sequence[tuple[Any, Any]], expected: Iterable[Any]) -> Any:
+    if isinstance(value, Written):
+        value = float(value)
     forms = (value, value.strip()) if isinstance(value, str) else (value,)
     for form in forms:
         for key, choice in choices:

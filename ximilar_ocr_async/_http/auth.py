@@ -35,11 +35,13 @@ class Token:
     __slots__ = ("_value",)
 
     def __init__(self, value: str) -> None:
-        kind = type(value).__name__
-        self._value = _PREFIX.sub("", value.strip()) if isinstance(value, str) else ""
+        kind, is_text = type(value).__name__, isinstance(value, str)
+        self._value = _PREFIX.sub("", value.strip()) if is_text else ""
         # Neither the locals of a traceback nor the message may contain the raw text, because it may
         # be the token with a single stray character.
         del value
+        if not is_text:
+            raise OptionError(f"token is a {kind}, expected a string")
         if not _VISIBLE_ASCII.fullmatch(self._value):
             self._value = ""
             raise OptionError(f"token is a {kind} that is empty or not all visible ASCII")

@@ -83,13 +83,13 @@ class Sender:
         bytes_sent: [bytes] of request bodies.
     """
 
-    _base_url: str
-    _token: Token
-    _timeout: float
-    _max_response_bytes: int
+    _base_url: str = field(alias="base_url")
+    _token: Token = field(alias="token")
+    _timeout: float = field(alias="timeout")
+    _max_response_bytes: int = field(alias="max_response_bytes")
     # The caller's client, if it is not the package's own transport that sends.
-    _client: HTTPClient | None
-    _transport: Any
+    _client: HTTPClient | None = field(alias="client")
+    _transport: Any = field(alias="transport")
     requests: int = field(init=False, default=0)
     bytes_sent: int = field(init=False, default=0)
     # Whether anything was ever answered: then the address is right.

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
+from copy import copy
 from functools import partial
 from math import inf
 from typing import Self
@@ -14,7 +15,7 @@ from ximilar_ocr_async._jobs.polling import Polling
 from ximilar_ocr_async._jobs.receiver import Delivery, WebhookReceiver
 from ximilar_ocr_async._protocol import Document, jobs
 from ximilar_ocr_async._scheduling import CallOptions, JSONGetter
-from ximilar_ocr_async._validation import check_request_ids
+from ximilar_ocr_async._validation import check_kind, check_request_ids
 from ximilar_ocr_async.errors import (
     DeadlineExceeded,
     JobExpired,
@@ -89,6 +90,8 @@ class Job:
         receiver: WebhookReceiver | None,
     ) -> Self:
         """Return the job of what was submitted before under these *ids*."""
+        if receiver is not None:
+            check_kind("webhook", receiver, WebhookReceiver, "a WebhookReceiver")
         unique = enumerate(dict.fromkeys(check_request_ids(ids)))
         parts = {request_id: Part(number * MAX_RECORDS) for number, request_id in unique}
         return cls(getter, options, receiver, parts)
@@ -327,7 +330,9 @@ class JobOutcomes:
 def _failure(index: int, image: Image, error: OCRError) -> Failure:
     # A job that failed was not billed: the service says so itself. All else may have been read.
     maybe_billed = not isinstance(error, JobFailed)
-    return Failure(index=index, image=image, error=error, attempts=1, maybe_billed=maybe_billed)
+    # A copy for each, as in `make_outcome`.
+    own = copy(error)
+    return Failure(index=index, image=image, error=own, attempts=1, maybe_billed=maybe_billed)
 
 
 def _not_found(request_id: str, part: Part, error: OCRError) -> JobNotFound:

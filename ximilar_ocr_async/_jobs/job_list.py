@@ -8,6 +8,7 @@ from attrs import define, field
 
 from ximilar_ocr_async._protocol import jobs
 from ximilar_ocr_async._scheduling import CallOptions, JSONGetter
+from ximilar_ocr_async._validation import check_kind
 from ximilar_ocr_async.errors import ReplyError
 from ximilar_ocr_async.models import JobInfo
 
@@ -80,6 +81,9 @@ class JobList:
     @classmethod
     def of(cls, getter: JSONGetter, options: CallOptions, **filters: str | None) -> Self:
         """Return the list of all requests, or of those of a status or type."""
+        for name, word in filters.items():
+            if word is not None:
+                check_kind(name, word, str, "a word such as 'DONE' or 'ocr'")
         return cls(getter, options, jobs.page_path(**filters))
 
     def __aiter__(self) -> Self:

@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 from ximilar_ocr_async._concurrency import decode_aside
 from ximilar_ocr_async._constants import MAX_RECORDS, MAX_RESPONSE_BYTES
 from ximilar_ocr_async._protocol import Document, Webhook, jobs
-from ximilar_ocr_async._validation import check_at_least, check_request_id
+from ximilar_ocr_async._validation import check_at_least, check_kind, check_request_id, told
 from ximilar_ocr_async.errors import OptionError, ReplyError, WebhookError
 from ximilar_ocr_async.outcomes import Outcome
 
@@ -92,8 +92,9 @@ class WebhookReceiver:
     _is_mounted: bool = field(init=False, default=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        if self.verify not in {"secret", "refetch"}:
-            raise OptionError(f"verify is {self.verify!r}, allowed are secret, refetch")
+        check_kind("webhook", self.webhook, Webhook, "a Webhook")
+        if self.verify not in ("secret", "refetch"):
+            raise OptionError(f"verify is {told(self.verify)}, allowed are secret, refetch")
         check_at_least("max_bytes", self.max_bytes, 1)
 
     # ---- what the webhook uses

@@ -1,7 +1,7 @@
 """Images to be read later in, a job out."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import anyio
 from attrs import define, evolve, field
@@ -33,7 +33,6 @@ class Submission:
     type: str
     endpoint: str | None
     webhook: Webhook | None
-    prepare: ClassVar[None] = None
     # Records that the session had sent before.
     _sent_before: int = field(init=False)
 
@@ -62,7 +61,12 @@ class Submission:
 
     def make_request(self, endpoint: str, lang: str) -> SubmitRequest:
         """Make the request for images of one endpoint and language."""
-        return SubmitRequest(self.endpoint or endpoint, lang, self.type, self.webhook)
+        own = endpoint if self.endpoint is None else self.endpoint
+        return SubmitRequest(own, lang, self.type, self.webhook)
+
+    @property
+    def prepare(self) -> None:
+        """Nothing is made of an id."""
 
     def prompt_for(self, image: Image) -> str | None:
         """Return the image's own prompt, else that of the call."""

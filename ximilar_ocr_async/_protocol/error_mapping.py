@@ -13,6 +13,7 @@ from ximilar_ocr_async.errors import (
     MAX_SHOWN,
     AddressError,
     AuthError,
+    CreditsExhausted,
     OCRError,
     PlanError,
     RateLimited,
@@ -110,6 +111,13 @@ _NO_CREDITS = re.compile(
     r"|\b(no|not enough|insufficient|out of)( \w+)? credits?\b",
     re.IGNORECASE,
 )
+_NOT_IN_PLAN = re.compile(
+    r"\bnot allowed to access service\b"
+    r"|\b(plan|subscription) (does not|doesn't) (include|allow|support|contain)\b"
+    r"|\bnot (included|available|allowed|supported) (in|on|by|with|for) (your|this|the) "
+    r"(\w+ )?(plan|subscription)\b",
+    re.IGNORECASE,
+)
 _NOT_ALLOWED = re.compile(r"\bauthorization\b|\binvalid token\b|\bnot allowed to\b", re.IGNORECASE)
 """Phrases that are more specific than their status: "no credits" comes with 401, 402, 403, 429 or
 200. Source: public clients of the service, read in 2026-08."""
@@ -118,8 +126,9 @@ _NOT_ALLOWED = re.compile(r"\bauthorization\b|\binvalid token\b|\bnot allowed to
 def name_plan(error: OCRError, endpoint: str) -> OCRError:
     """Return *error*, as a `PlanError` if the account's plan seems not to include *endpoint*."""
     plan, message = PLANS.get(endpoint), str(error)
-    is_refused = isinstance(error, AuthError) and error.status == 403  # noqa: PLR2004 - HTTP's own
-    if plan is None or not is_refused or _NO_CREDITS.search(message):
+    if plan is None or not isinstance(error, AuthError) or isinstance(error, CreditsExhausted):
+        return error
+    if error.status != 403 and not _NOT_IN_PLAN.search(message):  # noqa: PLR2004 - HTTP's own
         return error
     message = f"{message}; {endpoint} needs {plan} plan"
     return PlanError(message, status=error.status, request_id=error.request_id)
@@ -136,26 +145,44 @@ def as_ambiguous(error: OCRError) -> OCRError:
     return error
 
 
+PERMANENT = frozenset({501, 505, 506, 508, 510})
+"""Statuses of a server that does not know how, now or later [RFC 9110, 15.6; RFC 2295, 8.1;
+RFC 5842, 7.2; RFC 2774, 7]."""
+
+SIGN_IN = 511
+"""The status of a network that wants a sign-in first [RFC 6585, 6]."""
+
+
 def _concerns_account(text: str) -> bool:
     text = text[:MAX_SHOWN]
-    return bool(_NO_CREDITS.search(text) or _NOT_ALLOWED.search(text))
+    phrases = (_NO_CREDITS, _NOT_IN_PLAN, _NOT_ALLOWED)
+    return any(phrase.search(text) for phrase in phrases)
 
 
-def _error_class(code: int, text: str) -> type[OCRError]:
+def _error_class(code: int, text: str) -> type[OCRError]:  # noqa: PLR0911 - one for each kind
     if code in {504, 520, 524, 598, 599}:
         return ReplyLost  # a gateway gave up, but the service may have continued
-    if code in {408, 425} or code >= 500:  # noqa: PLR2004 - HTTP's class of server errors
+    if code in {408, 425} or _is_transient(code):
         return ServiceUnavailable
-    if code in {401, 402, 403} or _concerns_account(text):
+    if code == 402 or _NO_CREDITS.search(text[:MAX_SHOWN]):  # noqa: PLR2004 - Payment Required
+        return AuthError if _NOT_IN_PLAN.search(text[:MAX_SHOWN]) else CreditsExhausted
+    if code in {401, 403} or _concerns_account(text):
         return AuthError
+    if code == SIGN_IN:
+        return AddressError
     if code // 100 == 3:  # noqa: PLR2004 - HTTP's class of redirects
         return AddressError
     return RateLimited if code == 429 else RequestRejected  # noqa: PLR2004 - HTTP's own number
 
 
+def _is_transient(code: int) -> bool:
+    """Whether a server fails that may do better later."""
+    return code >= 500 and code not in {*PERMANENT, SIGN_IN}  # noqa: PLR2004 - HTTP's class of them
+
+
 def record_error(status: Status) -> ServiceError:
     """Return the error for the failing status of a single record."""
-    transient = status.code == 429 or status.code >= 500  # noqa: PLR2004 - HTTP's own numbers
+    transient = status.code == 429 or _is_transient(status.code)  # noqa: PLR2004 - HTTP's own
     # A record's own 401 or 403 is about its URL, whatever its text says: that may be the words of
     # the host of the image.
     cls: type[ServiceError] = ServiceUnavailable if transient else RequestRejected

@@ -14,7 +14,12 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 
 from ximilar_ocr_async._protocol.converter import DROPPED, known_keys, structure_status
-from ximilar_ocr_async._protocol.json_values import Allowance, has_extreme_numbers, read
+from ximilar_ocr_async._protocol.json_values import (
+    Allowance,
+    has_extreme_numbers,
+    read,
+    written,
+)
 from ximilar_ocr_async.models import GPT, NO_KEYS, OCR, Record, Status, Text
 
 AT_ONCE, IN_ONE = 256 * 1024, 512 * 1024
@@ -60,8 +65,9 @@ class _GPT(msgspec.Struct, forbid_unknown_fields=True):
     json_result: msgspec.Raw = _ABSENT
 
     def make(self, allowance: Allowance) -> GPT:
-        json_result = read(memoryview(self.json_result), allowance)
-        return GPT(self.full_prompt, self.result, json_result)
+        data = memoryview(self.json_result)
+        json_result = read(data, allowance)
+        return GPT(self.full_prompt, self.result, json_result, written=written(data))
 
 
 class _KnownRecord(msgspec.Struct):

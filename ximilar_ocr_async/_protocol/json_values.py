@@ -47,6 +47,11 @@ _CUTS = 8
 more, and a polygon in the answer about a job is that deep."""
 
 _loads = msgspec.json.Decoder().decode
+_FLOAT = re.compile(rb"[0-9](?:\.[0-9]|[eE])")
+
+MAX_WRITTEN = 64 * 1024
+"""[bytes] of JSON that is kept beside its value. Source: judgement; a completion is no longer."""
+
 _CONTAINERS, _ENDS = frozenset({b"[", b"{"}), frozenset({b"]", b"}"})
 _NUMBER_PARTS = b"-+.0123456789eE"
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
@@ -109,6 +114,14 @@ def read(data: memoryview, allowance: Allowance) -> Any:
     if is_affordable or allowance.holds(_cost(scan.measure(data), size), size):
         return _build(data, 0)
     return text_of(data)
+
+
+def written(data: memoryview) -> bytes:
+    """Return JSON as it came, if it is short and may have a float, which loses digits; else none.
+
+    12345678901234567.89 and 1.10 are other numbers, and other texts, as floats.
+    """
+    return bytes(data) if len(data) <= MAX_WRITTEN and _FLOAT.search(data) else b""
 
 
 def read_unknown(data: memoryview, allowance: Allowance) -> Any:

@@ -31,6 +31,7 @@ from ximilar_ocr_async._protocol.json_values import (
     TooLargeError,
     read,
     read_unknown,
+    written,
 )
 from ximilar_ocr_async.errors import OCRError, ReplyError
 from ximilar_ocr_async.models import GPT, OCR, Record, Status, Text
@@ -164,7 +165,15 @@ class Row:
         values = {key: _value(key, value, path, allowance) for key, value in kept.items()}
         record = structure({**values, "_status": status}, Record, path, faults)
         faults.check()
+        return _with_digits(record, kept.get("_gpt", _NULL))
+
+
+def _with_digits(record: Record, data: memoryview) -> Record:
+    """Return *record* with the numbers of its completion as they were written in *data*."""
+    if record.gpt is None or record.gpt.json_result is None:
         return record
+    digits = written(Members.of(data).values.get("json_result", _NULL))
+    return evolve(record, gpt=evolve(record.gpt, written=digits)) if digits else record
 
 
 def read_status(data: memoryview, allowance: Allowance) -> Any:

@@ -12,6 +12,7 @@ from ximilar_ocr_async._protocol.decode import Echo, decode, decode_usual
 from ximilar_ocr_async._protocol.error_mapping import as_ambiguous, name_plan
 from ximilar_ocr_async._protocol.jobs import REQUESTS, decode_submitted, make_id
 from ximilar_ocr_async._protocol.webhook import Webhook
+from ximilar_ocr_async._validation import check_kind, told
 from ximilar_ocr_async.errors import OCRError, OptionError, ReplyError
 from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.models import Record
@@ -80,13 +81,13 @@ class ReadRequest:
 
 def _check_word(_: object, attribute: Any, value: Any) -> None:
     if not isinstance(value, str) or not value:
-        raise OptionError(f"{attribute.name} is {value!r}, expected a word such as 'ocr' or 'read'")
+        word = "expected a word such as 'ocr' or 'read'"
+        raise OptionError(f"{attribute.name} is {told(value)}, {word}")
 
 
 def _check_webhook(_: object, __: object, value: Any) -> None:
-    if not isinstance(value, Webhook | None):
-        kind = type(value).__name__
-        raise OptionError(f"webhook is a {kind}, expected a Webhook or a WebhookReceiver")
+    if value is not None:
+        check_kind("webhook", value, Webhook, "a Webhook or a WebhookReceiver")
 
 
 @frozen(eq=False)

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from ximilar_ocr_async._validation import without_secrets
+from ximilar_ocr_async._validation import kind_of, without_secrets
 from ximilar_ocr_async.errors import OptionError, shown
 from ximilar_ocr_async.images import is_url
 
@@ -33,7 +33,9 @@ def _with_secret(headers: Mapping[str, str] | None) -> Mapping[str, str]:
 def _fault_of_url(url: Any) -> str | None:
     if isinstance(url, str) and is_url(url):
         return None
-    told = "no URL" if "@" in str(url) else shown(repr(url))
+    if not isinstance(url, str):
+        return f"url of a webhook is {kind_of(url)}, expected http(s)://HOST/... as a string"
+    told = "no URL" if "@" in url else shown(repr(url))
     return f"url of a webhook is {told}, expected http(s)://HOST/..."
 
 
@@ -74,7 +76,7 @@ class Webhook:
     def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
         fault = _fault_of_url(url) or _fault_of_headers({} if headers is None else headers)
         if fault is None:
-            self.__attrs_init__(url, _with_secret(headers))
+            self.__attrs_init__(url, _with_secret(headers))  # pyright: ignore[reportAttributeAccessIssue]
             return
         # They must not stand in the locals of a traceback, because a secret may have one stray
         # character.

@@ -7,6 +7,7 @@ from anyio.abc import TaskGroup
 from ximilar_ocr_async._scheduling.adaptive_limit import AdaptiveLimit
 from ximilar_ocr_async._scheduling.attempt import BatchAttempt
 from ximilar_ocr_async._scheduling.circuit_breaker import CircuitBreaker
+from ximilar_ocr_async._scheduling.fair_queue import FairQueue
 from ximilar_ocr_async._scheduling.rate_limiter import RateLimiter
 from ximilar_ocr_async._scheduling.scheduler import Scheduler
 from ximilar_ocr_async._scheduling.slots import Slots
@@ -21,6 +22,7 @@ def build_scheduler(
     max_concurrency: int,
     adaptive: bool,
     max_requests_per_second: float | None,
+    max_batch_records: int,
     max_batch_bytes: int,
     max_queue: int | None,
 ) -> Scheduler:
@@ -33,7 +35,7 @@ def build_scheduler(
         return Throttle(limit, rate_limiter, CircuitBreaker(retry.base, retry.cap))
 
     attempt = BatchAttempt(max_batch_bytes)
-    slots = Slots(max_concurrency, make_throttle)
+    slots = Slots(max_concurrency, make_throttle, FairQueue(max_batch_records))
     queue = inf if max_queue is None else max_queue
     scheduler = Scheduler(attempt, retry, slots, group, queue)
     group.start_soon(scheduler.run)

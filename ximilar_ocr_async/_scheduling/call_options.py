@@ -9,9 +9,11 @@ from attrs import evolve, field, frozen
 
 from ximilar_ocr_async._constants import DEFAULT_LANGUAGE
 from ximilar_ocr_async._validation import (
-    check_at_least,
+    check_flag,
     check_language,
+    check_optional,
     check_outage_timeout,
+    told,
 )
 from ximilar_ocr_async.errors import OptionError
 
@@ -85,12 +87,14 @@ class CallOptions:
 
     def __attrs_post_init__(self) -> None:
         check_language(self.lang)
-        if self.deadline is not None:
-            check_at_least("deadline", self.deadline, 0.0)
+        check_flag("ordered", self.ordered)
+        check_optional("deadline", self.deadline, 0.0)
         if self.outage_timeout is not None:
             check_outage_timeout(self.outage_timeout)
-        if self.priority not in {None, *PRIORITIES}:
-            raise OptionError(f"priority is {self.priority!r}, allowed are {', '.join(PRIORITIES)}")
+        # Not in a set: what cannot be hashed is refused like all else.
+        if self.priority not in (None, *PRIORITIES):
+            allowed = ", ".join(PRIORITIES)
+            raise OptionError(f"priority is {told(self.priority)}, allowed are {allowed}")
 
     def or_else(self, other: Self) -> Self:
         """Return these options, with those of *other* where they leave them open."""

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from enum import IntEnum
 from itertools import count
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import anyio
 from attrs import define, field, frozen
@@ -47,7 +47,7 @@ class Question(Protocol[T]):
         """
         ...
 
-    def interpret(self, item: "Item", result: Result) -> Outcome[T] | str:
+    def interpret(self, item: "Item", result: Result, /) -> Outcome[T] | str:
         """Return the outcome of *item*, or the prompt with which to ask about its image again."""
         ...
 
@@ -62,7 +62,10 @@ class Reading:
     """Asks for the record as it is, with the answer to a *prompt* in it if there is one."""
 
     prompt: str | None = field(default=None, validator=_check_prompt)
-    prepare: ClassVar[None] = None
+
+    @property
+    def prepare(self) -> None:
+        """Nothing is made of a record."""
 
     def prompt_for(self, image: Image) -> str | None:
         """Return the image's own prompt, else that of the call."""

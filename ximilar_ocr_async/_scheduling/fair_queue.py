@@ -21,8 +21,9 @@ from ximilar_ocr_async._scheduling.calls import Batch, Call, Item
 from ximilar_ocr_async._scheduling.tenant import Tenant
 
 BULK_SHARE = 2
-"""Places of a batch that interactive calls leave to bulk calls, if these wait. Source: judgement;
-people must not starve a nightly run, nor it them."""
+"""Places of a batch of 10 that interactive calls leave to bulk calls, if these wait; of a smaller
+one, in proportion, but one at least. Source: judgement; people must not starve a nightly run, nor
+it them."""
 
 ROW = 4
 """Batches of lanes in which a person waits that may begin before others, of lanes that hold as many
@@ -105,6 +106,7 @@ class Lane:
     Attributes:
         request: The request.
         tenant: The tenant.
+        max_records: Items in one batch at most.
         in_flight: Slots that it holds.
         used: [s] of slot time that it had, counted from the least that any lane had which waited
             with it. Source: Goyal et al., Start-time fair queuing, 1996.
@@ -112,6 +114,7 @@ class Lane:
 
     request: Request
     tenant: Tenant
+    max_records: int = MAX_RECORDS
     in_flight: int = field(init=False, default=0)
     used: float = field(init=False, default=0.0)
     _interactive: Share = field(init=False, factory=Share)
@@ -154,8 +157,10 @@ class Lane:
         def fits(item: Item) -> bool:
             return len(taken) < item.most and (not taken or size + item.size <= max_bytes)
 
-        limit = MAX_RECORDS
-        reserved = min(BULK_SHARE, self._bulk.size)
+        limit = self.max_records
+        # A batch of one has no place to share: `PASSES` gives bulk calls their turn.
+        places = -(-BULK_SHARE * limit // MAX_RECORDS) if limit > 1 else 0
+        reserved = min(places, self._bulk.size)
         waiting = self._bulk.size
         # What fits into no batch beside others has one of its own now and then.
         for share, end in (
@@ -177,8 +182,13 @@ class Lane:
 
 @define(eq=False)
 class FairQueue:
-    """All lanes. One without items that holds no slot is forgotten."""
+    """All lanes. One without items that holds no slot is forgotten.
 
+    Attributes:
+        max_records: Items in one batch at most.
+    """
+
+    max_records: int = MAX_RECORDS
     _lanes: dict[tuple[Request, Tenant], Lane] = field(init=False, factory=dict)
     _size: int = field(init=False, default=0)
     # Batches in a row in which a person waits.
@@ -266,7 +276,7 @@ class FairQueue:
     def _lane(self, request: Request, tenant: Tenant) -> Lane:
         key = request, tenant
         if key not in self._lanes:
-            self._lanes[key] = Lane(*key)
+            self._lanes[key] = Lane(*key, self.max_records)
         return self._lanes[key]
 
     def forget(self, lane: Lane) -> None:

@@ -13,7 +13,6 @@ from math import inf
 import anyio
 from attrs import define, field
 
-from ximilar_ocr_async._constants import MAX_RECORDS
 from ximilar_ocr_async._scheduling.attempt import AttemptResult
 from ximilar_ocr_async._scheduling.call_options import Patience
 from ximilar_ocr_async._scheduling.calls import Batch, Call, Item
@@ -54,7 +53,7 @@ class Slots:
 
     ceiling: int
     _make_throttle: Callable[[], Throttle]
-    queue: FairQueue = field(init=False, factory=FairQueue)
+    queue: FairQueue = field(factory=FairQueue)
     in_flight: set[Batch] = field(init=False, factory=set)
     pausing: set[Batch] = field(init=False, factory=set)
     gets: int = field(init=False, default=0)
@@ -90,7 +89,7 @@ class Slots:
         used = len(self.in_flight) + self.gets
         free = min(self.ceiling - used, throttle.limit.slots - throttle.in_flight)
         is_troubled = throttle.is_troubled(anyio.current_time())
-        return waiting - (0 if is_troubled else max(0, free) * MAX_RECORDS) >= most
+        return waiting - (0 if is_troubled else max(0, free) * self.queue.max_records) >= most
 
     def stats(self) -> dict[str, EndpointStats]:
         """Return what is known of each endpoint, as of now; elsewhere than here, of lately."""
@@ -124,7 +123,7 @@ class Slots:
             throttle.breaker.delay(now) + throttle.round_trip.mean
             for throttle in self.throttles.values()
         ]
-        batches = len(self.queue) / MAX_RECORDS / self.ceiling
+        batches = len(self.queue) / self.queue.max_records / self.ceiling
         reason = f"max_queue is {most:,}, and as many images wait for a slot"
         after = max(waits, default=0.0) * max(1.0, batches)
         return Overloaded(reason, retry_after=max(SOON, after))

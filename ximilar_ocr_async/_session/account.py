@@ -4,10 +4,12 @@ from collections.abc import Collection
 
 from ximilar_ocr_async._constants import CREDITS
 from ximilar_ocr_async._session.stream import AnyImage, check_images
+from ximilar_ocr_async._validation import check_prompt
 from ximilar_ocr_async.errors import (
     AddressError,
     AuthError,
     ConnectionFailed,
+    CreditsExhausted,
     DeadlineExceeded,
     OCRError,
     OptionError,
@@ -22,6 +24,7 @@ from ximilar_ocr_async.images import Image
 DETAILS = "/account/v2/details/"
 
 REMEDIES: dict[type[OCRError], str] = {
+    CreditsExhausted: "the service was reached, and the credits are used up: see https://app.ximilar.com",
     AuthError: "the service was reached, and refuses the token: see https://app.ximilar.com",
     AddressError: "check base_url or XIMILAR_BASE_URL, certificates and proxy",
     ConnectionFailed: "check the network, and base_url or XIMILAR_BASE_URL",
@@ -50,6 +53,8 @@ def estimate(images: Collection[AnyImage], *, prompt: str | None = None) -> int:
         OptionError: *images* cannot be counted.
     """
     check_images(images)
+    if prompt is not None:
+        check_prompt(prompt)
     if not isinstance(images, Collection):
         kind = type(images).__name__
         raise OptionError(f"images is a {kind}, which counting would use up; pass a list")

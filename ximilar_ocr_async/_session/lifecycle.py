@@ -12,6 +12,7 @@ import anyio
 from ximilar_ocr_async._constants import (
     BASE_URL,
     MAX_BATCH_BYTES,
+    MAX_RECORDS,
     MAX_RESPONSE_BYTES,
     RECOMMENDED_CONCURRENCY,
     REQUEST_TIMEOUT,
@@ -19,10 +20,13 @@ from ximilar_ocr_async._constants import (
 from ximilar_ocr_async._http import HTTPClient, Token
 from ximilar_ocr_async._session.options import SessionOptions
 from ximilar_ocr_async._session.runtime import Runtime
-from ximilar_ocr_async._validation import check_at_least
+from ximilar_ocr_async._validation import check_base_url, check_optional
 from ximilar_ocr_async.errors import SessionStateError, without_frames
 from ximilar_ocr_async.outcomes import Stats
 from ximilar_ocr_async.retry import RetryPolicy
+
+BASE_URL_VARIABLE = "XIMILAR_BASE_URL"
+"""The environment variable that may hold the service's address."""
 
 
 class SessionLifecycle:
@@ -44,6 +48,7 @@ class SessionLifecycle:
         adaptive: bool = True,
         max_requests_per_second: float | None = None,
         linger: float = 0.02,
+        max_batch_records: int = MAX_RECORDS,
         max_batch_bytes: int = MAX_BATCH_BYTES,
         max_response_bytes: int = MAX_RESPONSE_BYTES,
         max_records: int | None = None,
@@ -60,16 +65,17 @@ class SessionLifecycle:
         try:
             self._token = Token.find(token)
             self._options = SessionOptions(
-                base_url=base_url or os.environ.get("XIMILAR_BASE_URL") or BASE_URL,
+                base_url=_find_base_url(base_url),
                 max_concurrency=max_concurrency,
                 adaptive=adaptive,
                 max_requests_per_second=max_requests_per_second,
                 linger=linger,
+                max_batch_records=max_batch_records,
                 max_batch_bytes=max_batch_bytes,
                 max_response_bytes=max_response_bytes,
                 max_records=max_records,
                 max_queue=max_queue,
-                retry=retry or RetryPolicy(),
+                retry=RetryPolicy() if retry is None else retry,
                 timeout=timeout,
                 deadline=deadline,
                 outage_timeout=outage_timeout,
@@ -127,10 +133,10 @@ class SessionLifecycle:
             SessionStateError: This session is not open.
         """
         runtime = self._open()
-        if max_records is not None:
-            check_at_least("max_records", max_records, 0)
+        check_optional("max_records", max_records, 0)
         try:
-            signed = Token.find(token)
+            # Another's records must not be paid by whose token is in the environment.
+            signed = Token.find("" if token is None else token)
         finally:
             # It must not stand in the locals of a traceback.
             del token
@@ -167,3 +173,11 @@ class SessionLifecycle:
                 f"the session is {self._state}; use it inside its async with block"
             )
         return self._runtime
+
+
+def _find_base_url(given: str | None) -> str:
+    """Return the *given* address, or else that in the environment, or else the service's own."""
+    if given is None and (found := os.environ.get(BASE_URL_VARIABLE)):
+        check_base_url(found, BASE_URL_VARIABLE)
+        return found
+    return BASE_URL if given is None else given

@@ -4,11 +4,15 @@ import ssl
 
 from attrs import field, frozen
 
+from ximilar_ocr_async._constants import MAX_RECORDS
 from ximilar_ocr_async._http import HTTPClient
 from ximilar_ocr_async._validation import (
     check_at_least,
     check_base_url,
     check_client,
+    check_flag,
+    check_kind,
+    check_optional,
     check_outage_timeout,
     check_proxy,
 )
@@ -25,6 +29,7 @@ class SessionOptions:
     adaptive: bool
     max_requests_per_second: float | None
     linger: float
+    max_batch_records: int
     max_batch_bytes: int
     max_response_bytes: int
     max_records: int | None
@@ -42,27 +47,30 @@ class SessionOptions:
     def __attrs_post_init__(self) -> None:
         check_base_url(self.base_url)
         self._check_client()
+        check_flag("adaptive", self.adaptive)
+        # A number alone would say how often, and not how soon.
+        check_kind(
+            "retry", self.retry, RetryPolicy, "a RetryPolicy, such as RetryPolicy(attempts=3)"
+        )
         check_at_least("max_concurrency", self.max_concurrency, 1)
+        check_at_least("max_batch_records", self.max_batch_records, 1, MAX_RECORDS)
         check_at_least("max_batch_bytes", self.max_batch_bytes, 1)
         check_at_least("max_response_bytes", self.max_response_bytes, 1)
         check_outage_timeout(self.outage_timeout)
         check_at_least("timeout", self.timeout, 0.001)
         check_at_least("drain", self.drain, 0.0)
         check_at_least("linger", self.linger, 0.0)
-        if self.max_requests_per_second is not None:
-            check_at_least("max_requests_per_second", self.max_requests_per_second, 0.001)
-        if self.max_records is not None:
-            check_at_least("max_records", self.max_records, 0)
-        if self.max_queue is not None:
-            check_at_least("max_queue", self.max_queue, 0)
-        if self.deadline is not None:
-            check_at_least("deadline", self.deadline, 0.0)
+        check_optional("max_requests_per_second", self.max_requests_per_second, 0.001)
+        check_optional("max_records", self.max_records, 0)
+        check_optional("max_queue", self.max_queue, 0)
+        check_optional("deadline", self.deadline, 0.0)
 
     def _check_client(self) -> None:
         """Raise `OptionError` if nothing can be sent with what is given."""
-        if self.ssl_context is not None and not isinstance(self.ssl_context, ssl.SSLContext):
-            kind = type(self.ssl_context).__name__
-            raise OptionError(f"ssl_context is a {kind}, expected an ssl.SSLContext")
+        if self.ssl_context is not None:
+            check_kind("ssl_context", self.ssl_context, ssl.SSLContext, "an ssl.SSLContext")
+            if self.ssl_context.protocol == ssl.PROTOCOL_TLS_SERVER:
+                raise OptionError("ssl_context is that of a server, expected one of a client")
         if self.proxy is not None:
             check_proxy(self.proxy)
         if self.http_client is None:

@@ -68,6 +68,7 @@ class Runtime:
             max_concurrency=options.max_concurrency,
             adaptive=options.adaptive,
             max_requests_per_second=options.max_requests_per_second,
+            max_batch_records=options.max_batch_records,
             max_batch_bytes=options.max_batch_bytes,
             max_queue=options.max_queue,
         )

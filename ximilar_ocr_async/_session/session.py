@@ -9,7 +9,8 @@ from ximilar_ocr_async._scheduling import CallOptions, Question, Reading, Waitin
 from ximilar_ocr_async._session.account import DETAILS, advise
 from ximilar_ocr_async._session.lifecycle import SessionLifecycle
 from ximilar_ocr_async._session.stream import AnyImage, Images, Stream, collect
-from ximilar_ocr_async.errors import OCRError
+from ximilar_ocr_async._validation import kind_of
+from ximilar_ocr_async.errors import OCRError, OptionError
 from ximilar_ocr_async.models import Account, Record
 from ximilar_ocr_async.outcomes import Outcome, T
 
@@ -35,6 +36,8 @@ class OCRSession(SessionLifecycle):
         adaptive: Whether fewer are in flight while the service says that it is asked too much.
         max_requests_per_second: Requests begun in a second at most, evenly spaced.
         linger: [s] that an image of a slow source waits for company in its batch, at most.
+        max_batch_records: Images in one request at most, 1 to 10. Fewer make each wait less for the
+            slowest beside it, and cost more requests.
         max_batch_bytes: [bytes] of encoded images in one request; a larger image goes alone.
         max_response_bytes: [bytes] of an answer, decompressed; a larger one is an error.
         max_queue: Images of calls of one image that may wait for a slot at most; one more fails
@@ -77,7 +80,8 @@ class OCRSession(SessionLifecycle):
         """Read images as they come from an iterable or async iterable, pulled as needed.
 
         Use as ``async with session.stream(images) as outcomes: async for outcome in outcomes:``.
-        At most ``(max_concurrency + 1) * 10`` images are pulled ahead of the outcomes taken.
+        At most ``(max_concurrency + 1) * max_batch_records`` images are pulled ahead of the
+        outcomes taken.
 
         Args:
             images: URLs as `str`, files as `Path`, encoded images as `bytes`, or `Image`.
@@ -226,6 +230,8 @@ class OCRSession(SessionLifecycle):
         """
         from ximilar_ocr_async._jobs import Submission  # noqa: PLC0415 - as below
 
+        if on_id is not None and not callable(on_id):
+            raise OptionError(f"on_id is {kind_of(on_id)}, expected a function of an id")
         options = CallOptions.of(waiting, lang=lang)
         runtime = self._open()
         submission = Submission.begin(

@@ -18,7 +18,7 @@ from ximilar_ocr_async._scheduling import (
     Tenant,
 )
 from ximilar_ocr_async.errors import DeadlineExceeded
-from ximilar_ocr_async.images import Image, Source, check_source
+from ximilar_ocr_async.images import AnySource, Image, check_source
 from ximilar_ocr_async.outcomes import Outcome, T
 
 
@@ -38,7 +38,7 @@ class Single(Generic[T]):
         prepare = self._question.prepare
         self._call = Call(self._receive, self._options, ReadRequest, self._tenant, prepare)
 
-    async def read(self, given: Image | Source) -> Outcome[T]:
+    async def read(self, given: Image | AnySource) -> Outcome[T]:
         """Return the outcome of the image.
 
         What cannot be read before a cancel scope around the call ends is not sent; the call waits
@@ -74,7 +74,7 @@ class Single(Generic[T]):
     @property
     def _is_late(self) -> bool:
         outcome = self._outcomes[0]
-        return not outcome.ok and isinstance(outcome.error, DeadlineExceeded)
+        return outcome.ok is False and isinstance(outcome.error, DeadlineExceeded)
 
     def _receive(self, item: Item, result: Result) -> None:
         """Take a result; called synchronously, so that nothing paid for can be lost."""

@@ -31,10 +31,10 @@ from ximilar_ocr_async._scheduling import (
     Tenant,
 )
 from ximilar_ocr_async.errors import OCRError, OptionError, SessionClosed, SessionStateError
-from ximilar_ocr_async.images import Image, Source, check_source
+from ximilar_ocr_async.images import AnySource, Image, check_source
 from ximilar_ocr_async.outcomes import Outcome, T
 
-AnyImage: TypeAlias = Image | Source
+AnyImage: TypeAlias = Image | AnySource
 Images: TypeAlias = Iterable[AnyImage] | AsyncIterable[AnyImage]
 
 TURN = 0.001
@@ -62,12 +62,12 @@ class Stream(Generic[T]):
     _images: Images
     _question: Question[T]
     _options: CallOptions
-    _make_request: MakeRequest = field(kw_only=True)
+    _make_request: MakeRequest = field(kw_only=True, alias="make_request")
     # [s] that an image waits for company in its batch.
-    _linger: float = field(kw_only=True)
-    _scheduler: Scheduler = field(kw_only=True)
-    _tenant: Tenant = field(kw_only=True)
-    _group: TaskGroup = field(kw_only=True)
+    _linger: float = field(kw_only=True, alias="linger")
+    _scheduler: Scheduler = field(kw_only=True, alias="scheduler")
+    _tenant: Tenant = field(kw_only=True, alias="tenant")
+    _group: TaskGroup = field(kw_only=True, alias="group")
 
     _call: Call = field(init=False)
     _clock: anyio.CancelScope = field(init=False, factory=anyio.CancelScope)
@@ -148,7 +148,7 @@ class Stream(Generic[T]):
             await self._changed.wait()
             self._check_inside()
         self._held -= 1
-        if self._held <= self._window - MAX_RECORDS:
+        if self._held <= self._window - self._batch:
             self._room.set()
         return self._ready.popleft()
 
@@ -197,7 +197,11 @@ class Stream(Generic[T]):
 
     @property
     def _window(self) -> int:
-        return (self._scheduler.slots.ceiling + 1) * MAX_RECORDS
+        return (self._scheduler.slots.ceiling + 1) * self._batch
+
+    @property
+    def _batch(self) -> int:
+        return self._scheduler.slots.queue.max_records
 
     async def _feed(self) -> None:
         try:
@@ -228,7 +232,7 @@ class Stream(Generic[T]):
     async def _wait_for_room(self) -> int:
         """Return how many images may be pulled now."""
         # Whole batches: a few more would go out alone where a slot is free.
-        while (room := (self._window - self._held) // MAX_RECORDS * MAX_RECORDS) <= 0:
+        while (room := (self._window - self._held) // self._batch * self._batch) <= 0:
             self._room = anyio.Event()
             await self._room.wait()
         return room
@@ -276,7 +280,7 @@ async def _each(images: Images) -> AsyncGenerator[AnyImage]:
             if isasyncgen(iterator):
                 # Else its own cleanup would be cancelled at its first await.
                 with anyio.move_on_after(LEAVE, shield=True), suppress(RuntimeError):
-                    await iterator.aclose()
+                    await iterator.aclose()  # pyright: ignore[reportGeneralTypeIssues]
     else:
         turn = perf_counter() + TURN
         for number, image in enumerate(images, 1):

@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -52,7 +52,7 @@ def _find_class(schema: str) -> type[Any]:
 
 
 @contextmanager
-def _current_folder_last() -> Iterator[None]:
+def _current_folder_last() -> Generator[None]:
     """Let Python find modules in the current folder, after all others, while the block is run.
 
     The folder may hold files of others among the images. A file called like a library must not take

@@ -81,13 +81,13 @@ def write_message(text: str) -> None:
 
 def write_line(text: str, file: TextIO | None = None) -> None:
     """Write *text* and a newline to *file* and flush it. None means standard output."""
-    file = file or sys.stdout
+    stream: TextIO = sys.stdout if file is None else file
     # What is read from an image must not give orders to a terminal.
-    line = _ORDERS.sub(_escaped, text) if file.isatty() else text
+    line = _ORDERS.sub(_escaped, text) if stream.isatty() else text
     # What the encoding does not have, such as a name that is not UTF-8, must not end the run.
-    encoding = file.encoding or "utf-8"
-    file.write(f"{line}\n".encode(encoding, _JSON_ESCAPES).decode(encoding))
-    file.flush()
+    encoding = stream.encoding or "utf-8"
+    stream.write(f"{line}\n".encode(encoding, _JSON_ESCAPES).decode(encoding))
+    stream.flush()
 
 
 _ORDERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")

@@ -103,7 +103,8 @@ def _expand(argument: str) -> Iterator[str | Path]:
 
 
 def _is_url(argument: str) -> bool:
-    return argument.startswith(("http://", "https://"))
+    # As in `images`, a scheme may have letters of any size.
+    return argument[:8].lower().startswith(("http://", "https://"))
 
 
 def _is_list(argument: str) -> bool:

@@ -27,7 +27,7 @@ def extraction_to_json(outcome: Outcome[Any]) -> dict[str, Any]:
     document = to_dict(outcome, faults=faults) | {"image": outcome.image.name}
     for part in (document, document.get("error", {})):
         part.pop("record", None)
-    if outcome.ok and faults:
+    if outcome.ok is True and faults:
         gpt = outcome.record.gpt
         document["value"] = None
         document["problem"] = f"the value cannot be written: {faults[0]}"

@@ -3,7 +3,7 @@
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TextIO, TypeAlias
@@ -50,7 +50,7 @@ RECORD_RENDERER = Renderer(to_json=outcome_to_json, to_lines=_lines, success="re
 
 
 @contextmanager
-def open_output(output: Path | None) -> Iterator[TextIO]:
+def open_output(output: Path | None) -> Generator[TextIO]:
     """Open *output* without emptying it. None yields standard output."""
     if output is None:
         yield sys.stdout
@@ -99,14 +99,14 @@ class Printer:
         """Write one outcome. The first one replaces the former content of the file."""
         if not self.done + self.failed and self.file is not sys.stdout and self.file.seekable():
             self.file.truncate(0)
-        if outcome.ok:
+        if outcome.ok is True:
             self.done += 1
         else:
             self.failed += 1
             write_message(f"{shown(outcome.image.name)}: {outcome.error}")
         if self.format == "jsonl":
             write_line(to_json(self.renderer.to_json(outcome)), self.file)
-        elif outcome.ok:
+        elif outcome.ok is True:
             self._write_text(outcome.image.name, self.renderer.to_lines(outcome))
 
     def _write_text(self, name: str, lines: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """The part that "read" and "extract" share: arguments in; text or JSON lines out."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
@@ -150,7 +150,7 @@ async def _run(
 
 
 @contextmanager
-def _local_service() -> Iterator[str]:
+def _local_service() -> Generator[str]:
     try:
         # Imported here because the extra may not be installed.
         from ximilar_ocr_async.emulator import LocalEngine, serving  # noqa: PLC0415

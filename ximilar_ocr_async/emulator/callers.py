@@ -33,7 +33,7 @@ class Callers:
             addresses. They have no ports.
     """
 
-    names: frozenset[str] = field(default=(), converter=_lowered)
+    names: frozenset[str] = field(default=frozenset(), converter=_lowered)
 
     def __attrs_post_init__(self) -> None:
         for name in self.names:

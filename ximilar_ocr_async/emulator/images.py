@@ -2,7 +2,7 @@
 
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Any, TypeAlias
@@ -84,7 +84,7 @@ def _load(image: bytes) -> tuple[Image.Image, int]:
 
 
 @contextmanager
-def _no_warnings() -> Iterator[None]:
+def _no_warnings() -> Generator[None]:
     """Silence Pillow, which warns about odd EXIF data and large images.
 
     Warning filters belong to the whole process. Without the lock, two threads that save and restore

@@ -4,7 +4,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -50,7 +50,7 @@ def serve_until_interrupted(
 
 
 @contextmanager
-def serving(service: Service, callers: Callers = LOCAL) -> Iterator[str]:
+def serving(service: Service, callers: Callers = LOCAL) -> Generator[str]:
     """Serve *callers* in a thread on a free port; yield the URL.
 
     On exit, requests that are still in progress are dropped, because nobody waits for them.

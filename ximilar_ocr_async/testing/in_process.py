@@ -93,8 +93,8 @@ class InProcessService(httpx.AsyncBaseTransport):
         alter: Callable[[dict[str, Any]], object] | None = None,
         capacity: int | None = None,
     ) -> None:
-        self.reply = reply
-        self.alter = alter
+        self.reply: Script | None = reply
+        self.alter: Callable[[dict[str, Any]], object] | None = alter
         self.capacity = capacity
         self.log: list[SeenRequest] = []
         self.in_flight = 0

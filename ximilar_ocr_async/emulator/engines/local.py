@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from anyio import CapacityLimiter, to_thread
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from ximilar_ocr_async.emulator.engines import rapid, tesseract
 from ximilar_ocr_async.emulator.images import Pixels, decode
@@ -27,7 +27,8 @@ class Recogniser(Protocol):
 
 
 def _installed() -> tuple[Recogniser, ...]:
-    return rapid.RapidRecogniser(), tesseract.TesseractRecogniser()
+    # A property that is kept is one all the same.
+    return rapid.RapidRecogniser(), tesseract.TesseractRecogniser()  # pyright: ignore[reportReturnType]
 
 
 @frozen
@@ -44,11 +45,9 @@ class LocalEngine:
 
     recognisers: Sequence[Recogniser] = field(factory=_installed)
     cores: int = field(factory=lambda: os.cpu_count() or 1)
-    _limiter: CapacityLimiter = field(init=False)
-
-    @_limiter.default
-    def _one_thread_per_core(self) -> CapacityLimiter:
-        return CapacityLimiter(self.cores)
+    _limiter: CapacityLimiter = field(
+        init=False, default=Factory(lambda self: CapacityLimiter(self.cores), takes_self=True)
+    )
 
     @property
     def languages(self) -> frozenset[str]:

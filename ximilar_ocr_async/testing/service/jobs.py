@@ -3,7 +3,7 @@
 import json
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -99,7 +99,7 @@ class Jobs:
     _is_processing: bool = field(init=False, default=False)
 
     @asynccontextmanager
-    async def processing(self) -> AsyncIterator[None]:
+    async def processing(self) -> AsyncGenerator[None]:
         """Process jobs inside the block; jobs that are not done when it ends stay as they are."""
         async with anyio.create_task_group() as group:
             self.start = group.start_soon
