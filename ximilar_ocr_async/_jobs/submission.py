@@ -34,6 +34,7 @@ class Submission:
     endpoint: str | None
     webhook: Webhook | None
     prepare: ClassVar[None] = None
+    kind: ClassVar[str] = "submit"
     # Records that the session had sent before.
     _sent_before: int = field(init=False)
 

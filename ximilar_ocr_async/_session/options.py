@@ -9,10 +9,12 @@ from ximilar_ocr_async._validation import (
     check_at_least,
     check_base_url,
     check_client,
+    check_listener,
     check_outage_timeout,
     check_proxy,
 )
 from ximilar_ocr_async.errors import OptionError
+from ximilar_ocr_async.events import Listener
 from ximilar_ocr_async.retry import RetryPolicy
 
 
@@ -38,10 +40,13 @@ class SessionOptions:
     ssl_context: ssl.SSLContext | None = field(repr=False)
     # It may hold a password.
     proxy: str | None = field(repr=False)
+    on_event: Listener | None = field(default=None, repr=False)
 
     def __attrs_post_init__(self) -> None:
         check_base_url(self.base_url)
         self._check_client()
+        if self.on_event is not None:
+            check_listener(self.on_event)
         check_at_least("max_concurrency", self.max_concurrency, 1)
         check_at_least("max_batch_bytes", self.max_batch_bytes, 1)
         check_at_least("max_response_bytes", self.max_response_bytes, 1)

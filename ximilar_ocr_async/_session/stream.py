@@ -95,8 +95,10 @@ class Stream(Generic[T]):
 
     def __attrs_post_init__(self) -> None:
         check_images(self._images)
-        request, prepare = self._make_request, self._question.prepare
-        self._call = Call(self._receive, self._options, request, self._tenant, prepare)
+        request, asked = self._make_request, self._question
+        self._call = Call(
+            self._receive, self._options, request, self._tenant, asked.prepare, asked.kind
+        )
 
     # ---- the consumer's end
 
@@ -192,6 +194,7 @@ class Stream(Generic[T]):
                 self._ready.append(self._early.pop(self._turn))
                 self._turn += 1
         self._changed.set()
+        self._scheduler.slots.events.outcome_ready(item, interpreted)
 
     # ---- the source's end, in a task of the session
 
