@@ -179,7 +179,7 @@ def check_listener(listener: object) -> None:
     elif not callable(listener):
         told = f"a {type(listener).__name__}"
     elif any(_is_async(call) for call in (listener, type(listener).__call__)):
-        told = "async, and would never be awaited"
+        told = "async or a generator, and would never be run"
     else:
         return
     raise OptionError(f"on_event is {told}; expected a plain function that takes an event")

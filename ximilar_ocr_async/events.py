@@ -4,15 +4,14 @@ One small frozen class for each kind of event; an instance holds words and numbe
 image, its name, a text or the token. The function is called on the event loop at the moment when
 it happens, so it should be quick. What it raises is logged, once for each kind, and harms nothing::
 
-    def count(event: Event) -> None:
-        match event:
-            case AttemptEnded(credits=credits):
-                spent += credits
+    def show(event: Event) -> None:
+        if isinstance(event, AttemptEnded):
+            print(event.endpoint, event.credits)
 
-    async with OCRSession(on_event=count) as session: ...
+    async with OCRSession(on_event=show) as session: ...
 
-Calls and attempts have ids: an attempt names the calls whose images it carries. Where an event has
-an ``account``, that is the *name* that `OCRSession.for_token` was given; None for the session's own.
+Calls and attempts have ids: an attempt names the calls whose images it carries. The ``account`` of
+an event is the *name* that `OCRSession.for_token` was given; None for the session's own.
 """
 
 from collections.abc import Callable

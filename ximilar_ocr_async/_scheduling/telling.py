@@ -70,8 +70,9 @@ class Events:
         try:
             returned = listener(event)
         except BaseException as error:  # noqa: BLE001 - the listener is the user's
-            cancelled = (anyio.get_cancelled_exc_class(), GeneratorExit)
-            if isinstance(error, Exception | cancelled):
+            # A cancellation that is not of this task's making is an error like any other.
+            harmless = (Exception, GeneratorExit, anyio.get_cancelled_exc_class())
+            if isinstance(error, harmless):
                 words = "".join(traceback.format_exception(error))
                 self._complain(event, type(error).__name__, f"on_event raised\n{words}")
             else:

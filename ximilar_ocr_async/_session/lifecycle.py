@@ -20,7 +20,7 @@ from ximilar_ocr_async._http import HTTPClient, Token
 from ximilar_ocr_async._session.options import SessionOptions
 from ximilar_ocr_async._session.runtime import Runtime
 from ximilar_ocr_async._validation import check_account_name, check_at_least
-from ximilar_ocr_async.errors import SessionStateError, without_frames
+from ximilar_ocr_async.errors import OptionError, SessionStateError, without_frames
 from ximilar_ocr_async.events import Listener
 from ximilar_ocr_async.outcomes import Stats
 from ximilar_ocr_async.retry import RetryPolicy
@@ -138,8 +138,11 @@ class SessionLifecycle:
         try:
             signed = Token.find(token)
             check_account_name(name, token)
+        except OptionError as error:
+            # It must not stand in the locals of a traceback, whatever it was given as.
+            del name
+            raise without_frames(error) from None
         finally:
-            # It must not stand in the locals of a traceback.
             del token
         tenant = copy(self)
         tenant._join(runtime.for_token(signed, max_records, name))  # noqa: SLF001 - of the same class

@@ -30,6 +30,7 @@ from ximilar_ocr_async._scheduling import (
     Scheduler,
     Tenant,
 )
+from ximilar_ocr_async._session.slow_source import SlowSource
 from ximilar_ocr_async.errors import OCRError, OptionError, SessionClosed, SessionStateError
 from ximilar_ocr_async.images import Image, Source, check_source
 from ximilar_ocr_async.outcomes import Outcome, T
@@ -281,14 +282,17 @@ async def _each(images: Images) -> AsyncGenerator[AnyImage]:
                 with anyio.move_on_after(LEAVE, shield=True), suppress(RuntimeError):
                     await iterator.aclose()
     else:
-        turn = perf_counter() + TURN
+        slow, asked = SlowSource(images), perf_counter()
+        turn = asked + TURN
         for number, image in enumerate(images, 1):
+            slow.count(asked, perf_counter())
             yield image
             # Other tasks get their turn however long a source that is always ready may be; but not
             # at each image, or there would be no more images than turns of a busy loop.
             if number % MAX_RECORDS == 0 or perf_counter() > turn:
                 await anyio.lowlevel.checkpoint()
                 turn = perf_counter() + TURN
+            asked = perf_counter()
 
 
 async def collect(stream: Stream[T]) -> list[Outcome[T]]:
