@@ -644,3 +644,35 @@ async def test_retries_and_holds_are_logged(
     [retry] = [vars(r) for r in caplog.records if "are sent again after" in r.message]
     assert (retry["levelname"], retry["records"], retry["endpoint"]) == ("DEBUG", 10, "read")
     assert retry["error"] == "RateLimited"
+
+
+class Strange(BaseException):
+    """No `Exception`, and no signal either, such as what pytest fails with."""
+
+
+async def test_what_is_no_exception_goes_on_up(service: InProcessService) -> None:
+    """A listener may fail a test: what it raises then ends the session, as from any other task."""
+
+    def listen(event: Event) -> None:
+        if isinstance(event, OutcomeReady):
+            raise Strange
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        async with service.session(on_event=listen) as session:
+            await session.read_all(urls(100))
+    assert caught.value.split(Strange)[1] is None
+
+
+async def test_what_is_raised_after_the_end_is_raised_at_once(service: InProcessService) -> None:
+    """A call that is left when its session has ended has nobody else to tell."""
+
+    def listen(event: Event) -> None:
+        if isinstance(event, CallEnded):
+            raise Strange
+
+    async with service.session(on_event=listen) as session:
+        stream = session.stream(urls(1))
+        await stream.__aenter__()
+        assert (await anext(stream)).ok
+    with pytest.raises(Strange):
+        await stream.__aexit__(None, None, None)
