@@ -598,7 +598,7 @@ def hear_lazily(event: Event) -> Any:
         (False, "a bool"),
         (logging, "a module"),
     ],
-    ids=str,
+    ids=lambda given: given if isinstance(given, str) else type(given).__name__,
 )
 def test_what_cannot_hear_is_refused(listener: Any, fault: str) -> None:
     """A listener is a plain function, which is said before anything is sent."""
@@ -609,7 +609,7 @@ def test_what_cannot_hear_is_refused(listener: Any, fault: str) -> None:
 @pytest.mark.parametrize(
     "listener",
     [print, [].append, queue.SimpleQueue().put, Ear(), functools.partial(print), mock.Mock(), None],
-    ids=str,
+    ids=lambda given: type(given).__name__,
 )
 async def test_whatever_can_be_called_hears(service: InProcessService, listener: Any) -> None:
     """Functions of C, bound methods, partials and objects with a call are listeners."""

@@ -107,7 +107,7 @@ class ProgressBar:
     def make(cls, *, quiet: bool, is_paid: bool) -> Self:
         """Make a bar, which is shown where `progress` is."""
         bar = progress(TextColumn("{task.fields[told]}"), quiet=quiet)
-        return cls(is_paid, bar, bar.add_task("", start=False, told=""))
+        return cls(is_paid, bar, bar.add_task("", start=False, total=None, told=""))
 
     @property
     def listener(self) -> Listener | None:
