@@ -1,11 +1,12 @@
 """Checks of arguments: a value in; for a bad one, an error that names the value and the limit."""
 
+import inspect
 import ipaddress
 import re
 from collections.abc import Iterable
 from datetime import timedelta
 from math import inf, isfinite
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import ParseResult, SplitResult, unquote, urlsplit
 
 from ximilar_ocr_async._constants import (
@@ -281,6 +282,49 @@ def check_client(client: object) -> None:
         raise OptionError(f"http_client is {kind_of(client)}, {expected}")
     if getattr(client, "is_closed", False):
         raise OptionError("http_client is closed, expected an open one")
+
+
+def check_listener(listener: object) -> None:
+    """Raise `OptionError` if *listener* cannot be called with events, synchronously."""
+    if isinstance(listener, type):
+        told = f"the class {listener.__qualname__}"
+    elif not callable(listener):
+        told = f"a {type(listener).__name__}"
+    elif any(_is_async(call) for call in (listener, type(listener).__call__)):
+        told = "async or a generator, and would never be run"
+    else:
+        return
+    raise OptionError(f"on_event is {told}; expected a plain function that takes an event")
+
+
+def _is_async(call: Any) -> bool:
+    return any(
+        is_kind(call)
+        for is_kind in (
+            inspect.iscoroutinefunction,
+            inspect.isasyncgenfunction,
+            inspect.isgeneratorfunction,
+        )
+    )
+
+
+def check_account_name(name: str | None, token: str) -> None:
+    """Raise `OptionError` if *name* is no word for events to call an account by.
+
+    Args:
+        name: The name, if there is one.
+        token: The account's token, which must not stand in it.
+    """
+    if name is None:
+        return
+    if not isinstance(name, str):
+        fault = f"is a {type(name).__name__}, expected a string such as a tenant's name"
+    elif token.strip() in name:
+        fault = "holds the token, expected what may stand in logs"
+    else:
+        return
+    del token
+    raise OptionError(f"name {fault}")
 
 
 def is_loopback(host: str) -> bool:

@@ -130,6 +130,7 @@ def test_progress_is_shown_on_a_terminal(words: list[str], bar: str) -> None:
     assert ("reading english" in shown) == bool(bar)
     assert bar in shown
     assert ("12 read, 0 failed" in shown) == bool(bar)
+    assert ("0 failed, " in shown) == ("/s, 60 credits" in shown) == bool(bar)
     assert sorted(line for line in out.splitlines() if line in names) == names
     assert "\x1b" not in out
 

@@ -40,6 +40,8 @@ TENANTS = "read_archive"
 TEST_FILE = "pytest_plugins"
 SCRIPTS = "read_through_trouble"
 NETWORK = "read_in_a_company"
+EVENTS = "count_credits"
+HEARD = "hear_of_an_outage"
 
 TRIED = (
     TEN_LINES,
@@ -56,6 +58,8 @@ TRIED = (
     TEST_FILE,
     SCRIPTS,
     NETWORK,
+    EVENTS,
+    HEARD,
 )
 """Words by which the tests below find the blocks that they run."""
 
@@ -158,6 +162,23 @@ async def test_the_jobs_run_as_printed(capsys: pytest.CaptureFixture[str]) -> No
     named = set(ids.removeprefix("store these: ").split())
     assert {newest.split()[0], oldest.split()[0]} == named
     assert service.billed == 12
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"], indirect=False)
+async def test_the_events_run_as_printed() -> None:
+    """The block about events counts credits by language, and what failed."""
+    names, service = run_block(EVENTS), InProcessService()
+    names["OCRSession"] = service.session
+    spent, failed = await names[EVENTS](["https://x.example/1", "no url"])
+    assert (spent, failed) == ({"en": 5, "ja": 5}, 2)
+    assert service.spent == 10
+
+
+@pytest.mark.anyio
+async def test_events_in_tests_run_as_printed() -> None:
+    """The block about events in tests hears of the outage that was planned."""
+    await run_block(HEARD)[HEARD]()
 
 
 def test_the_webhooks_run_as_printed(monkeypatch: pytest.MonkeyPatch) -> None:

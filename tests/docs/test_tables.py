@@ -21,6 +21,7 @@ from ximilar_ocr_async import (
     RetryPolicy,
     Stats,
     Success,
+    events,
 )
 from ximilar_ocr_async.cli.connection import Connection
 from ximilar_ocr_async.testing.service.faults import (
@@ -118,6 +119,14 @@ def test_statistics_are_explained() -> None:
     assert told == [one.name for one in attrs.fields(Stats)]
     told = first_words(page("web-backends").table("Statistics of an endpoint"))
     assert told == [one.name for one in attrs.fields(EndpointStats)]
+
+
+def test_events_are_listed_with_their_fields() -> None:
+    """The table of events has each class, and each field in its order."""
+    rows = page("events").table("All events")
+    told = {code_words(row[0])[0]: code_words(row[2]) for row in rows}
+    kinds = get_args(events.Event)
+    assert told == {kind.__name__: [one.name for one in attrs.fields(kind)] for kind in kinds}
 
 
 def test_loggers_are_named() -> None:

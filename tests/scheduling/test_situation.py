@@ -3,7 +3,7 @@
 import pytest
 
 from tests.scheduling.making import make_batch, make_call, make_item, make_tenant, make_throttle
-from ximilar_ocr_async._scheduling.attempt import AttemptResult
+from ximilar_ocr_async._scheduling.attempt_result import AttemptResult
 from ximilar_ocr_async._scheduling.calls import SUSPICION, Item
 from ximilar_ocr_async._scheduling.decisions import Situation
 from ximilar_ocr_async._scheduling.isolation import Isolation

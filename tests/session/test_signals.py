@@ -2,13 +2,15 @@
 
 import gc
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
+from typing import Any, get_args
 
 import anyio
+import httpx
 import pytest
 
 from ximilar_ocr_async import OCRSession
-from ximilar_ocr_async.testing import InProcessService, virtual_time
+from ximilar_ocr_async.events import AttemptEnded, Event, OutcomeReady
+from ximilar_ocr_async.testing import InProcessService, in_turn, virtual_time
 
 # A loop that ends in the middle of it all leaves coroutines behind that never began.
 pytestmark = pytest.mark.filterwarnings(
@@ -110,3 +112,39 @@ def test_a_signal_that_lands_in_the_source_ends_the_program(
 
     with pytest.raises(type(error)):
         run(main, library)
+
+
+@pytest.mark.parametrize("library", ["asyncio", "trio"])
+@pytest.mark.parametrize("error", SIGNALS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("kind", [*get_args(Event)], ids=lambda kind: kind.__name__)
+def test_a_signal_that_lands_in_a_listener_ends_the_program(
+    library: str, error: BaseException, kind: type
+) -> None:
+    """Whatever it was told of; and what the session was doing then is done to its end."""
+    service = InProcessService(latency=1.0)
+    hold = httpx.Response(503, headers={"Retry-After": "2"})
+    service.reply = in_turn(hold, *[httpx.Response(503)] * 5)
+    heard: list[Event] = []
+    books: list[Any] = []
+
+    def listen(event: Event) -> None:
+        heard.append(event)
+        if isinstance(event, kind):
+            raise error
+
+    async def main() -> None:
+        session = OCRSession(
+            "t", base_url="https://ocr.example", http_client=service.client(), on_event=listen
+        )
+        async with session:
+            books.append(session._open().tenant.accounting)
+            await session.read_all(URLS)
+            await anyio.sleep(100)
+
+    with pytest.raises(type(error)):
+        run(main, library)
+    told = [event for event in heard if isinstance(event, AttemptEnded)]
+    assert sum(event.billed for event in told) == books[0].billed
+    ready = {event.index for event in heard if isinstance(event, OutcomeReady) and event.ok}
+    # All that came with a response has its outcome, behind the one that was interrupted, too.
+    assert len(ready) == books[0].billed

@@ -1,6 +1,6 @@
 """The question that extracts a class: an image in, a prompt out; a record in, an outcome out."""
 
-from typing import Any, Generic, cast
+from typing import Any, ClassVar, Generic, cast
 
 from attrs import define, evolve, field, frozen
 
@@ -53,6 +53,7 @@ class Extraction(Generic[T]):
     cls: type[T]
     instructions: str = ""
     max_reasks: int = 0
+    kind: ClassVar[str] = "extract"
     _prompt: str = field(init=False)
     _reasked: dict[int, _Reasked] = field(init=False, factory=dict)
 

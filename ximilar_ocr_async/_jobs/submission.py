@@ -1,7 +1,7 @@
 """Images to be read later in, a job out."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 from attrs import define, evolve, field
@@ -33,6 +33,7 @@ class Submission:
     type: str
     endpoint: str | None
     webhook: Webhook | None
+    kind: ClassVar[str] = "submit"
     # Records that the session had sent before.
     _sent_before: int = field(init=False)
 

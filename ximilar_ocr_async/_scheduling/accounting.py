@@ -40,6 +40,18 @@ class Entry(Protocol):
 E = TypeVar("E", bound=Entry)
 
 
+def is_billed(result: Any) -> bool:
+    """Whether a record that brought *result* was paid for."""
+    return not isinstance(result, OCRError)
+
+
+def is_maybe_billed(result: Any, *, is_lost: bool) -> bool:
+    """Whether a record that brought no more than *result* may have been; it is if it *is_lost*."""
+    if is_billed(result) or isinstance(result, ImageError):
+        return False
+    return is_lost or judge(result) is Verdict.RESEND_MAYBE_BILLED
+
+
 @define(eq=False, repr=False)
 class Accounting:
     """Counts records and ends items. Lives as long as its session.
@@ -87,9 +99,9 @@ class Accounting:
         item.attempts += 1
         if not isinstance(result, ConnectionFailed):
             self._count_sent(item, 1)
-        if not isinstance(result, OCRError):
+        if is_billed(result):
             self.billed += 1
-        elif is_lost or judge(result) is Verdict.RESEND_MAYBE_BILLED:
+        elif is_maybe_billed(result, is_lost=is_lost):
             self.maybe_billed += 1
             item.maybe_billed += 1
 

@@ -6,13 +6,15 @@ from typing import Protocol, TypeAlias
 
 import anyio
 import anyio.to_thread
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
 from ximilar_ocr_async._concurrency import THREADS
 from ximilar_ocr_async._http import Response, Trace
 from ximilar_ocr_async._protocol import Echo, Parts, Request, RequestBody, encode_images, make_body
+from ximilar_ocr_async._scheduling.attempt_result import AttemptResult
 from ximilar_ocr_async._scheduling.calls import Batch, Item, Result
-from ximilar_ocr_async._scheduling.decisions import Verdict, is_overload, judge
+from ximilar_ocr_async._scheduling.decisions import Verdict, judge
+from ximilar_ocr_async._scheduling.telling import Events
 from ximilar_ocr_async.errors import ImageError, OCRError, PoolExhausted, UploadCut
 from ximilar_ocr_async.models import Record
 
@@ -33,31 +35,6 @@ CUTS = 2
 GiveBack: TypeAlias = Callable[[Batch, list[Item]], None]
 
 
-@frozen
-class AttemptResult:
-    """What an attempt brought.
-
-    Attributes:
-        results: By id; images that did not fit into the request are not in it.
-        sent: Records in the request; 0 if none was made.
-        failure: Why the request failed as a whole; it is the result of each record in it, too.
-        cut: Why its response broke off behind some records, if it did.
-        is_lost: Whether the attempt broke off after it was made: it may have been billed.
-    """
-
-    results: dict[str, Result] = field(factory=dict)
-    sent: int = 0
-    failure: OCRError | None = None
-    cut: OCRError | None = None
-    is_lost: bool = False
-
-    @property
-    def is_overload(self) -> bool:
-        """Whether any of it failed because the service is asked too much."""
-        ends = [*self.results.values(), self.cut]
-        return any(is_overload(end) for end in ends if isinstance(end, OCRError))
-
-
 class Attempt(Protocol):
     """Makes one attempt at a batch; raises nothing but cancellation."""
 
@@ -73,9 +50,11 @@ class BatchAttempt:
     Attributes:
         max_bytes: [bytes] of images, as base64, that one request may hold; it shrinks when the
             service refuses large requests.
+        events: Told when a request is made.
     """
 
     max_bytes: int
+    events: Events = field(factory=Events)
     # Not that of the files: what was paid is not to wait for a disk that hangs.
     _decoding: anyio.CapacityLimiter = field(init=False, factory=lambda: anyio.CapacityLimiter(1))
     # Not that of decoding either: what a class of the user's takes is not for others to wait for.
@@ -113,6 +92,7 @@ class BatchAttempt:
         """Send the records with these *ids*; return what came of them."""
         sender, trace = batch.tenant.sender, Trace()
         batch.mark_sent(ids, trace if sender.is_exact else None)
+        self.events.batch_sent(batch)
         try:
             response = await sender.send(
                 "POST",
@@ -137,11 +117,19 @@ class BatchAttempt:
                 # No request was made, so none of these has made an attempt.
                 return AttemptResult(failure=failure)
             self._learn(failure, len(ids), len(body))
-            return AttemptResult(dict.fromkeys(ids, failure), len(ids), failure)
+            failed = dict.fromkeys(ids, failure)
+            status, request_id = failure.status, failure.request_id
+            return AttemptResult(failed, len(ids), failure, status=status, request_id=request_id)
         names = {item.id: item.image.id for item in batch.items}
         named = {i: _named(result, names[i]) for i, result in zip(ids, results, strict=True)}
         prepared = await self._prepare(batch.items, named, len(response.body))
-        return AttemptResult(named | prepared, len(ids), cut=response.cut)
+        return AttemptResult(
+            named | prepared,
+            len(ids),
+            cut=response.cut,
+            status=response.status,
+            request_id=_request_id(results[0]),
+        )
 
     async def _encode(self, items: Sequence[Item]) -> dict[str, Parts | ImageError]:
         encode = partial(encode_images, items, self.max_bytes)
@@ -191,6 +179,13 @@ class BatchAttempt:
         if self._cuts == CUTS or judge(error, shared=True) is Verdict.SPLIT:
             self._cuts = 0
             self.max_bytes = min(self.max_bytes, size // 2)
+
+
+def _request_id(result: Result) -> str | None:
+    """Return the service's id of the request, as the first *result* has it."""
+    if isinstance(result, OCRError):
+        return result.request_id
+    return result.status.request_id if isinstance(result, Record) else None
 
 
 def _named(result: Result, name: str | None) -> Result:

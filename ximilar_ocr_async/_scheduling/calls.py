@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from enum import IntEnum
 from itertools import count
-from typing import Any, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import anyio
 from attrs import define, field, frozen
@@ -35,6 +35,11 @@ MakeRequest: TypeAlias = Callable[[str, str], Request]
 class Question(Protocol[T]):
     """What a call asks of each image, and what it makes of the answer."""
 
+    @property
+    def kind(self) -> str:
+        """What the call is for, in a word."""
+        ...
+
     def prompt_for(self, image: Image) -> str | None:
         """Return what the language model is asked about *image*, if it is asked."""
         ...
@@ -62,6 +67,7 @@ class Reading:
     """Asks for the record as it is, with the answer to a *prompt* in it if there is one."""
 
     prompt: str | None = field(default=None, validator=_check_prompt)
+    kind: ClassVar[str] = "read"
 
     @property
     def prepare(self) -> None:
@@ -86,10 +92,12 @@ class Call:
         make_request: Makes the request for an image's endpoint and language.
         tenant: Whose account it uses.
         prepare: Makes of a result what is delivered, if there is anything to be made.
+        kind: What it does with images, in a word.
         patience: How long the call waits.
         items: What was submitted and has not ended, in order.
         is_abandoned: Whether nobody waits for its results any more.
         stopped: By target, why nothing more of this call is sent there.
+        id: What the ids of its records begin with.
     """
 
     deliver: "Callable[[Item, Result], None]"
@@ -97,13 +105,14 @@ class Call:
     make_request: MakeRequest
     tenant: Tenant
     prepare: Callable[[Result], Result] | None = None
+    kind: str = "read"
     patience: Patience = field(init=False, default=Patience(0.0))
     items: "dict[Item, None]" = field(init=False, factory=dict)
     is_abandoned: bool = field(init=False, default=False)
     stopped: dict[str, OCRError] = field(init=False, factory=dict)
     _requests: dict[tuple[str, str], Request] = field(init=False, factory=dict)
-    # Other calls' records are in the same request, so names are unique among all calls.
-    _name: str = field(init=False, factory=lambda: os.urandom(8).hex())
+    # Other calls' records are in the same request, so ids are unique among all calls.
+    id: str = field(init=False, factory=lambda: os.urandom(8).hex())
     _numbers: Iterator[int] = field(init=False, factory=count)
 
     @property
@@ -123,7 +132,7 @@ class Call:
     def make_item(self, index: int, image: Image, prompt: str | None) -> "Item":
         """Make the item of the image at place *index* of the input."""
         request = self._request("read" if prompt is None else "read_gpt", image.lang)
-        record_id = request.record_id(f"{self._name}-{next(self._numbers)}", index, image)
+        record_id = request.record_id(f"{self.id}-{next(self._numbers)}", index, image)
         return Item(record_id, index, image, prompt, request, self, anyio.current_time())
 
     def _request(self, endpoint: str, lang: str | None) -> Request:
@@ -284,6 +293,9 @@ class Batch:
         sent: Ids of the items whose request was made.
         scope: The scope of the attempt that is under way, or of the pause.
         holds_slot: Whether its slot stays taken during its pause.
+        number: What events call its attempt; 0 if none tells of it.
+        sent_at: When [s] its request was made, if it has a number.
+        queue_wait: [s] that its items waited for a slot at most, if anybody is told.
     """
 
     items: list[Item]
@@ -293,6 +305,9 @@ class Batch:
     sent: frozenset[str] = frozenset()
     scope: anyio.CancelScope = field(factory=anyio.CancelScope)
     holds_slot: bool = False
+    number: int = field(init=False, default=0)
+    sent_at: float = field(init=False, default=0.0)
+    queue_wait: float = field(init=False, default=0.0)
     request: Request = field(init=False)
     tenant: Tenant = field(init=False)
     _trace: Sent | None = field(init=False, default=None)

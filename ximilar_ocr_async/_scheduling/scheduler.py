@@ -15,7 +15,8 @@ from attrs import define, field
 from ximilar_ocr_async._concurrency import is_to_be_raised
 from ximilar_ocr_async._scheduling import decisions
 from ximilar_ocr_async._scheduling.abandoned import Abandoned
-from ximilar_ocr_async._scheduling.attempt import Attempt, AttemptResult
+from ximilar_ocr_async._scheduling.attempt import Attempt
+from ximilar_ocr_async._scheduling.attempt_result import AttemptResult
 from ximilar_ocr_async._scheduling.bugs import record_bug
 from ximilar_ocr_async._scheduling.calls import Batch, Call, Item, Phase, Result
 from ximilar_ocr_async._scheduling.fair_queue import Lane
@@ -63,6 +64,7 @@ class Scheduler:
         if self.closed:
             raise SessionClosed("the session is closed")
         self._calls.add(call)
+        self.slots.events.call_opened(call)
 
     def submit(self, items: Iterable[Item]) -> None:
         """Queue items; those that cannot be sent any more fail at once."""
@@ -88,6 +90,7 @@ class Scheduler:
 
     def withdraw(self, call: Call) -> None:
         """Forget *call*: unqueue its items, and leave attempts that nobody else waits for."""
+        self.slots.events.call_ended(call)
         call.abandon()
         self._give_up(call.items, lambda _: None)
         call.items.clear()
@@ -121,8 +124,7 @@ class Scheduler:
 
     def _give_up(self, items: Iterable[Item], end: Callable[[Item], None]) -> None:
         """End items; attempts of theirs that are under way may be billed."""
-        ended = dict.fromkeys(items)
-        if not ended:
+        if not (ended := dict.fromkeys(items)):
             return
         batches = {item.batch for item in ended if item.batch}
         left = {b for b in batches if not any(i.is_wanted and i not in ended for i in b.items)}
@@ -199,6 +201,7 @@ class Scheduler:
         self.slots.end_batch(batch, attempted)
         self._abandoned.end(batch)
         again, pauses = self._settle(batch, attempted)
+        self.slots.events.retry_scheduled(batch, attempted, again, pauses)
         self._requeue(again)
         if pauses:
             batch.items = list(reversed(pauses))
@@ -235,7 +238,7 @@ class Scheduler:
         except BaseException as error:
             if is_to_be_raised(error):
                 self.close()
-                self.slots.drop(batch)
+                self.slots.cut(batch)
                 raise
             # A bug; raised, it would cancel the task group and with it the user's code.
             bug = record_bug("an attempt", error)
@@ -268,9 +271,8 @@ class Scheduler:
         Returns:
             Items to queue again at once, and the pause [s] of items to queue again after it.
         """
-        again: list[Item] = []
+        again, isolation = list[Item](), Isolation()
         pauses: dict[Item, float] = {}
-        isolation = Isolation()
         for item in batch.items:
             result, after = attempted.results.get(item.id), 0.0
             # Without a result it was not in the request.

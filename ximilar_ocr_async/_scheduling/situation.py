@@ -1,6 +1,6 @@
 """What is known of an item when its attempt failed: what decisions are made of."""
 
-from ximilar_ocr_async._scheduling.attempt import AttemptResult
+from ximilar_ocr_async._scheduling.attempt_result import AttemptResult
 from ximilar_ocr_async._scheduling.calls import Batch, Item
 from ximilar_ocr_async._scheduling.decisions import CRASHED, Situation, is_turned_away
 from ximilar_ocr_async._scheduling.throttle import Throttle

@@ -4,7 +4,6 @@ All endpoints share the slots; each has a throttle of its own, so that one in tr
 other.
 """
 
-import logging
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
@@ -13,10 +12,12 @@ from math import inf
 import anyio
 from attrs import define, field
 
-from ximilar_ocr_async._scheduling.attempt import AttemptResult
+from ximilar_ocr_async._scheduling.adaptive_limit import AdaptiveLimit
+from ximilar_ocr_async._scheduling.attempt_result import AttemptResult
 from ximilar_ocr_async._scheduling.call_options import Patience
 from ximilar_ocr_async._scheduling.calls import Batch, Call, Item
 from ximilar_ocr_async._scheduling.fair_queue import FairQueue, Lane
+from ximilar_ocr_async._scheduling.telling import Events
 from ximilar_ocr_async._scheduling.tenant import Tenant
 from ximilar_ocr_async._scheduling.throttle import Throttle
 from ximilar_ocr_async.errors import OCRError, Overloaded, RequestTimeout, with_reason
@@ -35,8 +36,6 @@ judgement; a liveness probe comes every 10 s."""
 TICK = 0.25
 """[s] between two looks at what waits for an endpoint in trouble."""
 
-_log = logging.getLogger("ximilar_ocr_async.scheduling")
-
 
 @define(eq=False, repr=False)
 class Slots:
@@ -44,6 +43,7 @@ class Slots:
 
     Attributes:
         ceiling: The most requests in flight.
+        events: Told what happens.
         queue: Items that wait for a slot.
         in_flight: Batches whose attempt is under way.
         pausing: Batches that wait to be sent again.
@@ -52,7 +52,9 @@ class Slots:
     """
 
     ceiling: int
-    _make_throttle: Callable[[], Throttle]
+    _make_limit: Callable[[], AdaptiveLimit]
+    _make_throttle: Callable[[str], Throttle]
+    events: Events = field(factory=Events)
     queue: FairQueue = field(factory=FairQueue)
     in_flight: set[Batch] = field(init=False, factory=set)
     pausing: set[Batch] = field(init=False, factory=set)
@@ -69,14 +71,14 @@ class Slots:
     def throttle(self, target: str) -> Throttle:
         """Return what is known of an endpoint."""
         if target not in self.throttles:
-            self.throttles[target] = self._make_throttle()
+            self.throttles[target] = self._make_throttle(target)
         return self.throttles[target]
 
     @property
     def limit(self) -> int:
         """Requests that may be in flight now, to the endpoints that were asked so far."""
         limits = sum(throttle.limit.slots for throttle in self.throttles.values())
-        return min(self.ceiling, limits or self._make_throttle().limit.slots)
+        return min(self.ceiling, limits or self._make_limit().slots)
 
     def is_full(self, item: Item, most: float) -> bool:
         """Whether *most* images that people wait for find no place, of the tenant of *item*."""
@@ -229,6 +231,7 @@ class Slots:
         )
         for item in items:
             item.batch = batch
+        self.events.batch_begun(batch, now)
         self.queue.begin(batch)
         self.in_flight.add(batch)
         return batch
@@ -237,7 +240,7 @@ class Slots:
         """Give the slot back, and let the throttle know how the attempt went."""
         now = self._seen = anyio.current_time()
         self.drop(batch)
-        _log_attempt(batch, attempted)
+        self.events.attempt_ended(batch, attempted)
         throttle = self.throttle(batch.request.target)
         is_probe = throttle.breaker.is_probe(batch.began)
         if attempted.sent:
@@ -264,6 +267,11 @@ class Slots:
             throttle.fail(error, began=batch.began, now=now, in_flight=others, probe=is_probe)
         else:
             throttle.withdraw(now, probe=is_probe, was_sent=bool(batch.sent))
+
+    def cut(self, batch: Batch) -> None:
+        """Give the slot back of an attempt that ends with its task."""
+        self.drop(batch)
+        self.events.attempt_ended(batch, AttemptResult())
 
     def reserved(self, tenant: Tenant) -> int:
         """Return how many records of a *tenant* with a cap are on their way."""
@@ -330,17 +338,3 @@ def _waits(item: Item) -> bool:
     Without patience it is not waited for, but what is being tried is let finish.
     """
     return item.batch is None or (item.batch.is_probe and item.call.patience.outage_timeout > 0)
-
-
-def _log_attempt(batch: Batch, attempted: AttemptResult) -> None:
-    if _log.isEnabledFor(logging.DEBUG):
-        results = attempted.results.values()
-        facts = {
-            "endpoint": batch.request.endpoint,
-            "lang": batch.request.lang,
-            "records": len(results),
-            "read": sum(not isinstance(result, OCRError) for result in results),
-            "seconds": anyio.current_time() - batch.began,
-        }
-        words = "%(endpoint)s %(lang)s, %(records)d records, %(read)d read in %(seconds).3f s"
-        _log.debug(words, facts, extra=facts)

@@ -48,11 +48,13 @@ class Tenant:
     Attributes:
         sender: Sends its requests, signed with its token.
         accounting: Its books.
+        name: What events call it; None for the session's own, and for one without a name.
         accepted: By target, when [s] its last request was answered well.
     """
 
     sender: Sender
     accounting: Accounting = field(factory=Accounting)
+    name: str | None = None
     accepted: dict[str, float] = field(init=False, factory=dict)
     _refusals: dict[str, Refusal] = field(init=False, factory=dict)
 

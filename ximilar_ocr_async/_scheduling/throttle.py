@@ -3,7 +3,6 @@
 Pure: the caller passes the time in.
 """
 
-import logging
 from collections.abc import Sequence
 from math import inf
 
@@ -21,15 +20,22 @@ from ximilar_ocr_async._scheduling.decisions import (
 )
 from ximilar_ocr_async._scheduling.rate_limiter import RateLimiter
 from ximilar_ocr_async._scheduling.round_trip import RoundTrip
+from ximilar_ocr_async._scheduling.telling import Events
 from ximilar_ocr_async.errors import OCRError, Overloaded, RequestTimeout, with_reason
+from ximilar_ocr_async.events import (
+    HoldBegan,
+    LimitChange,
+    LimitChanged,
+    OutageBegan,
+    OutageEnded,
+    ProbeFailed,
+)
 from ximilar_ocr_async.outcomes import EndpointStats
 from ximilar_ocr_async.retry import MAX_RETRY_AFTER
 
 STALL, STALL_LEAST = 4.0, 2.0
 """An endpoint that answers nothing for so many times as long as nearly every answer takes, and for
 so long [s], stalls. Source: judgement."""
-
-_log = logging.getLogger("ximilar_ocr_async.scheduling")
 
 
 @define(eq=False)
@@ -40,6 +46,8 @@ class Throttle:
         limit: How many requests may be in flight.
         rate_limiter: How soon one request may follow another; that of all endpoints.
         breaker: Whether there is an outage, in which only probes are sent.
+        name: That of the endpoint.
+        events: Told what changes.
         round_trip: How long answers take.
         answers: Batches that were answered so far.
         error: How a request was last in vain.
@@ -48,6 +56,8 @@ class Throttle:
     limit: AdaptiveLimit
     rate_limiter: RateLimiter
     breaker: CircuitBreaker
+    name: str = ""
+    events: Events = field(factory=Events)
     round_trip: RoundTrip = field(init=False, factory=RoundTrip)
     answers: int = field(init=False, default=0)
     error: OCRError = field(init=False, factory=OCRError)
@@ -57,8 +67,11 @@ class Throttle:
     _heard: float = field(init=False, default=-inf)
     # As many answers as there were when a batch was last refused, each of its records alone.
     _refused: int = field(init=False, default=0)
-    # Whether the log says that there is an outage.
-    _is_logged: bool = field(init=False, default=False)
+    # Whether it was told that an outage began.
+    _is_out: bool = field(init=False, default=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._tell_limit(0, "start")
 
     # ---- what may be sent
 
@@ -187,7 +200,7 @@ class Throttle:
         else:
             self.round_trip.observe(now - began, now)
             self.limit.succeed(now - began, in_flight=in_flight + 1)
-        self._log_limit(before)
+        self._tell_limit(before, "overload" if is_overloaded else "answers")
 
     def fail(
         self,
@@ -216,29 +229,31 @@ class Throttle:
         is_others = is_overload(error) and not isinstance(error, RequestTimeout) and not in_flight
         if error.retry_after:
             self.error = error
-            self.breaker.hold(min(error.retry_after, MAX_RETRY_AFTER), now)
+            self._hold(error, min(error.retry_after, MAX_RETRY_AFTER), now)
         if is_sign or is_others:
             self.error = error
             if self.breaker.fail(now, seconds=now - began, probe=probe):
                 self.limit.forgive()
+                self._tell_limit(before, "outage")
+                self._tell_outage(error)
             elif self.breaker.is_on and probe:
-                self._log_outage(error)
+                self._tell_probe(error, now)
         elif is_answer(error) and not is_vain(error):
             self.answer(now)
         else:
             self.breaker.miss(now, probe=probe)
         if is_overload(error) and not self.breaker.is_on:
             self.limit.overload(began=began, now=now)
-        self._log_limit(before)
+            self._tell_limit(before, "overload")
 
     def answer(self, now: float) -> None:
         """Count a request without items that was answered: the limit learns nothing from it."""
         self._heard = now
-        if self._is_logged:
-            self._is_logged = False
-            facts = {"seconds": now - self.breaker.began}
-            _log.warning("the service is back after %(seconds).1f s", facts, extra=facts)
+        was_out, self._is_out = self._is_out, False
         self.breaker.answer()
+        if was_out:
+            lasted = now - self.breaker.began
+            self.events.tell(OutageEnded(endpoint=self.name, duration=lasted))
 
     def withdraw(self, now: float, *, probe: bool, was_sent: bool) -> None:
         """Count a request that was given up before it ended, or that was never made."""
@@ -247,15 +262,34 @@ class Throttle:
         else:
             self.breaker.release(probe=probe)
 
-    def _log_outage(self, error: OCRError) -> None:
-        # Not at its beginning: two failures in a row may be chance.
-        if not self._is_logged:
-            self._is_logged = True
-            facts = {"error": str(error)}
-            words = "the service is out of reach, waiting for it: %(error)s"
-            _log.warning(words, facts, extra=facts)
+    # ---- what is told of it
 
-    def _log_limit(self, before: int) -> None:
-        if self.limit.slots != before:
-            facts = {"before": before, "after": self.limit.slots}
-            _log.info("limit %(before)d -> %(after)d", facts, extra=facts)
+    def _hold(self, error: OCRError, seconds: float, now: float) -> None:
+        is_new = self.breaker.held <= now
+        self.breaker.hold(seconds, now)
+        if is_new:
+            kind, status = type(error).__name__, error.status
+            event = HoldBegan(endpoint=self.name, duration=seconds, error=kind, status=status)
+            self.events.tell(event)
+
+    def _tell_outage(self, error: OCRError) -> None:
+        # A failure on trial goes on with the same outage.
+        if not self._is_out:
+            self._is_out = True
+            kind, why = type(error).__name__, str(error)
+            self.events.tell(OutageBegan(endpoint=self.name, error=kind, why=why))
+
+    def _tell_probe(self, error: OCRError, now: float) -> None:
+        event = ProbeFailed(
+            endpoint=self.name,
+            error=type(error).__name__,
+            why=str(error),
+            duration=now - self.breaker.began,
+        )
+        self.events.tell(event)
+
+    def _tell_limit(self, before: int, why: LimitChange) -> None:
+        after = self.limit.slots
+        if after != before:
+            event = LimitChanged(endpoint=self.name, before=before, after=after, why=why)
+            self.events.tell(event)

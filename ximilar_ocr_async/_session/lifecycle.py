@@ -20,8 +20,9 @@ from ximilar_ocr_async._constants import (
 from ximilar_ocr_async._http import HTTPClient, Token
 from ximilar_ocr_async._session.options import SessionOptions
 from ximilar_ocr_async._session.runtime import Runtime
-from ximilar_ocr_async._validation import check_base_url, check_optional
-from ximilar_ocr_async.errors import SessionStateError, without_frames
+from ximilar_ocr_async._validation import check_account_name, check_base_url, check_optional
+from ximilar_ocr_async.errors import OptionError, SessionStateError, without_frames
+from ximilar_ocr_async.events import Listener
 from ximilar_ocr_async.outcomes import Stats
 from ximilar_ocr_async.retry import RetryPolicy
 
@@ -61,6 +62,7 @@ class SessionLifecycle:
         http_client: HTTPClient | None = None,
         ssl_context: ssl.SSLContext | None = None,
         proxy: str | None = None,
+        on_event: Listener | None = None,
     ) -> None:
         try:
             self._token = Token.find(token)
@@ -83,6 +85,7 @@ class SessionLifecycle:
                 http_client=http_client,
                 ssl_context=ssl_context,
                 proxy=proxy,
+                on_event=on_event,
             )
         except Exception as error:  # noqa: BLE001 - raised again
             # Neither the raw token nor a password in a URL must stand in the locals of a traceback.
@@ -117,7 +120,9 @@ class SessionLifecycle:
         finally:
             await runtime.leave(exc)
 
-    def for_token(self, token: str, *, max_records: int | None = None) -> Self:
+    def for_token(
+        self, token: str, *, max_records: int | None = None, name: str | None = None
+    ) -> Self:
         """Return a session for another account, over the same connections, to be used at once.
 
         It shares the slots, and what is known of the service: all accounts of a backend ask it
@@ -127,6 +132,7 @@ class SessionLifecycle:
         Args:
             token: The other account's API token.
             max_records: Records that may be sent for it in all.
+            name: What events call the account, such as a tenant's name; never its token.
 
         Raises:
             OptionError: There is no token, or an option is outside its allowed values.
@@ -137,11 +143,15 @@ class SessionLifecycle:
         try:
             # Another's records must not be paid by whose token is in the environment.
             signed = Token.find("" if token is None else token)
+            check_account_name(name, token)
+        except OptionError as error:
+            # It must not stand in the locals of a traceback, whatever it was given as.
+            del name
+            raise without_frames(error) from None
         finally:
-            # It must not stand in the locals of a traceback.
             del token
         tenant = copy(self)
-        tenant._join(runtime.for_token(signed, max_records))  # noqa: SLF001 - of the same class
+        tenant._join(runtime.for_token(signed, max_records, name))  # noqa: SLF001 - of the same class
         return tenant
 
     def _join(self, runtime: Runtime) -> None:

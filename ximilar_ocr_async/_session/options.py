@@ -12,11 +12,13 @@ from ximilar_ocr_async._validation import (
     check_client,
     check_flag,
     check_kind,
+    check_listener,
     check_optional,
     check_outage_timeout,
     check_proxy,
 )
 from ximilar_ocr_async.errors import OptionError
+from ximilar_ocr_async.events import Listener
 from ximilar_ocr_async.retry import RetryPolicy
 
 
@@ -43,6 +45,7 @@ class SessionOptions:
     ssl_context: ssl.SSLContext | None = field(repr=False)
     # It may hold a password.
     proxy: str | None = field(repr=False)
+    on_event: Listener | None = field(default=None, repr=False)
 
     def __attrs_post_init__(self) -> None:
         check_base_url(self.base_url)
@@ -52,6 +55,8 @@ class SessionOptions:
         check_kind(
             "retry", self.retry, RetryPolicy, "a RetryPolicy, such as RetryPolicy(attempts=3)"
         )
+        if self.on_event is not None:
+            check_listener(self.on_event)
         check_at_least("max_concurrency", self.max_concurrency, 1)
         check_at_least("max_batch_records", self.max_batch_records, 1, MAX_RECORDS)
         check_at_least("max_batch_bytes", self.max_batch_bytes, 1)

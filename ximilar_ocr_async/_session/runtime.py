@@ -71,15 +71,16 @@ class Runtime:
             max_batch_records=options.max_batch_records,
             max_batch_bytes=options.max_batch_bytes,
             max_queue=options.max_queue,
+            on_event=options.on_event,
         )
         guard = EventLoopGuard()
         tenant = _tenant(sender, options.max_records)
         getter = JSONGetter(scheduler, tenant, options.retry, group, guard)
         return cls(options, group, scheduler, tenant, getter, guard)
 
-    def for_token(self, token: Token, max_records: int | None) -> Self:
+    def for_token(self, token: Token, max_records: int | None, name: str | None) -> Self:
         """Return the same for another account, with books of its own."""
-        tenant = _tenant(self.tenant.sender.for_token(token), max_records)
+        tenant = _tenant(self.tenant.sender.for_token(token), max_records, name)
         return evolve(self, tenant=tenant, getter=evolve(self.getter, tenant=tenant))
 
     async def leave(self, exc: BaseException | None) -> None:
@@ -179,5 +180,5 @@ class Runtime:
         )
 
 
-def _tenant(sender: Sender, max_records: int | None) -> Tenant:
-    return Tenant(sender, Accounting(inf if max_records is None else max_records))
+def _tenant(sender: Sender, max_records: int | None, name: str | None = None) -> Tenant:
+    return Tenant(sender, Accounting(inf if max_records is None else max_records), name)

@@ -61,6 +61,8 @@ class OCRSession(SessionLifecycle):
             password; else ``HTTPS_PROXY`` or ``ALL_PROXY`` of the environment, unless ``NO_PROXY``
             or the service is on this machine. All requests go through tunnels, so no proxy sees
             the token.
+        on_event: Called with each event of `ximilar_ocr_async.events`, at once and on the event
+            loop. What it raises is logged, and harms nothing.
 
     Raises:
         OptionError: There is no token, or an option is outside its allowed values.

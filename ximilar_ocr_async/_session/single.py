@@ -35,8 +35,8 @@ class Single(Generic[T]):
     _ended: anyio.Event = field(init=False, factory=anyio.Event)
 
     def __attrs_post_init__(self) -> None:
-        prepare = self._question.prepare
-        self._call = Call(self._receive, self._options, ReadRequest, self._tenant, prepare)
+        prepare, kind = self._question.prepare, self._question.kind
+        self._call = Call(self._receive, self._options, ReadRequest, self._tenant, prepare, kind)
 
     async def read(self, given: Image | AnySource) -> Outcome[T]:
         """Return the outcome of the image.
@@ -84,3 +84,4 @@ class Single(Generic[T]):
             return
         self._outcomes.append(interpreted)
         self._ended.set()
+        self._scheduler.slots.events.outcome_ready(item, interpreted)

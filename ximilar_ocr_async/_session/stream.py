@@ -30,6 +30,7 @@ from ximilar_ocr_async._scheduling import (
     Scheduler,
     Tenant,
 )
+from ximilar_ocr_async._session.slow_source import SlowSource
 from ximilar_ocr_async.errors import OCRError, OptionError, SessionClosed, SessionStateError
 from ximilar_ocr_async.images import AnySource, Image, check_source
 from ximilar_ocr_async.outcomes import Outcome, T
@@ -95,8 +96,10 @@ class Stream(Generic[T]):
 
     def __attrs_post_init__(self) -> None:
         check_images(self._images)
-        request, prepare = self._make_request, self._question.prepare
-        self._call = Call(self._receive, self._options, request, self._tenant, prepare)
+        request, asked = self._make_request, self._question
+        self._call = Call(
+            self._receive, self._options, request, self._tenant, asked.prepare, asked.kind
+        )
 
     # ---- the consumer's end
 
@@ -192,6 +195,7 @@ class Stream(Generic[T]):
                 self._ready.append(self._early.pop(self._turn))
                 self._turn += 1
         self._changed.set()
+        self._scheduler.slots.events.outcome_ready(item, interpreted)
 
     # ---- the source's end, in a task of the session
 
@@ -282,14 +286,17 @@ async def _each(images: Images) -> AsyncGenerator[AnyImage]:
                 with anyio.move_on_after(LEAVE, shield=True), suppress(RuntimeError):
                     await iterator.aclose()  # pyright: ignore[reportGeneralTypeIssues]
     else:
-        turn = perf_counter() + TURN
+        slow, asked = SlowSource(images), perf_counter()
+        turn = asked + TURN
         for number, image in enumerate(images, 1):
+            slow.count(asked, perf_counter())
             yield image
             # Other tasks get their turn however long a source that is always ready may be; but not
             # at each image, or there would be no more images than turns of a busy loop.
             if number % MAX_RECORDS == 0 or perf_counter() > turn:
                 await anyio.lowlevel.checkpoint()
                 turn = perf_counter() + TURN
+            asked = perf_counter()
 
 
 async def collect(stream: Stream[T]) -> list[Outcome[T]]:

@@ -6,15 +6,24 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TextIO, TypeAlias
+from typing import Any, Literal, Self, TextIO, TypeAlias
 
 from attrs import define, field, frozen
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from ximilar_ocr_async.cli.console import write_line, write_message
 from ximilar_ocr_async.cli.json_lines import outcome_to_json, to_json
 from ximilar_ocr_async.errors import shown
+from ximilar_ocr_async.events import AttemptEnded, Event, Listener, OutcomeReady
 from ximilar_ocr_async.outcomes import Outcome, Success
 
 _FORGED = re.compile("(?<![^\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029])(?===>)")
@@ -59,19 +68,72 @@ def open_output(output: Path | None) -> Generator[TextIO]:
         yield file
 
 
-def progress(*, quiet: bool) -> Progress:
-    """Make a progress bar, which is shown if standard error is a terminal and *quiet* is False."""
+def progress(*more: ProgressColumn, quiet: bool) -> Progress:
+    """Make a progress bar with *more* columns.
+
+    It is shown if standard error is a terminal and *quiet* is False.
+    """
     console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        *more,
         TimeElapsedColumn(),
         console=console,
         disable=quiet or not console.is_terminal,
         # Output to a pipe must not be redirected to the terminal with the bar.
         redirect_stdout=sys.stdout.isatty(),
     )
+
+
+@define
+class ProgressBar:
+    """Shows how far a run is, as its session tells it. Lives as long as the run.
+
+    Attributes:
+        is_paid: Whether to show what was spent.
+    """
+
+    is_paid: bool
+    _bar: Progress
+    _task: TaskID
+    _done: int = field(init=False, default=0)
+    _failed: int = field(init=False, default=0)
+    _credits: int = field(init=False, default=0)
+
+    @classmethod
+    def make(cls, *, quiet: bool, is_paid: bool) -> Self:
+        """Make a bar, which is shown where `progress` is."""
+        bar = progress(TextColumn("{task.fields[told]}"), quiet=quiet)
+        return cls(is_paid, bar, bar.add_task("", start=False, total=None, told=""))
+
+    @property
+    def listener(self) -> Listener | None:
+        """What the session is to tell, if the bar is shown."""
+        return None if self._bar.disable else self._hear
+
+    @contextmanager
+    def show(self, description: str, total: int | None) -> Generator[None]:
+        """Show the bar of *total* images, or of an unknown number."""
+        self._bar.update(self._task, description=description, total=total)
+        self._bar.start_task(self._task)
+        with self._bar:
+            yield
+
+    def _hear(self, event: Event) -> None:
+        match event:
+            case OutcomeReady(ok=ok):
+                self._done += 1
+                self._failed += not ok
+            case AttemptEnded(credits=spent):
+                self._credits += spent
+        self._bar.update(self._task, completed=self._done, told=self._told())
+
+    def _told(self) -> str:
+        rate = self._done / (self._bar.tasks[self._task].elapsed or 1.0)
+        spent = [f"{self._credits:,} credits"] if self.is_paid else []
+        return ", ".join([f"{self._failed} failed", f"{rate:.1f}/s", *spent])
 
 
 @define

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -22,7 +23,7 @@ from ximilar_ocr_async.cli.connection import Connection
 from ximilar_ocr_async.cli.console import SOME_FAILED, SUCCESS, discard_output, write_message
 from ximilar_ocr_async.cli.inputs import count_images, find_images, names_one_image
 from ximilar_ocr_async.cli.lists import LINE, NUL, STANDARD_INPUT
-from ximilar_ocr_async.cli.printer import Format, Printer, Renderer, open_output, progress
+from ximilar_ocr_async.cli.printer import Format, Printer, ProgressBar, Renderer, open_output
 from ximilar_ocr_async.errors import OptionError
 
 
@@ -111,10 +112,12 @@ def run(
     with ExitStack() as stack:
         if command.is_local:
             connection = evolve(connection, base_url=stack.enter_context(_local_service()))
+        bar = ProgressBar.make(quiet=options.quiet, is_paid=not command.is_local)
         session = connection.make_session(
             "local" if command.is_local else None,
             max_concurrency=options.concurrency,
             max_records=options.max_records,
+            on_event=bar.listener,
         )
         printer = Printer(
             stack.enter_context(open_output(options.output)),
@@ -122,7 +125,9 @@ def run(
             format=options.format or ("jsonl" if options.output else command.format),
             headings=not names_one_image(arguments),
         )
-        return anyio.run(_run, session, arguments, options, command, printer)
+        return anyio.run(
+            partial(_run, session, arguments, options, command, printer=printer, bar=bar)
+        )
 
 
 async def _run(
@@ -130,18 +135,18 @@ async def _run(
     arguments: Sequence[str],
     options: Options,
     command: Command,
+    *,
     printer: Printer,
+    bar: ProgressBar,
 ) -> int:
     """Print outcomes as they arrive; return the exit code."""
     total = await to_thread.run_sync(count_images, arguments, options.ending)
     images = find_images(arguments, options.ending)
     try:
-        with progress(quiet=options.quiet) as bar:
-            task = bar.add_task(f"reading {LANGUAGES[options.lang]}", total=total)
+        with bar.show(f"reading {LANGUAGES[options.lang]}", total):
             async with session, command.start(session, images) as outcomes:
                 async for outcome in outcomes:
                     printer.write(outcome)
-                    bar.advance(task)
     except BrokenPipeError:
         return discard_output()
     if not options.quiet:

@@ -91,7 +91,7 @@ def _of_error(error: OCRError) -> Iterator[tuple[str, Any]]:
         "status": error.status,
         "request_id": error.request_id,
         "retry_after": error.retry_after,
-        "retryable": getattr(error, "retryable", None),
+        "retryable": error.retryable,
     }
     if isinstance(error, ExtractionError):
         details |= {"faults": error.faults, "answer": error.answer, "record": error.record}
