@@ -74,6 +74,14 @@ def is_from_outside(error: BaseException) -> bool:
     return is_native or anyio.current_effective_deadline() == float("-inf")
 
 
+def is_cancellation(error: BaseException) -> bool:
+    """Whether *error* is a cancellation or a generator's end, or a task group's sum of them."""
+    ends = (anyio.get_cancelled_exc_class(), GeneratorExit)
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(ends)[1] is None
+    return isinstance(error, ends)
+
+
 def _asyncio_task() -> Any:
     """Return the current task of asyncio; None on trio."""
     try:

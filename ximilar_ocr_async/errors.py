@@ -30,6 +30,7 @@
         └── ServiceUnavailable       the service: it failed; a later attempt may succeed
 """
 
+from collections.abc import Sequence
 from copy import copy
 from typing import Any, TypeVar
 
@@ -76,7 +77,11 @@ class OCRError(Exception):
         request_id: The service's id of the request, if it gave one, in 200 characters at most.
             Quote it to support.
         retry_after: How long the service asks to wait before another attempt [s], if it does.
+        outcomes: What a call of many images had done before the error ended it: those outcomes that
+            it did not hand out otherwise, in the order of the images.
     """
+
+    outcomes: Sequence[Any] = ()
 
     def __init__(
         self,
@@ -97,6 +102,7 @@ def with_reason(error: OCRError, reason: str) -> OCRError:
     """Return a copy of *error* whose message also gives the *reason* why it was final."""
     explained = copy(error)
     explained.args = (_message(f"{error}; {reason}"),)
+    explained.__cause__ = error.__cause__
     return explained
 
 

@@ -1,8 +1,9 @@
 """What the user gets: one `Success` or `Failure` for each image, and the session's `Stats`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from copy import copy
-from typing import TYPE_CHECKING, Generic, Literal, NoReturn, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Protocol, TypeAlias, TypeVar
 
 from attrs import Factory, field, frozen
 
@@ -69,10 +70,23 @@ class Failure:
         """Raise a copy of the error."""
         # Several callers may share one error. None of them may see the tracebacks and notes that
         # the others add.
-        raise copy(self.error)
+        raise copy(self.error) from self.error.__cause__
 
 
 Outcome: TypeAlias = Success[T] | Failure
+
+
+def carry(error: BaseException, outcomes: Sequence[Outcome[Any]]) -> None:
+    """Let an *error* that ends a bulk call early carry what was done before, which was paid for.
+
+    It may be of any class, such as one that the user's own iterable raised, and is left as it is
+    otherwise. One that takes no attributes goes without.
+    """
+    with suppress(Exception):
+        error.outcomes = outcomes  # type: ignore[attr-defined]
+        if outcomes and isinstance(error, Exception):
+            images = "1 image" if len(outcomes) == 1 else f"{len(outcomes)} images"
+            error.add_note(f"{images} had an outcome before: see the error's 'outcomes'")
 
 
 class Ended(Protocol):

@@ -22,7 +22,8 @@ from ximilar_ocr_async._scheduling import (
 )
 from ximilar_ocr_async._session.options import SessionOptions
 from ximilar_ocr_async._session.single import Single
-from ximilar_ocr_async._session.stream import AnyImage, Images, Stream
+from ximilar_ocr_async._session.source import AnyImage, Images
+from ximilar_ocr_async._session.stream import Stream
 from ximilar_ocr_async.errors import without_frames
 from ximilar_ocr_async.outcomes import Stats, T
 

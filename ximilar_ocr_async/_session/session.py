@@ -8,7 +8,8 @@ from ximilar_ocr_async._protocol import Webhook, decode_account
 from ximilar_ocr_async._scheduling import CallOptions, Question, Reading, Waiting
 from ximilar_ocr_async._session.account import DETAILS, advise
 from ximilar_ocr_async._session.lifecycle import SessionLifecycle
-from ximilar_ocr_async._session.stream import AnyImage, Images, Stream, collect
+from ximilar_ocr_async._session.source import AnyImage, Images
+from ximilar_ocr_async._session.stream import Stream, collect
 from ximilar_ocr_async.errors import OCRError
 from ximilar_ocr_async.models import Account, Record
 from ximilar_ocr_async.outcomes import Outcome, T

@@ -3,21 +3,20 @@
 Both ends are bounded by one count: images pulled whose outcomes were not yet handed out.
 """
 
+import logging
 import os
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
-from contextlib import aclosing, suppress
-from inspect import isasyncgen
-from time import perf_counter
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from contextlib import suppress
 from types import TracebackType
-from typing import Generic, Self, TypeAlias
+from typing import Generic, Self
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 from attrs import define, field
 
-from ximilar_ocr_async._concurrency import SIGNALS, is_from_outside
+from ximilar_ocr_async._concurrency import SIGNALS, is_cancellation, is_from_outside
 from ximilar_ocr_async._constants import MAX_RECORDS
 from ximilar_ocr_async._scheduling import (
     Call,
@@ -30,18 +29,12 @@ from ximilar_ocr_async._scheduling import (
     Scheduler,
     Tenant,
 )
+from ximilar_ocr_async._session.source import LEAVE, AnyImage, Images, Source, scope_ended
 from ximilar_ocr_async.errors import OCRError, OptionError, SessionClosed, SessionStateError
-from ximilar_ocr_async.images import Image, Source, check_source
-from ximilar_ocr_async.outcomes import Outcome, T
+from ximilar_ocr_async.images import Image, check_source
+from ximilar_ocr_async.outcomes import Outcome, T, carry
 
-AnyImage: TypeAlias = Image | Source
-Images: TypeAlias = Iterable[AnyImage] | AsyncIterable[AnyImage]
-
-TURN = 0.001
-"""[s] of work in a source after which other tasks get their turn."""
-
-LEAVE = 5.0
-"""[s] that a source gets to clean up when its stream is left early."""
+_log = logging.getLogger("ximilar_ocr_async")
 
 
 def check_images(images: object) -> None:
@@ -88,6 +81,8 @@ class Stream(Generic[T]):
         init=False, factory=lambda: SessionClosed("the session closed before its images ended")
     )
     _started: bool = field(init=False, default=False)
+    # Whether nothing more is pulled.
+    _is_left: bool = field(init=False, default=False)
     _begun: anyio.Event = field(init=False, factory=anyio.Event)
     _fed: anyio.Event = field(init=False, factory=anyio.Event)
     _changed: anyio.Event = field(init=False, factory=anyio.Event)
@@ -122,7 +117,8 @@ class Stream(Generic[T]):
         self._scope.cancel()
         self._lingering.cancel()
         self._scheduler.withdraw(self._call)
-        with anyio.move_on_after(LEAVE, shield=True):
+        # A little longer than the source gets.
+        with anyio.move_on_after(LEAVE + 1.0, shield=True):
             await self._fed.wait()
         # Images are not kept until a stream that somebody still holds is collected.
         self._images = ()
@@ -200,38 +196,103 @@ class Stream(Generic[T]):
         return (self._scheduler.slots.ceiling + 1) * MAX_RECORDS
 
     async def _feed(self) -> None:
+        """Have the source pulled in a task that has no scope of ours: it may hold its own open."""
         try:
             with self._scope:
-                await self._pull()
-                self._source_error = None
-        except BaseException as error:
-            # Whatever the source raises is the consumer's to hear, as long as there is one.
-            if is_from_outside(error) or self._call.is_abandoned:
-                raise
-            self._source_error = error
+                async with anyio.create_task_group() as guard:
+                    guard.start_soon(self._pull, guard.cancel_scope)
+                    try:
+                        await self._fed.wait()
+                    finally:
+                        # The source may shield its task from what was cancelled here.
+                        self._is_left = True
+                        self._room.set()
+                        # The guard is not cancelled before it has shielded the source's cleanup.
+                        with anyio.CancelScope(shield=True):
+                            await self._fed.wait()
+        except ExceptionGroup as errors:
+            # That task raises none itself: anyio says so of scopes that were left open in it.
+            _log.warning("a source of images left a scope of its own open", exc_info=errors)
         finally:
-            self._flush()
-            self._fed.set()
-            self._changed.set()
+            self._end_source()
 
-    async def _pull(self) -> None:
+    async def _pull(self, guard: anyio.CancelScope) -> None:
+        source = None
+        try:
+            source = Source(self._images, guard)
+            try:
+                await self._take_all(source)
+            finally:
+                await source.aclose()
+            if not self._is_left:
+                self._source_error = None
+        except BaseException as error:  # noqa: BLE001 - raised again, to the consumer
+            is_own = source is not None and not self._ends and source.is_cancelled_inside
+            self._hear(error, is_own=is_own)
+        finally:
+            self._end_source()
+
+    def _hear(self, error: BaseException, *, is_own: bool) -> None:
+        """Keep whatever the source raises for the consumer, as long as there is one.
+
+        A cancellation is no error of the source's, unless it *is_own*.
+        """
+        if is_from_outside(error):
+            if not is_own:
+                raise error
+            error = scope_ended()
+        if self._ends and is_cancellation(error):
+            return
+        if not self._call.is_abandoned:
+            self._source_error = error
+        elif isinstance(error, SIGNALS):
+            raise error
+        else:
+            _log.warning("a source of images raised when its stream was left", exc_info=error)
+
+    @property
+    def _ends(self) -> bool:
+        """Whether the stream or its session is being left."""
+        return self._scope.cancel_called or self._is_left or self._scheduler.closed is not None
+
+    def _end_source(self) -> None:
+        self._flush()
+        self._fed.set()
+        self._changed.set()
+
+    async def _take_all(self, source: Source) -> None:
         left = self._window
-        async with aclosing(_each(self._images)) as images:
-            async for image in images:
+        with suppress(StopAsyncIteration):
+            async for image in source:
                 self._accept(image)
                 left -= 1
                 if not left:
                     # Submitted together, so that batches of several languages have more in them.
                     self._flush()
-                    left = await self._wait_for_room()
+                    while not (left := self._count_room()) and not self._is_left:
+                        self._room = anyio.Event()
+                        await self._rest(source, self._room.wait)
+                if source.takes_turns:
+                    await self._rest(source, anyio.lowlevel.checkpoint)
+                if self._is_left:
+                    return
 
-    async def _wait_for_room(self) -> int:
+    async def _rest(self, source: Source, wait: Callable[[], Awaitable[object]]) -> None:
+        """Wait for something else than the source.
+
+        What ends a scope of its own meanwhile is told to it. It may go on with another image.
+        """
+        try:
+            await wait()
+        except anyio.get_cancelled_exc_class() as error:
+            if self._ends or not source.is_cancelled_inside:
+                raise
+            self._accept(await source.throw(error))
+
+    def _count_room(self) -> int:
         """Return how many images may be pulled now."""
         # Whole batches: a few more would go out alone where a slot is free.
-        while (room := (self._window - self._held) // MAX_RECORDS * MAX_RECORDS) <= 0:
-            self._room = anyio.Event()
-            await self._room.wait()
-        return room
+        return max(0, (self._window - self._held) // MAX_RECORDS * MAX_RECORDS)
 
     def _accept(self, given: AnyImage) -> None:
         index, self._pulled = self._pulled, self._pulled + 1
@@ -265,32 +326,20 @@ class Stream(Generic[T]):
         self._scheduler.submit(block)
 
 
-async def _each(images: Images) -> AsyncGenerator[AnyImage]:
-    """Iterate over either kind of iterable; close an async generator that was left early."""
-    if isinstance(images, AsyncIterable):
-        iterator = aiter(images)
-        try:
-            async for image in iterator:
-                yield image
-        finally:
-            if isasyncgen(iterator):
-                # Else its own cleanup would be cancelled at its first await.
-                with anyio.move_on_after(LEAVE, shield=True), suppress(RuntimeError):
-                    await iterator.aclose()
-    else:
-        turn = perf_counter() + TURN
-        for number, image in enumerate(images, 1):
-            yield image
-            # Other tasks get their turn however long a source that is always ready may be; but not
-            # at each image, or there would be no more images than turns of a busy loop.
-            if number % MAX_RECORDS == 0 or perf_counter() > turn:
-                await anyio.lowlevel.checkpoint()
-                turn = perf_counter() + TURN
-
-
 async def collect(stream: Stream[T]) -> list[Outcome[T]]:
-    """Return (n) outcomes of a stream, in the order of its images."""
-    # In order only at the end: on the way, one slow image would hold up all behind it.
-    async with stream:
-        outcomes = [outcome async for outcome in stream]
+    """Return (n) outcomes of a stream, in the order of its images; an error carries those."""
+    outcomes: list[Outcome[T]] = []
+    try:
+        async with stream:
+            # One by one: an error must not take what came before it.
+            async for outcome in stream:
+                outcomes.append(outcome)  # noqa: PERF401 - as said
+    except BaseException as error:
+        carry(error, _in_order(outcomes))
+        raise
+    return _in_order(outcomes)
+
+
+def _in_order(outcomes: list[Outcome[T]]) -> list[Outcome[T]]:
+    # Only at the end: on the way, one slow image would hold up all behind it.
     return sorted(outcomes, key=lambda outcome: outcome.index)
