@@ -1,6 +1,6 @@
 """What the user gets: one `Success` or `Failure` for each image, and the session's `Stats`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from copy import copy
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Protocol, TypeAlias, TypeVar
@@ -76,16 +76,22 @@ class Failure:
 Outcome: TypeAlias = Success[T] | Failure
 
 
-def carry(error: BaseException, outcomes: Sequence[Outcome[Any]]) -> None:
+def in_order(outcomes: Iterable[Outcome[T]]) -> list[Outcome[T]]:
+    """Return *outcomes* in the order of their images."""
+    return sorted(outcomes, key=lambda outcome: outcome.index)
+
+
+def carry(error: BaseException, outcomes: Iterable[Outcome[Any]]) -> None:
     """Let an *error* that ends a bulk call early carry what was done before, which was paid for.
 
     It may be of any class, such as one that the user's own iterable raised, and is left as it is
     otherwise. One that takes no attributes goes without.
     """
     with suppress(Exception):
-        error.outcomes = outcomes  # type: ignore[attr-defined]
-        if outcomes and isinstance(error, Exception):
-            images = "1 image" if len(outcomes) == 1 else f"{len(outcomes)} images"
+        done = in_order(outcomes)
+        error.outcomes = done  # type: ignore[attr-defined]
+        if done and isinstance(error, Exception):
+            images = "1 image" if len(done) == 1 else f"{len(done)} images"
             error.add_note(f"{images} had an outcome before: see the error's 'outcomes'")
 
 

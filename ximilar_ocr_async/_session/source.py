@@ -6,6 +6,7 @@ has no scope of ours, which would be left between theirs. And what ends one of t
 told to the source, as if it had been waiting itself.
 """
 
+import os
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
 from math import inf
 from time import perf_counter
@@ -15,6 +16,7 @@ import anyio
 from attrs import define, field
 
 from ximilar_ocr_async._constants import MAX_RECORDS
+from ximilar_ocr_async.errors import OptionError
 from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.images import Source as ImageSource
 
@@ -26,6 +28,14 @@ TURN = 0.001
 
 LEAVE = 5.0
 """[s] that a source gets to clean up when its stream is left early."""
+
+
+def check_images(images: object) -> None:
+    """Raise `OptionError` when *images* is one image or nothing that can be iterated over."""
+    one = isinstance(images, str | bytes | bytearray | memoryview | os.PathLike | Image)
+    if one or not isinstance(images, Iterable | AsyncIterable):
+        kind = type(images).__name__
+        raise OptionError(f"images is a {kind}, expected an (async) iterable of images")
 
 
 @define(eq=False)

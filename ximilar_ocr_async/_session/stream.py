@@ -4,9 +4,8 @@ Both ends are bounded by one count: images pulled whose outcomes were not yet ha
 """
 
 import logging
-import os
 from collections import deque
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Generic, Self
@@ -28,21 +27,24 @@ from ximilar_ocr_async._scheduling import (
     Result,
     Scheduler,
     Tenant,
+    is_fatal,
 )
-from ximilar_ocr_async._session.source import LEAVE, AnyImage, Images, Source, scope_ended
-from ximilar_ocr_async.errors import OCRError, OptionError, SessionClosed, SessionStateError
+from ximilar_ocr_async._session.source import (
+    LEAVE,
+    AnyImage,
+    Images,
+    Source,
+    check_images,
+    scope_ended,
+)
+from ximilar_ocr_async.errors import OCRError, SessionClosed, SessionStateError, with_reason
 from ximilar_ocr_async.images import Image, check_source
-from ximilar_ocr_async.outcomes import Outcome, T, carry
+from ximilar_ocr_async.outcomes import Outcome, T
 
 _log = logging.getLogger("ximilar_ocr_async")
 
-
-def check_images(images: object) -> None:
-    """Raise `OptionError` when *images* is one image or nothing that can be iterated over."""
-    one = isinstance(images, str | bytes | bytearray | memoryview | os.PathLike | Image)
-    if one or not isinstance(images, Iterable | AsyncIterable):
-        kind = type(images).__name__
-        raise OptionError(f"images is a {kind}, expected an (async) iterable of images")
+UNFINISHED = SessionClosed("the session closed before its images ended")
+"""Stands for the end of a source that was not pulled to its end."""
 
 
 @define(eq=False, repr=False)
@@ -77,9 +79,10 @@ class Stream(Generic[T]):
     _early: dict[int, Outcome[T]] = field(init=False, factory=dict)
     _turn: int = field(init=False, default=0)
     # Raised to the consumer after the last outcome; None once the source is exhausted.
-    _source_error: BaseException | None = field(
-        init=False, factory=lambda: SessionClosed("the session closed before its images ended")
-    )
+    _source_error: BaseException | None = field(init=False, default=UNFINISHED)
+    # Whether it ends when nothing more can be sent, and why it did.
+    _stops: bool = field(init=False)
+    _fatal: OCRError | None = field(init=False, default=None)
     _started: bool = field(init=False, default=False)
     # Whether nothing more is pulled.
     _is_left: bool = field(init=False, default=False)
@@ -90,6 +93,7 @@ class Stream(Generic[T]):
 
     def __attrs_post_init__(self) -> None:
         check_images(self._images)
+        self._stops = self._options.on_fatal == "stop"
         request, prepare = self._make_request, self._question.prepare
         self._call = Call(self._receive, self._options, request, self._tenant, prepare)
 
@@ -161,8 +165,11 @@ class Stream(Generic[T]):
             self._finish()
 
     def _finish(self) -> None:
-        if self._source_error is not None:
-            error, self._source_error = self._source_error, None
+        error = self._fatal or self._source_error
+        if error is not None:
+            self._fatal = self._source_error = None
+            if error is UNFINISHED:
+                raise self._scheduler.closing(str(error))
             raise error
         raise StopAsyncIteration
 
@@ -180,6 +187,8 @@ class Stream(Generic[T]):
         if isinstance(interpreted, str):
             self._scheduler.ask_again(item, interpreted)
             return
+        if self._stops and isinstance(result, OCRError) and is_fatal(result):
+            self._stop(result)
         if not self._options.ordered:
             self._ready.append(interpreted)
         else:
@@ -188,6 +197,12 @@ class Stream(Generic[T]):
                 self._ready.append(self._early.pop(self._turn))
                 self._turn += 1
         self._changed.set()
+
+    def _stop(self, error: OCRError) -> None:
+        """Pull no more, and let what is in flight be the last."""
+        self._stops, self._is_left = False, True
+        self._fatal = with_reason(error, "the call ends, because on_fatal is stop")
+        self._scope.cancel()
 
     # ---- the source's end, in a task of the session
 
@@ -257,6 +272,8 @@ class Stream(Generic[T]):
 
     def _end_source(self) -> None:
         self._flush()
+        if self._fatal is not None:
+            self._scheduler.fail_unsent(list(self._call.items), self._fatal)
         self._fed.set()
         self._changed.set()
 
@@ -324,22 +341,3 @@ class Stream(Generic[T]):
     def _flush(self) -> None:
         block, self._block = self._block, []
         self._scheduler.submit(block)
-
-
-async def collect(stream: Stream[T]) -> list[Outcome[T]]:
-    """Return (n) outcomes of a stream, in the order of its images; an error carries those."""
-    outcomes: list[Outcome[T]] = []
-    try:
-        async with stream:
-            # One by one: an error must not take what came before it.
-            async for outcome in stream:
-                outcomes.append(outcome)  # noqa: PERF401 - as said
-    except BaseException as error:
-        carry(error, _in_order(outcomes))
-        raise
-    return _in_order(outcomes)
-
-
-def _in_order(outcomes: list[Outcome[T]]) -> list[Outcome[T]]:
-    # Only at the end: on the way, one slow image would hold up all behind it.
-    return sorted(outcomes, key=lambda outcome: outcome.index)
