@@ -15,7 +15,6 @@ from ximilar_ocr_async import (
     BudgetExceeded,
     DeadlineExceeded,
     OCRError,
-    OCRSession,
     OptionError,
     SessionClosed,
 )
@@ -86,9 +85,10 @@ async def test_an_error_that_takes_no_attributes_comes_out_all_the_same(
             await session.read_all(break_off(Stiff()))
 
 
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {}), ("trio", {})], indirect=False)
 async def test_extract_all_hands_over_its_instances() -> None:
     """Typed answers are as good as text."""
-    service = InProcessService(gpt=ScriptedGPT(lambda prompt, text: '{"text": "tea"}'))
+    service = InProcessService(gpt=ScriptedGPT('{"text": "tea"}'))
     async with service.session() as session:
         with pytest.raises(LookupError) as caught:
             await session.extract_all(break_off(LookupError()), Note)
@@ -176,7 +176,7 @@ def refuse_after(count: int, code: int = 401) -> Callable[[SeenRequest], httpx.R
     """Return a script of an account that may make so many requests."""
     left = count
 
-    def reply(seen: SeenRequest) -> httpx.Response | None:
+    def reply(_: SeenRequest) -> httpx.Response | None:
         nonlocal left
         left -= 1
         return failing(code) if left < 0 else None
@@ -184,29 +184,16 @@ def refuse_after(count: int, code: int = 401) -> Callable[[SeenRequest], httpx.R
     return reply
 
 
-async def read_all(session: OCRSession, images: Any) -> None:
-    """Read all."""
-    await session.read_all(images, on_fatal="stop")
-
-
-async def extract_all(session: OCRSession, images: Any) -> None:
-    """Have a class filled in from each."""
-    await session.extract_all(images, Note, on_fatal="stop")
-
-
-@pytest.mark.parametrize("call", [read_all, extract_all])
 @pytest.mark.parametrize("code", [401, 402, 403])
 @pytest.mark.parametrize("paid", [0, 1, 20])
 async def test_a_call_may_stop_when_nothing_more_can_be_sent(
-    call: Callable[..., Any], code: int, paid: int
+    service: InProcessService, code: int, paid: int
 ) -> None:
     """It raises the cause, with what was read, and pulls no more."""
-    gpt = ScriptedGPT(lambda prompt, text: '{"text": "tea"}')
-    service = InProcessService(latency=1.0, gpt=gpt)
     service.reply, images = refuse_after(paid, code), Million()
     async with service.session() as session:
         with pytest.raises(AuthError, match="on_fatal") as caught:
-            await call(session, images)
+            await session.read_all(images, on_fatal="stop")
         outcomes = caught.value.outcomes
         assert sum(outcome.ok for outcome in outcomes) == paid * 10 == service.billed
         assert len(outcomes) == images.pulled <= paid * 10 + 80
@@ -250,6 +237,20 @@ async def test_a_short_call_stops_as_well(service: InProcessService) -> None:
         assert len(caught.value.outcomes) == 3
         with pytest.raises(AuthError):
             await session.submit(urls(3), on_fatal="stop")
+
+
+# In real time: instances are made in a thread.
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {}), ("trio", {})], indirect=False)
+async def test_typed_answers_stop_as_well() -> None:
+    """What was filled in before comes with the cause."""
+    service = InProcessService(gpt=ScriptedGPT('{"text": "tea"}'))
+    service.reply, images = refuse_after(3), Million()
+    async with service.session() as session:
+        with pytest.raises(AuthError) as caught:
+            await session.extract_all(images, Note, on_fatal="stop")
+    done = [outcome.value for outcome in caught.value.outcomes if outcome.ok]
+    assert done == [Note("tea")] * 30
+    assert images.pulled < 200
 
 
 async def test_a_source_is_closed_when_its_call_stops(service: InProcessService) -> None:
