@@ -106,12 +106,12 @@ class Scheduler:
 
     async def drain(self, seconds: float) -> None:
         """Send nothing more, and wait up to *seconds* [s] for what is in flight to finish."""
-        self.fail_unsent(self._items(), self._shut())
+        self.fail_unsent([item for call in self._calls for item in call.items], self._shut())
         await self._drain.wait(seconds)
 
     def close(self, cause: BaseException | None = None) -> None:
         """Fail all that has not ended; the caller then cancels the task group."""
-        self._fail(self._items(), self._shut(cause))
+        self._fail([item for call in self._calls for item in call.items], self._shut(cause))
 
     def closing(self, message: str) -> OCRError:
         """Return the error of a call that the end of the session ends."""
@@ -121,9 +121,6 @@ class Scheduler:
         if self.closed is None:
             self.closed = session_closed("the session closed before this image was read", cause)
         return self.closed
-
-    def _items(self) -> list[Item]:
-        return [item for call in self._calls for item in call.items]
 
     def _fail(self, items: Iterable[Item], error: OCRError) -> None:
         self._give_up(items, lambda item: item.accounting.end(item, error))
@@ -211,8 +208,8 @@ class Scheduler:
         self.slots.end_batch(batch, attempted)
         self._abandoned.end(batch)
         again, pauses = self._settle(batch, attempted)
-        self._drain.notify()
         self._requeue(again)
+        self._drain.notify()
         if pauses:
             batch.items = list(reversed(pauses))
             # A batch that met a sign of overload must not make room for another one.
@@ -250,7 +247,7 @@ class Scheduler:
                 self.close(error)
                 self.slots.drop(batch)
                 raise
-            # A bug; raised, it would cancel the task group and with it the user's code.
+            # A bug; raised, it would cancel the task group.
             bug = record_bug("an attempt", error)
             return AttemptResult({item.id: bug for item in batch.items}, is_lost=bool(batch.sent))
         return AttemptResult()
@@ -283,7 +280,7 @@ class Scheduler:
         """
         again: list[Item] = []
         pauses: dict[Item, float] = {}
-        isolation = Isolation()
+        isolation, throttle = Isolation(), self.slots.throttle(batch.request.target)
         for item in batch.items:
             result, after = attempted.results.get(item.id), 0.0
             # Without a result it was not in the request.
@@ -292,7 +289,6 @@ class Scheduler:
                     item.accounting.budget.deposit()
                 item.accounting.count(item, result, is_lost=attempted.is_lost)
                 if item.is_wanted:
-                    throttle = self.slots.throttle(item.request.target)
                     decision = conclude(batch, item, attempted, throttle, self.retry)
                     after = self._act(item, decision, isolation)
             if item.is_wanted and result is not None:
