@@ -237,6 +237,7 @@ def test_a_test_case_of_unittest_may_hold_a_session() -> None:
             self.session = await InProcessService().session().__aenter__()
 
         async def test_reading(self) -> None:
+            """A test uses what was set up in another task."""
             assert (await self.session.read("https://x.example/1")).text
 
         async def asyncTearDown(self) -> None:
