@@ -18,7 +18,7 @@ from ximilar_ocr_async import (
     OptionError,
     SessionClosed,
 )
-from ximilar_ocr_async.testing import InProcessService, ScriptedGPT, SeenRequest
+from ximilar_ocr_async.testing import InProcessService, ScriptedGPT, SeenRequest, virtual_time
 
 pytestmark = pytest.mark.anyio
 
@@ -156,6 +156,27 @@ async def test_a_cancelled_call_hands_over_what_was_read(service: InProcessServi
                 outcomes += getattr(error, "outcomes", ())
                 raise
     assert len(outcomes) == 30
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_a_signal_in_a_cleanup_ends_the_program(error: type[BaseException]) -> None:
+    """What a signal raises while a source that was left cleans up is not logged away."""
+
+    async def source() -> AsyncIterator[str]:
+        try:
+            for url in urls(1000):
+                yield url
+        finally:
+            raise error
+
+    async def main() -> None:
+        async with InProcessService().session() as session:
+            async with session.stream(source()) as outcomes:
+                await anext(outcomes)
+
+    backend, options = virtual_time("trio")
+    with pytest.raises(error):
+        anyio.run(main, backend=backend, backend_options=options)
 
 
 # ---- nothing more can be sent

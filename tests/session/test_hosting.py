@@ -307,3 +307,48 @@ def test_cells_of_a_notebook_may_hold_a_session(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     said = done.stdout.splitlines()
     assert said == ["https://x.example/1", "25", "closed", "<OCRSession closed>"], done.stderr
+
+
+@pytest.mark.anyio
+@ON_ASYNCIO
+async def test_leaving_waits_for_no_task_without_end(
+    service: InProcessService, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A source that shields itself for long is left behind, and a warning says so."""
+
+    async def stubborn() -> Any:
+        yield "https://x.example/1"
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(100)
+
+    session = await service.session(drain=0).__aenter__()
+    reading = asyncio.ensure_future(session.read_all(stubborn()))
+    await anyio.sleep(5)
+    await session.aclose()
+    assert "have not ended" in caplog.text
+    with pytest.raises(SessionClosed):
+        await reading
+
+
+@pytest.mark.anyio
+@ON_ASYNCIO
+async def test_a_bug_in_a_task_of_the_session_is_raised_where_it_is_left(
+    service: InProcessService,
+) -> None:
+    """It ends all calls with its cause, and comes out at the end of the block."""
+
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ExceptionGroup) as caught:
+        async with service.session() as session:
+            session._runtime.host.group.start_soon(fail)  # type: ignore[union-attr]
+            with pytest.raises(SessionClosed):
+                await session.read("https://x.example/1")
+    assert caught.group_contains(ZeroDivisionError)
+
+
+@pytest.mark.anyio
+async def test_leaving_what_was_never_entered_does_nothing(service: InProcessService) -> None:
+    """A fixture may close what its setup failed to enter."""
+    await service.session().aclose()
