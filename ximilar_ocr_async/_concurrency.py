@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import anyio
@@ -74,6 +74,14 @@ def is_from_outside(error: BaseException) -> bool:
     return is_native or anyio.current_effective_deadline() == float("-inf")
 
 
+def is_cancellation(error: BaseException) -> bool:
+    """Whether *error* is a cancellation or a generator's end, or a task group's sum of them."""
+    ends = (anyio.get_cancelled_exc_class(), GeneratorExit)
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(ends)[1] is None
+    return isinstance(error, ends)
+
+
 def _asyncio_task() -> Any:
     """Return the current task of asyncio; None on trio."""
     try:
@@ -82,13 +90,27 @@ def _asyncio_task() -> Any:
         return None
 
 
-def signal_in(errors: BaseExceptionGroup[BaseException]) -> BaseException | None:
-    """Return what a signal raised, if that is among the *errors* of a task group.
+_apart: set[Any] = set()
+"""Tasks of their own that are running: asyncio keeps weak references alone."""
 
-    On asyncio it has left the event loop already. Raised twice, it would end the loop before the
-    threads of anyio are told to end, and the program would hang.
+
+def start_apart(work: Callable[[], Coroutine[Any, Any, None]]) -> bool:
+    """Run *work* in a task outside of all task groups; return False where there is none: on trio.
+
+    Such a task ends with its event loop, at the latest.
     """
-    found: BaseException | None = None if _asyncio_task() else errors.subgroup(SIGNALS)
+    current = _asyncio_task()
+    if current is None:
+        return False
+    task = current.get_loop().create_task(work())
+    _apart.add(task)
+    task.add_done_callback(_apart.discard)
+    return True
+
+
+def signal_in(errors: BaseExceptionGroup[BaseException]) -> BaseException | None:
+    """Return what a signal raised, if that is among the *errors* of a task group on trio."""
+    found: BaseException | None = errors.subgroup(SIGNALS)
     while isinstance(found, BaseExceptionGroup):
         found = found.exceptions[0]
     return found

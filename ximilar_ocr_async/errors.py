@@ -31,6 +31,7 @@
         └── ServiceUnavailable       the service: it failed; a later attempt may succeed
 """
 
+from collections.abc import Sequence
 from copy import copy
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -79,9 +80,12 @@ class OCRError(Exception):
         retry_after: How long the service asks to wait before another attempt [s], if it does.
         retryable: Whether the same call, unchanged, may succeed later. What the session sends again
             by itself it has sent again by then; where ``maybe_billed`` is said, it may cost again.
+        outcomes: What a call of many images had done before the error ended it: those outcomes that
+            it did not hand out otherwise, in the order of the images.
     """
 
     retryable: ClassVar[bool] = False
+    outcomes: Sequence[Any] = ()
 
     def __init__(
         self,
@@ -115,6 +119,7 @@ def with_reason(error: OCRError, reason: str) -> OCRError:
     """Return a copy of *error* whose message also gives the *reason* why it was final."""
     explained = copy(error)
     explained.args = (_message(f"{error}; {reason}"),)
+    explained.__cause__ = error.__cause__
     return explained
 
 

@@ -1,8 +1,9 @@
 """What the user gets: one `Success` or `Failure` for each image, and the session's `Stats`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from copy import copy
-from typing import TYPE_CHECKING, Generic, Literal, NoReturn, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Protocol, TypeAlias, TypeVar
 
 from attrs import Factory, field, frozen
 
@@ -68,10 +69,29 @@ class Failure:
     def unwrap(self) -> NoReturn:
         """Raise a copy of the error."""
         # Who unwraps it twice must not see the tracebacks and notes of the first time.
-        raise copy(self.error)
+        raise copy(self.error) from self.error.__cause__
 
 
 Outcome: TypeAlias = Success[T] | Failure
+
+
+def in_order(outcomes: Iterable[Outcome[T]]) -> list[Outcome[T]]:
+    """Return *outcomes* in the order of their images."""
+    return sorted(outcomes, key=lambda outcome: outcome.index)
+
+
+def carry(error: BaseException, outcomes: Iterable[Outcome[Any]]) -> None:
+    """Let an *error* that ends a bulk call early carry what was done before, which was paid for.
+
+    It may be of any class, such as one that the user's own iterable raised, and is left as it is
+    otherwise. One that takes no attributes goes without.
+    """
+    with suppress(Exception):
+        done = in_order(outcomes)
+        error.outcomes = done  # type: ignore[attr-defined]
+        if done and isinstance(error, Exception):
+            images = "1 image" if len(done) == 1 else f"{len(done)} images"
+            error.add_note(f"{images} had an outcome before: see the error's 'outcomes'")
 
 
 class Ended(Protocol):

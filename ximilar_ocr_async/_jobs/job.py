@@ -28,7 +28,7 @@ from ximilar_ocr_async.errors import (
 )
 from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.models import JobInfo
-from ximilar_ocr_async.outcomes import Failure, Outcome
+from ximilar_ocr_async.outcomes import Failure, Outcome, carry, in_order
 
 NOT_FOUND = 404
 
@@ -132,11 +132,16 @@ class Job:
     ) -> list[Outcome]:
         """Wait until everything is done; return (n) outcomes in the order of the images.
 
-        Takes and raises what `outcomes` does.
+        Takes and raises what `outcomes` does; the error's ``outcomes`` are what was done before.
         """
-        stream = self.outcomes(deadline=deadline, outage_timeout=outage_timeout)
-        outcomes = [outcome async for outcome in stream]
-        return sorted(outcomes, key=lambda outcome: outcome.index)
+        outcomes: list[Outcome] = []
+        try:
+            async for outcome in self.outcomes(deadline=deadline, outage_timeout=outage_timeout):
+                outcomes.append(outcome)  # noqa: PERF401 - kept although the loop raises
+        except BaseException as error:
+            carry(error, outcomes)
+            raise
+        return in_order(outcomes)
 
     async def infos(
         self, *, deadline: float | None = None, outage_timeout: float | None = None

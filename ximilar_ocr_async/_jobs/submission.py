@@ -13,7 +13,7 @@ from ximilar_ocr_async._protocol import SubmitRequest, Webhook
 from ximilar_ocr_async._scheduling import CallOptions, Item, JSONGetter, Reading, Result
 from ximilar_ocr_async.errors import OCRError, with_reason
 from ximilar_ocr_async.images import Image
-from ximilar_ocr_async.outcomes import Failure
+from ximilar_ocr_async.outcomes import Failure, carry
 
 
 @define(eq=False)
@@ -106,6 +106,7 @@ class Submission:
                         for request_id in new:
                             on_id(request_id)
         except BaseException as error:
+            carry(error, self.job.failures)
             self._add_notes(error)
             raise
         return self.job

@@ -5,7 +5,7 @@ It knows neither what an image is asked nor what a request is for.
 
 from ximilar_ocr_async._scheduling.accounting import Accounting
 from ximilar_ocr_async._scheduling.build import build_scheduler
-from ximilar_ocr_async._scheduling.call_options import CallOptions, Patience, Waiting
+from ximilar_ocr_async._scheduling.call_options import BulkWaiting, CallOptions, Patience, Waiting
 from ximilar_ocr_async._scheduling.calls import (
     Call,
     Item,
@@ -14,12 +14,14 @@ from ximilar_ocr_async._scheduling.calls import (
     Reading,
     Result,
 )
+from ximilar_ocr_async._scheduling.decisions import is_fatal
 from ximilar_ocr_async._scheduling.json_get import JSONGetter
 from ximilar_ocr_async._scheduling.scheduler import Scheduler
 from ximilar_ocr_async._scheduling.tenant import Tenant
 
 __all__ = [
     "Accounting",
+    "BulkWaiting",
     "Call",
     "CallOptions",
     "Item",
@@ -33,4 +35,5 @@ __all__ = [
     "Tenant",
     "Waiting",
     "build_scheduler",
+    "is_fatal",
 ]

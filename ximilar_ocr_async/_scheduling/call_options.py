@@ -43,6 +43,24 @@ class Waiting(TypedDict, total=False):
     fair_by: Hashable
 
 
+OnFatal: TypeAlias = Literal["continue", "stop"]
+"""What a call of many images does when nothing more can be sent."""
+
+ON_FATAL: tuple[OnFatal, ...] = ("continue", "stop")
+
+
+class BulkWaiting(Waiting, total=False):
+    """The same of a call of many images.
+
+    Attributes:
+        on_fatal: What it does when nothing more can be sent, because of the token, the credits,
+            the plan, the address or ``max_records``. ``continue`` pulls all images, so that each
+            has its outcome; ``stop`` pulls no more, and raises the cause after the last outcome.
+    """
+
+    on_fatal: OnFatal
+
+
 def _check_hashable(_: object, __: object, value: Hashable) -> None:
     try:
         hash(value)
@@ -63,6 +81,7 @@ class CallOptions:
         priority: Who waits for it; None for the default of its kind.
         fair_by: The calls that it takes turns with as one; None for none.
         fail_fast: Whether attempts count in an outage, too.
+        on_fatal: Whether it goes on when nothing more can be sent.
     """
 
     lang: str = DEFAULT_LANGUAGE
@@ -72,16 +91,25 @@ class CallOptions:
     priority: Priority | None = None
     fair_by: Hashable = field(default=None, validator=_check_hashable)
     fail_fast: bool = False
+    on_fatal: OnFatal = "continue"
 
     @classmethod
-    def of(cls, waiting: Waiting, *, lang: str, ordered: bool = False) -> Self:
+    def of(
+        cls,
+        waiting: Waiting | BulkWaiting,
+        *,
+        lang: str,
+        ordered: bool = False,
+        is_single: bool = False,
+    ) -> Self:
         """Return the options of a call that was made with these words.
 
         Raises:
             TypeError: One of them is no word of a call, which no type checker lets through.
         """
-        if wrong := waiting.keys() - Waiting.__annotations__.keys():
-            known = ", ".join(Waiting.__annotations__)
+        words = (Waiting if is_single else BulkWaiting).__annotations__
+        if wrong := waiting.keys() - words.keys():
+            known = ", ".join(words)
             raise TypeError(f"{', '.join(sorted(wrong))} is no option of this call; also: {known}")
         return cls(lang=lang, ordered=ordered, **waiting)
 
@@ -95,6 +123,9 @@ class CallOptions:
         if self.priority not in (None, *PRIORITIES):
             allowed = ", ".join(PRIORITIES)
             raise OptionError(f"priority is {told(self.priority)}, allowed are {allowed}")
+        if self.on_fatal not in tuple(ON_FATAL):
+            allowed = ", ".join(ON_FATAL)
+            raise OptionError(f"on_fatal is {told(self.on_fatal)}, allowed are {allowed}")
 
     def or_else(self, other: Self) -> Self:
         """Return these options, with those of *other* where they leave them open."""

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextvars import Context
 from enum import IntEnum
 from itertools import count
 from typing import Any, ClassVar, Protocol, TypeAlias
@@ -96,6 +97,7 @@ class Call:
         patience: How long the call waits.
         items: What was submitted and has not ended, in order.
         is_abandoned: Whether nobody waits for its results any more.
+        context: Of whoever made it, until it ends.
         stopped: By target, why nothing more of this call is sent there.
         id: What the ids of its records begin with.
     """
@@ -109,6 +111,7 @@ class Call:
     patience: Patience = field(init=False, default=Patience(0.0))
     items: "dict[Item, None]" = field(init=False, factory=dict)
     is_abandoned: bool = field(init=False, default=False)
+    context: Context = field(init=False, factory=Context)
     stopped: dict[str, OCRError] = field(init=False, factory=dict)
     _requests: dict[tuple[str, str], Request] = field(init=False, factory=dict)
     # Other calls' records are in the same request, so ids are unique among all calls.
@@ -128,6 +131,8 @@ class Call:
     def abandon(self) -> None:
         """Wait for no results any more."""
         self.is_abandoned = True
+        # What its caller keeps there is not for us to keep.
+        self.context = Context()
 
     def make_item(self, index: int, image: Image, prompt: str | None) -> "Item":
         """Make the item of the image at place *index* of the input."""

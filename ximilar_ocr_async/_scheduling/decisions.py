@@ -157,6 +157,11 @@ def is_suspect(error: OCRError) -> bool:
     return judge(error, shared=True, crashed=True) is Verdict.ISOLATE
 
 
+def is_fatal(error: OCRError) -> bool:
+    """Whether nothing more can be sent after *error*: for the account, its way, or the budget."""
+    return isinstance(error, BudgetExceeded) or judge(error) is Verdict.STOP
+
+
 def is_answer(error: OCRError) -> bool:
     """Whether the service itself answered, even with a failure."""
     return isinstance(error, ServiceError | ReplyError) and not is_turned_away(error)

@@ -23,7 +23,6 @@ from ximilar_ocr_async.errors import (
     DeadlineExceeded,
     OCRError,
     PoolExhausted,
-    SessionClosed,
     with_reason,
 )
 from ximilar_ocr_async.retry import RetryPolicy
@@ -82,7 +81,7 @@ class JSONGetter:
         """
         self.guard.check()
         if self.scheduler.closed:
-            raise SessionClosed("the session is closed")
+            raise self.scheduler.closing("the session is closed")
         results: list[T] = []
         bugs: list[OCRError] = []
         is_over, scope = anyio.Event(), anyio.CancelScope()
@@ -107,7 +106,7 @@ class JSONGetter:
         if bugs:
             raise bugs[0]
         if not results:
-            raise SessionClosed("the session closed before this was answered")
+            raise self.scheduler.closing("the session closed before this was answered")
         return results[0]
 
     async def _get(self, path: str, options: CallOptions) -> Document | OCRError:

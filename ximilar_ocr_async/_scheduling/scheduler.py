@@ -5,6 +5,7 @@ State changes are synchronous, so there is nothing to lock; only an attempt and 
 
 import random
 from collections.abc import Callable, Iterable
+from contextvars import copy_context
 from math import inf
 
 import anyio
@@ -18,12 +19,13 @@ from ximilar_ocr_async._scheduling.abandoned import Abandoned
 from ximilar_ocr_async._scheduling.attempt import Attempt
 from ximilar_ocr_async._scheduling.attempt_result import AttemptResult
 from ximilar_ocr_async._scheduling.bugs import record_bug
-from ximilar_ocr_async._scheduling.calls import Batch, Call, Item, Phase, Result
+from ximilar_ocr_async._scheduling.calls import Batch, Call, Item, Phase
 from ximilar_ocr_async._scheduling.fair_queue import Lane
 from ximilar_ocr_async._scheduling.isolation import Isolation
-from ximilar_ocr_async._scheduling.situation import assess
+from ximilar_ocr_async._scheduling.leaving import Drain, session_closed
+from ximilar_ocr_async._scheduling.situation import conclude
 from ximilar_ocr_async._scheduling.slots import Slots
-from ximilar_ocr_async.errors import OCRError, SessionClosed
+from ximilar_ocr_async.errors import OCRError
 from ximilar_ocr_async.retry import RetryPolicy
 
 
@@ -52,17 +54,19 @@ class Scheduler:
     closed: OCRError | None = field(init=False, default=None)
     _calls: set[Call] = field(init=False, factory=set)
     _abandoned: Abandoned = field(init=False)
-    _idle: anyio.Event = field(init=False, factory=anyio.Event)
+    _drain: Drain = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._abandoned = Abandoned(self.slots)
+        self._drain = Drain(self.slots, self._calls)
 
     # ---- what calls do
 
     def open(self, call: Call) -> None:
         """Let *call* submit items; raise `SessionClosed` when it is too late."""
         if self.closed:
-            raise SessionClosed("the session is closed")
+            raise self.closing("the session is closed")
+        call.context = copy_context()
         self._calls.add(call)
         self.slots.events.call_opened(call)
 
@@ -88,6 +92,10 @@ class Scheduler:
         """Fail what *call* still waits for: its deadline has passed."""
         self._give_up(call.items, lambda item: item.accounting.end_late(item))
 
+    def fail_unsent(self, items: Iterable[Item], error: OCRError) -> None:
+        """Fail those of the *items* that are not in flight."""
+        self._fail([item for item in items if item.batch not in self.slots.in_flight], error)
+
     def withdraw(self, call: Call) -> None:
         """Forget *call*: unqueue its items, and leave attempts that nobody else waits for."""
         self.slots.events.call_ended(call)
@@ -95,29 +103,27 @@ class Scheduler:
         self._give_up(call.items, lambda _: None)
         call.items.clear()
         self._calls.discard(call)
-        if not self._calls:
-            self._idle.set()
+        self._drain.notify()
 
     # ---- the end
 
     async def drain(self, seconds: float) -> None:
         """Send nothing more, and wait up to *seconds* [s] for what is in flight to finish."""
-        self._fail((i for i in self._items() if i.batch not in self.slots.in_flight), self._shut())
-        with anyio.move_on_after(seconds):
-            while self._calls:
-                self._idle = anyio.Event()
-                await self._idle.wait()
+        self.fail_unsent([item for call in self._calls for item in call.items], self._shut())
+        await self._drain.wait(seconds)
 
-    def close(self) -> None:
+    def close(self, cause: BaseException | None = None) -> None:
         """Fail all that has not ended; the caller then cancels the task group."""
-        self._fail(self._items(), self._shut())
+        self._fail([item for call in self._calls for item in call.items], self._shut(cause))
 
-    def _shut(self) -> OCRError:
-        self.closed = self.closed or SessionClosed("the session closed before this image was read")
+    def closing(self, message: str) -> OCRError:
+        """Return the error of a call that the end of the session ends."""
+        return session_closed(message, self.closed and self.closed.__cause__)
+
+    def _shut(self, cause: BaseException | None = None) -> OCRError:
+        if self.closed is None:
+            self.closed = session_closed("the session closed before this image was read", cause)
         return self.closed
-
-    def _items(self) -> list[Item]:
-        return [item for call in self._calls for item in call.items]
 
     def _fail(self, items: Iterable[Item], error: OCRError) -> None:
         self._give_up(items, lambda item: item.accounting.end(item, error))
@@ -172,10 +178,11 @@ class Scheduler:
                 await anyio.lowlevel.checkpoint()
                 while lane := self.slots.next_lane()[0]:
                     self._begin(lane)
-        finally:
+        except BaseException as error:
             # The task group may be cancelled before its session is left: callers in other tasks
             # must not wait for what nobody does any more.
-            self.close()
+            self.close(error)
+            raise
 
     def _begin(self, lane: Lane) -> None:
         breaker = self.slots.throttle(lane.request.target).breaker
@@ -188,7 +195,9 @@ class Scheduler:
                 item.accounting.end_late(item, needed=self.slots.needed(item))
         items = lane.tenant.accounting.afford(items, reserved=self.slots.reserved(lane.tenant))
         if items:
-            self.group.start_soon(self._run, self.slots.begin_batch(items))
+            batch = self.slots.begin_batch(items)
+            # In the context of the first caller.
+            items[0].call.context.run(self.group.start_soon, self._run, batch)
         else:
             self.slots.queue.forget(lane)
 
@@ -203,6 +212,7 @@ class Scheduler:
         again, pauses = self._settle(batch, attempted)
         self.slots.events.retry_scheduled(batch, attempted, again, pauses)
         self._requeue(again)
+        self._drain.notify()
         if pauses:
             batch.items = list(reversed(pauses))
             # A batch that met a sign of overload must not make room for another one.
@@ -237,10 +247,10 @@ class Scheduler:
                 return await self.attempt(batch, self._give_back)
         except BaseException as error:
             if is_to_be_raised(error):
-                self.close()
+                self.close(error)
                 self.slots.cut(batch)
                 raise
-            # A bug; raised, it would cancel the task group and with it the user's code.
+            # A bug; raised, it would cancel the task group.
             bug = record_bug("an attempt", error)
             return AttemptResult({item.id: bug for item in batch.items}, is_lost=bool(batch.sent))
         return AttemptResult()
@@ -273,6 +283,7 @@ class Scheduler:
         """
         again, isolation = list[Item](), Isolation()
         pauses: dict[Item, float] = {}
+        throttle = self.slots.throttle(batch.request.target)
         for item in batch.items:
             result, after = attempted.results.get(item.id), 0.0
             # Without a result it was not in the request.
@@ -281,7 +292,8 @@ class Scheduler:
                     item.accounting.budget.deposit()
                 item.accounting.count(item, result, is_lost=attempted.is_lost)
                 if item.is_wanted:
-                    after = self._act(item, self._decide(batch, item, result, attempted), isolation)
+                    decision = conclude(batch, item, attempted, throttle, self.retry)
+                    after = self._act(item, decision, isolation)
             if item.is_wanted and result is not None:
                 self._end_early(item, after, result)
             if item.is_wanted and after:
@@ -302,7 +314,7 @@ class Scheduler:
                 item.accounting.end(item, error)
                 if is_shared and item.isolation:
                     left = [i for i in item.isolation.items if i in i.call.items]
-                    self._fail([i for i in left if i.batch not in self.slots.in_flight], error)
+                    self.fail_unsent(left, error)
             case decisions.Stop(error):
                 item.accounting.end(item, error)
                 self._stop(item, error)
@@ -318,15 +330,6 @@ class Scheduler:
                     item.accounting.budget.withdraw()
                 return decision.after
         return 0.0
-
-    def _decide(
-        self, batch: Batch, item: Item, result: Result, attempted: AttemptResult
-    ) -> decisions.Decision:
-        if not isinstance(result, OCRError):
-            return decisions.Done(result)  # as nearly always
-        throttle = self.slots.throttle(item.request.target)
-        situation = assess(item, result, attempted, throttle, batch)
-        return decisions.decide(result, situation, self.retry)
 
     def _end_early(self, item: Item, after: float, error: OCRError) -> None:
         """End *item* if the session or its call ends before it is sent again."""

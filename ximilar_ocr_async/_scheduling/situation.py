@@ -2,9 +2,27 @@
 
 from ximilar_ocr_async._scheduling.attempt_result import AttemptResult
 from ximilar_ocr_async._scheduling.calls import Batch, Item
-from ximilar_ocr_async._scheduling.decisions import CRASHED, Situation, is_turned_away
+from ximilar_ocr_async._scheduling.decisions import (
+    CRASHED,
+    Decision,
+    Done,
+    Situation,
+    decide,
+    is_turned_away,
+)
 from ximilar_ocr_async._scheduling.throttle import Throttle
 from ximilar_ocr_async.errors import OCRError
+from ximilar_ocr_async.retry import RetryPolicy
+
+
+def conclude(
+    batch: Batch, item: Item, attempted: AttemptResult, throttle: Throttle, policy: RetryPolicy
+) -> Decision:
+    """Return what becomes of an *item* of *batch* whose attempt has ended."""
+    result = attempted.results[item.id]
+    if not isinstance(result, OCRError):
+        return Done(result)  # as nearly always
+    return decide(result, assess(item, result, attempted, throttle, batch), policy)
 
 
 def assess(

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from ximilar_ocr_async._constants import CREDITS
-from ximilar_ocr_async._session.stream import AnyImage, check_images
+from ximilar_ocr_async._session.source import AnyImage, check_images
 from ximilar_ocr_async._validation import check_prompt
 from ximilar_ocr_async.errors import (
     AddressError,

@@ -37,6 +37,8 @@ class SessionLifecycle:
     _runtime: Runtime | None = None
     # Whether it ends what it uses.
     _is_owner = True
+    # Set once it is left, by whichever task began that.
+    _left: anyio.Event | None = None
     # The state while there is no runtime.
     _state = "not entered"
 
@@ -58,7 +60,7 @@ class SessionLifecycle:
         timeout: float = REQUEST_TIMEOUT,
         deadline: float | None = None,
         outage_timeout: float = 600.0,
-        drain: float = 5.0,
+        drain: float = 30.0,
         http_client: HTTPClient | None = None,
         ssl_context: ssl.SSLContext | None = None,
         proxy: str | None = None,
@@ -108,9 +110,15 @@ class SessionLifecycle:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        runtime, self._runtime = self._runtime, None
-        if runtime is None or not self._is_owner:
+        if not self._is_owner:
             return
+        runtime = self._runtime
+        if runtime is None:
+            if self._left is not None:
+                await self._left.wait()
+            return
+        runtime.host.check_task()
+        self._runtime, self._left = None, anyio.Event()
         try:
             if not isinstance(exc, anyio.get_cancelled_exc_class()):
                 await runtime.scheduler.drain(self._options.drain)
@@ -118,7 +126,10 @@ class SessionLifecycle:
             exc = error
             raise
         finally:
-            await runtime.leave(exc)
+            try:
+                await runtime.leave(exc)
+            finally:
+                self._left.set()
 
     def for_token(
         self, token: str, *, max_records: int | None = None, name: str | None = None
@@ -158,9 +169,12 @@ class SessionLifecycle:
         self._runtime, self._is_owner = runtime, False
 
     async def aclose(self) -> None:
-        """Leave the session, as the end of its block does, in the task that entered it.
+        """Leave the session, as the end of its block does; on trio, in the task that entered it.
 
         Requests under way get *drain* seconds to finish; all else fails with `SessionClosed`.
+
+        Raises:
+            SessionStateError: On trio, this is another task than the one that entered it.
         """
         await self.__aexit__(None, None, None)
 

@@ -3,11 +3,9 @@
 from math import inf
 from typing import Self
 
-import anyio
-from anyio.abc import TaskGroup
 from attrs import evolve, frozen
 
-from ximilar_ocr_async._concurrency import EventLoopGuard, signal_in
+from ximilar_ocr_async._concurrency import EventLoopGuard
 from ximilar_ocr_async._http import Sender, Token
 from ximilar_ocr_async._protocol import ReadRequest
 from ximilar_ocr_async._scheduling import (
@@ -20,17 +18,16 @@ from ximilar_ocr_async._scheduling import (
     Tenant,
     build_scheduler,
 )
+from ximilar_ocr_async._session.host import Host
 from ximilar_ocr_async._session.options import SessionOptions
 from ximilar_ocr_async._session.single import Single
-from ximilar_ocr_async._session.stream import AnyImage, Images, Stream
+from ximilar_ocr_async._session.source import AnyImage, Images
+from ximilar_ocr_async._session.stream import Stream
 from ximilar_ocr_async.errors import without_frames
 from ximilar_ocr_async.outcomes import Stats, T
 
 READ_OUTAGE_TIMEOUT = 30.0
 """[s] of an outage that a call of one request waits for without a deadline: a person waits."""
-
-CLOSING = 5.0
-"""[s] that connections get to close."""
 
 
 @frozen(eq=False, repr=False)
@@ -38,7 +35,7 @@ class Runtime:
     """The parts of an open session, put together."""
 
     options: SessionOptions
-    group: TaskGroup
+    host: Host
     scheduler: Scheduler
     tenant: Tenant
     getter: JSONGetter
@@ -60,7 +57,9 @@ class Runtime:
         except Exception as error:  # noqa: BLE001 - raised again
             # Its frames may hold the password of a proxy.
             raise without_frames(error) from None
-        group = await anyio.create_task_group().__aenter__()
+        host = Host(sender.aclose)
+        await host.open()
+        group = host.group
         group.start_soon(sender.run)
         scheduler = build_scheduler(
             group,
@@ -73,10 +72,11 @@ class Runtime:
             max_queue=options.max_queue,
             on_event=options.on_event,
         )
+        host.end = scheduler.close
         guard = EventLoopGuard()
         tenant = _tenant(sender, options.max_records)
         getter = JSONGetter(scheduler, tenant, options.retry, group, guard)
-        return cls(options, group, scheduler, tenant, getter, guard)
+        return cls(options, host, scheduler, tenant, getter, guard)
 
     def for_token(self, token: Token, max_records: int | None, name: str | None) -> Self:
         """Return the same for another account, with books of its own."""
@@ -86,19 +86,7 @@ class Runtime:
     async def leave(self, exc: BaseException | None) -> None:
         """End all that runs, after *exc* in the body."""
         self.scheduler.close()
-        try:
-            if isinstance(exc, anyio.get_cancelled_exc_class()):
-                await self.group.__aexit__(type(exc), exc, exc.__traceback__)
-            else:
-                # The body's error stays out of the group, which would wrap it in one of its own.
-                self.group.cancel_scope.cancel()
-                await self.group.__aexit__(None, None, None)
-        except BaseExceptionGroup as errors:
-            # Whoever waits for a signal's exception does not look into groups.
-            raise signal_in(errors) or errors from None
-        finally:
-            with anyio.move_on_after(CLOSING, shield=True):
-                await self.tenant.sender.aclose()
+        await self.host.leave(exc)
 
     # ---- calls
 
@@ -119,7 +107,7 @@ class Runtime:
             linger=self.options.linger,
             scheduler=self.scheduler,
             tenant=self.tenant,
-            group=self.group,
+            group=self.host.group,
         )
 
     async def read_one(self, image: AnyImage, question: Question[T], options: CallOptions) -> T:

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Unpack
 
 from ximilar_ocr_async._constants import DEFAULT_LANGUAGE
 from ximilar_ocr_async._protocol import Webhook, decode_account
-from ximilar_ocr_async._scheduling import CallOptions, Question, Reading, Waiting
+from ximilar_ocr_async._scheduling import BulkWaiting, CallOptions, Question, Reading, Waiting
 from ximilar_ocr_async._session.account import DETAILS, advise
+from ximilar_ocr_async._session.collect import collect
 from ximilar_ocr_async._session.lifecycle import SessionLifecycle
-from ximilar_ocr_async._session.stream import AnyImage, Images, Stream, collect
+from ximilar_ocr_async._session.source import AnyImage, Images
+from ximilar_ocr_async._session.stream import Stream
 from ximilar_ocr_async._validation import kind_of
 from ximilar_ocr_async.errors import OCRError, OptionError
 from ximilar_ocr_async.models import Account, Record
@@ -52,7 +54,8 @@ class OCRSession(SessionLifecycle):
         outage_timeout: [s] of an outage that `read_all` and `stream` wait through. A `read` waits
             until its deadline; without one, for as many attempts as any image gets, and 30 s at
             most.
-        drain: [s] that requests under way get to finish when the session is left.
+        drain: [s] that requests under way get to finish when the session is left; each is paid
+            for.
         http_client: An ``httpx.AsyncClient`` or ``httpx2.AsyncClient`` to send with; it is not
             closed. It should allow *max_concurrency* connections.
         ssl_context: With what TLS is spoken, for certificates of your own. By default those that
@@ -77,7 +80,7 @@ class OCRSession(SessionLifecycle):
         lang: str = DEFAULT_LANGUAGE,
         prompt: str | None = None,
         ordered: bool = False,
-        **waiting: Unpack[Waiting],
+        **waiting: Unpack[BulkWaiting],
     ) -> Stream:
         """Read images as they come from an iterable or async iterable, pulled as needed.
 
@@ -91,7 +94,8 @@ class OCRSession(SessionLifecycle):
             prompt: Question for the language model; an image's own goes before it.
             ordered: Whether outcomes come in the order of the images, not as they finish.
             waiting: *deadline* and *outage_timeout* [s], *priority* and *fair_by*: how long the
-                call may take, and how it shares the session with others. docs/options.md tells all.
+                call may take, and how it shares the session with others. *on_fatal*: whether it
+                stops when nothing more can be sent. docs/options.md tells all.
 
         Returns:
             The stream; its outcomes are one for each image.
@@ -109,11 +113,12 @@ class OCRSession(SessionLifecycle):
         *,
         lang: str = DEFAULT_LANGUAGE,
         prompt: str | None = None,
-        **waiting: Unpack[Waiting],
+        **waiting: Unpack[BulkWaiting],
     ) -> list[Outcome]:
         """Read images; return (n) outcomes in their order, a `Failure` where one went wrong.
 
-        Raises as `stream` does, and what the iterable itself raises.
+        Raises as `stream` does, and what the iterable itself raises. The error's ``outcomes`` are
+        what was done before.
         """
         options = CallOptions.of(waiting, lang=lang)
         return await collect(self._open().stream(images, Reading(prompt), options))
@@ -131,7 +136,7 @@ class OCRSession(SessionLifecycle):
         Raises:
             OCRError: It was not read.
         """
-        options = CallOptions.of(waiting, lang=lang)
+        options = CallOptions.of(waiting, lang=lang, is_single=True)
         return await self._open().read_one(image, Reading(prompt), options)
 
     # ---- typed answers
@@ -145,7 +150,7 @@ class OCRSession(SessionLifecycle):
         max_reasks: int = 0,
         lang: str = DEFAULT_LANGUAGE,
         ordered: bool = False,
-        **waiting: Unpack[Waiting],
+        **waiting: Unpack[BulkWaiting],
     ) -> Stream[T]:
         """Have the language model fill in a class from each image; all else as for `stream`.
 
@@ -175,7 +180,7 @@ class OCRSession(SessionLifecycle):
         instructions: str = "",
         max_reasks: int = 0,
         lang: str = DEFAULT_LANGUAGE,
-        **waiting: Unpack[Waiting],
+        **waiting: Unpack[BulkWaiting],
     ) -> list[Outcome[T]]:
         """As `extract_stream`; return (n) outcomes in the order of the images."""
         options = CallOptions.of(waiting, lang=lang)
@@ -198,7 +203,7 @@ class OCRSession(SessionLifecycle):
             ExtractionError: The completion does not fit; the error has its faults and the record.
             OCRError: There is no completion.
         """
-        options = CallOptions.of(waiting, lang=lang)
+        options = CallOptions.of(waiting, lang=lang, is_single=True)
         question = _fill_in(cls, instructions, max_reasks)
         return await self._open().read_one(image, question, options)
 
@@ -214,7 +219,7 @@ class OCRSession(SessionLifecycle):
         prompt: str | None = None,
         type: str = "ocr",  # noqa: A002 - the service's own word
         endpoint: str | None = None,
-        **waiting: Unpack[Waiting],
+        **waiting: Unpack[BulkWaiting],
     ) -> "Job":
         """Submit images to be read later, in asynchronous requests of up to 10.
 

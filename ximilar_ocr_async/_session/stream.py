@@ -3,22 +3,19 @@
 Both ends are bounded by one count: images pulled whose outcomes were not yet handed out.
 """
 
-import os
+import logging
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
-from contextlib import aclosing, suppress
-from inspect import isasyncgen
-from time import perf_counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from types import TracebackType
-from typing import Generic, Self, TypeAlias
+from typing import Generic, Self
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 from attrs import define, field
 
-from ximilar_ocr_async._concurrency import SIGNALS, is_from_outside
-from ximilar_ocr_async._constants import MAX_RECORDS
+from ximilar_ocr_async._concurrency import SIGNALS, is_cancellation, is_from_outside
 from ximilar_ocr_async._scheduling import (
     Call,
     CallOptions,
@@ -29,28 +26,24 @@ from ximilar_ocr_async._scheduling import (
     Result,
     Scheduler,
     Tenant,
+    is_fatal,
 )
-from ximilar_ocr_async._session.slow_source import SlowSource
-from ximilar_ocr_async.errors import OCRError, OptionError, SessionClosed, SessionStateError
-from ximilar_ocr_async.images import AnySource, Image, check_source
+from ximilar_ocr_async._session.source import (
+    LEAVE,
+    AnyImage,
+    Images,
+    Source,
+    check_images,
+    scope_ended,
+)
+from ximilar_ocr_async.errors import OCRError, SessionClosed, SessionStateError, with_reason
+from ximilar_ocr_async.images import Image, check_source
 from ximilar_ocr_async.outcomes import Outcome, T
 
-AnyImage: TypeAlias = Image | AnySource
-Images: TypeAlias = Iterable[AnyImage] | AsyncIterable[AnyImage]
+_log = logging.getLogger("ximilar_ocr_async")
 
-TURN = 0.001
-"""[s] of work in a source after which other tasks get their turn."""
-
-LEAVE = 5.0
-"""[s] that a source gets to clean up when its stream is left early."""
-
-
-def check_images(images: object) -> None:
-    """Raise `OptionError` when *images* is one image or nothing that can be iterated over."""
-    one = isinstance(images, str | bytes | bytearray | memoryview | os.PathLike | Image)
-    if one or not isinstance(images, Iterable | AsyncIterable):
-        kind = type(images).__name__
-        raise OptionError(f"images is a {kind}, expected an (async) iterable of images")
+UNFINISHED = SessionClosed("the session closed before its images ended")
+"""Stands for the end of a source that was not pulled to its end."""
 
 
 @define(eq=False, repr=False)
@@ -85,10 +78,13 @@ class Stream(Generic[T]):
     _early: dict[int, Outcome[T]] = field(init=False, factory=dict)
     _turn: int = field(init=False, default=0)
     # Raised to the consumer after the last outcome; None once the source is exhausted.
-    _source_error: BaseException | None = field(
-        init=False, factory=lambda: SessionClosed("the session closed before its images ended")
-    )
+    _source_error: BaseException | None = field(init=False, default=UNFINISHED)
+    # Whether it ends when nothing more can be sent, and why it did.
+    _stops: bool = field(init=False)
+    _fatal: OCRError | None = field(init=False, default=None)
     _started: bool = field(init=False, default=False)
+    # Whether nothing more is pulled.
+    _is_left: bool = field(init=False, default=False)
     _begun: anyio.Event = field(init=False, factory=anyio.Event)
     _fed: anyio.Event = field(init=False, factory=anyio.Event)
     _changed: anyio.Event = field(init=False, factory=anyio.Event)
@@ -96,6 +92,7 @@ class Stream(Generic[T]):
 
     def __attrs_post_init__(self) -> None:
         check_images(self._images)
+        self._stops = self._options.on_fatal == "stop"
         request, asked = self._make_request, self._question
         self._call = Call(
             self._receive, self._options, request, self._tenant, asked.prepare, asked.kind
@@ -125,7 +122,8 @@ class Stream(Generic[T]):
         self._scope.cancel()
         self._lingering.cancel()
         self._scheduler.withdraw(self._call)
-        with anyio.move_on_after(LEAVE, shield=True):
+        # A little longer than the source gets.
+        with anyio.move_on_after(LEAVE + 1.0, shield=True):
             await self._fed.wait()
         # Images are not kept until a stream that somebody still holds is collected.
         self._images = ()
@@ -168,8 +166,11 @@ class Stream(Generic[T]):
             self._finish()
 
     def _finish(self) -> None:
-        if self._source_error is not None:
-            error, self._source_error = self._source_error, None
+        error = self._fatal or self._source_error
+        if error is not None:
+            self._fatal = self._source_error = None
+            if error is UNFINISHED:
+                raise self._scheduler.closing(str(error))
             raise error
         raise StopAsyncIteration
 
@@ -187,6 +188,8 @@ class Stream(Generic[T]):
         if isinstance(interpreted, str):
             self._scheduler.ask_again(item, interpreted)
             return
+        if self._stops and isinstance(result, OCRError) and is_fatal(result):
+            self._stop(result)
         if not self._options.ordered:
             self._ready.append(interpreted)
         else:
@@ -196,6 +199,12 @@ class Stream(Generic[T]):
                 self._turn += 1
         self._changed.set()
         self._scheduler.slots.events.outcome_ready(item, interpreted)
+
+    def _stop(self, error: OCRError) -> None:
+        """Pull no more, and let what is in flight be the last."""
+        self._stops, self._is_left = False, True
+        self._fatal = with_reason(error, "the call ends, because on_fatal is stop")
+        self._scope.cancel()
 
     # ---- the source's end, in a task of the session
 
@@ -208,38 +217,105 @@ class Stream(Generic[T]):
         return self._scheduler.slots.queue.max_records
 
     async def _feed(self) -> None:
+        """Have the source pulled in a task that has no scope of ours: it may hold its own open."""
         try:
             with self._scope:
-                await self._pull()
-                self._source_error = None
-        except BaseException as error:
-            # Whatever the source raises is the consumer's to hear, as long as there is one.
-            if is_from_outside(error) or self._call.is_abandoned:
-                raise
-            self._source_error = error
+                async with anyio.create_task_group() as guard:
+                    guard.start_soon(self._pull, guard.cancel_scope)
+                    try:
+                        await self._fed.wait()
+                    finally:
+                        # The source may shield its task from what was cancelled here.
+                        self._is_left = True
+                        self._room.set()
+                        # The guard is not cancelled before it has shielded the source's cleanup.
+                        with anyio.CancelScope(shield=True):
+                            await self._fed.wait()
+        except ExceptionGroup as errors:
+            # That task raises none itself: anyio says so of scopes that were left open in it.
+            _log.warning("a source of images left a scope of its own open", exc_info=errors)
         finally:
-            self._flush()
-            self._fed.set()
-            self._changed.set()
+            self._end_source()
 
-    async def _pull(self) -> None:
+    async def _pull(self, guard: anyio.CancelScope) -> None:
+        source = None
+        try:
+            source = Source(self._images, guard)
+            try:
+                await self._take_all(source)
+            finally:
+                await source.aclose()
+            if not self._is_left:
+                self._source_error = None
+        except BaseException as error:  # noqa: BLE001 - raised again, to the consumer
+            is_own = source is not None and not self._ends and source.is_cancelled_inside
+            self._hear(error, is_own=is_own)
+        finally:
+            self._end_source()
+
+    def _hear(self, error: BaseException, *, is_own: bool) -> None:
+        """Keep whatever the source raises for the consumer, as long as there is one.
+
+        A cancellation is no error of the source's, unless it *is_own*.
+        """
+        if is_from_outside(error):
+            if not is_own:
+                raise error
+            error = scope_ended()
+        if self._ends and is_cancellation(error):
+            return
+        if not self._call.is_abandoned:
+            self._source_error = error
+        elif isinstance(error, SIGNALS):
+            raise error
+        else:
+            _log.warning("a source of images raised when its stream was left", exc_info=error)
+
+    @property
+    def _ends(self) -> bool:
+        """Whether the stream or its session is being left."""
+        return self._scope.cancel_called or self._is_left or self._scheduler.closed is not None
+
+    def _end_source(self) -> None:
+        self._flush()
+        if self._fatal is not None:
+            self._scheduler.fail_unsent(list(self._call.items), self._fatal)
+        self._fed.set()
+        self._changed.set()
+
+    async def _take_all(self, source: Source) -> None:
         left = self._window
-        async with aclosing(_each(self._images)) as images:
-            async for image in images:
+        with suppress(StopAsyncIteration):
+            async for image in source:
                 self._accept(image)
                 left -= 1
                 if not left:
                     # Submitted together, so that batches of several languages have more in them.
                     self._flush()
-                    left = await self._wait_for_room()
+                    while not (left := self._count_room()) and not self._is_left:
+                        self._room = anyio.Event()
+                        await self._rest(source, self._room.wait)
+                if source.takes_turns:
+                    await self._rest(source, anyio.lowlevel.checkpoint)
+                if self._is_left:
+                    return
 
-    async def _wait_for_room(self) -> int:
+    async def _rest(self, source: Source, wait: Callable[[], Awaitable[object]]) -> None:
+        """Wait for something else than the source.
+
+        What ends a scope of its own meanwhile is told to it. It may go on with another image.
+        """
+        try:
+            await wait()
+        except anyio.get_cancelled_exc_class() as error:
+            if self._ends or not source.is_cancelled_inside:
+                raise
+            self._accept(await source.throw(error))
+
+    def _count_room(self) -> int:
         """Return how many images may be pulled now."""
         # Whole batches: a few more would go out alone where a slot is free.
-        while (room := (self._window - self._held) // self._batch * self._batch) <= 0:
-            self._room = anyio.Event()
-            await self._room.wait()
-        return room
+        return max(0, (self._window - self._held) // self._batch * self._batch)
 
     def _accept(self, given: AnyImage) -> None:
         index, self._pulled = self._pulled, self._pulled + 1
@@ -271,37 +347,3 @@ class Stream(Generic[T]):
     def _flush(self) -> None:
         block, self._block = self._block, []
         self._scheduler.submit(block)
-
-
-async def _each(images: Images) -> AsyncGenerator[AnyImage]:
-    """Iterate over either kind of iterable; close an async generator that was left early."""
-    if isinstance(images, AsyncIterable):
-        iterator = aiter(images)
-        try:
-            async for image in iterator:
-                yield image
-        finally:
-            if isasyncgen(iterator):
-                # Else its own cleanup would be cancelled at its first await.
-                with anyio.move_on_after(LEAVE, shield=True), suppress(RuntimeError):
-                    await iterator.aclose()  # pyright: ignore[reportGeneralTypeIssues]
-    else:
-        slow, asked = SlowSource(images), perf_counter()
-        turn = asked + TURN
-        for number, image in enumerate(images, 1):
-            slow.count(asked, perf_counter())
-            yield image
-            # Other tasks get their turn however long a source that is always ready may be; but not
-            # at each image, or there would be no more images than turns of a busy loop.
-            if number % MAX_RECORDS == 0 or perf_counter() > turn:
-                await anyio.lowlevel.checkpoint()
-                turn = perf_counter() + TURN
-            asked = perf_counter()
-
-
-async def collect(stream: Stream[T]) -> list[Outcome[T]]:
-    """Return (n) outcomes of a stream, in the order of its images."""
-    # In order only at the end: on the way, one slow image would hold up all behind it.
-    async with stream:
-        outcomes = [outcome async for outcome in stream]
-    return sorted(outcomes, key=lambda outcome: outcome.index)
