@@ -47,7 +47,32 @@ async def decode_aside(
     """Return what *work* makes of *size* [bytes] of JSON, in a thread if that may take long."""
     if size < SMALL_JSON:
         return work()
-    return await anyio.to_thread.run_sync(work, limiter=limiter)
+    return await run_aside(work, limiter=limiter)
+
+
+async def run_aside(
+    work: Callable[[], T],
+    *,
+    limiter: anyio.CapacityLimiter | None = None,
+    abandon_on_cancel: bool = False,
+) -> T:
+    """Return what *work* makes, in a thread; here if the system has no thread to spare."""
+    has_begun = False
+
+    def begin() -> T:
+        nonlocal has_begun
+        has_begun = True
+        return work()
+
+    try:
+        return await anyio.to_thread.run_sync(
+            begin, limiter=limiter, abandon_on_cancel=abandon_on_cancel
+        )
+    except RuntimeError:
+        # What was paid for is worth more than a loop that is held.
+        if has_begun:
+            raise
+        return work()
 
 
 SIGNALS = (KeyboardInterrupt, SystemExit)

@@ -63,6 +63,15 @@ class Pieces:
         return self.left.pop(0)
 
 
+class Ready(Pieces):
+    """A body of one piece that is there at once."""
+
+    async def __anext__(self) -> bytes:
+        if self.left:
+            return self.left.pop(0)
+        raise StopAsyncIteration
+
+
 async def test_a_body_may_take_its_time_between_two_pieces() -> None:
     """The disk that it is read from is no silence of the service."""
     async with faulty_server(behave_well) as server:
@@ -288,3 +297,28 @@ async def test_a_head_that_comes_in_many_pieces_is_heard_in_turns() -> None:
     assert heard == [False, False, True]
     answer = await connection.receive_head(1.0)
     assert len(answer.headers) == 11
+
+
+@pytest.mark.parametrize("in_pieces", [False, True], ids=["at once", "in pieces"])
+async def test_nothing_leaves_once_it_was_cancelled(is_secured: bool, in_pieces: bool) -> None:
+    """Not even what could leave without any wait: whoever cancelled counts it as free."""
+    heard: list[bytes] = []
+
+    async def listen(connection: Connection) -> None:
+        await connection.secure()
+        heard.append(await connection.receive())
+
+    async with faulty_server(listen, tls=identity() if is_secured else None) as server:
+        connection = await open_connection(server.url)
+        connection.begin(head(2))
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            if in_pieces:
+                await connection.upload(Ready(b"{}"), 2, 5.0)
+            else:
+                await connection.send(b"{}", 5.0)
+        assert scope.cancelled_caught
+        assert (connection.is_ending, connection.sent) == (False, None)
+        connection.close()
+        await anyio.sleep(0.05)
+        assert not heard

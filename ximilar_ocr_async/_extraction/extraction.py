@@ -74,7 +74,10 @@ class Extraction(Generic[T]):
         except ExtractionError as error:
             # The traceback would keep its frames alive, and with them the call.
             return Filled(result, fault=error.with_traceback(None))
-        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - the class is the user's
+        except BaseException as error:
+            # The class is the user's, and the record was paid for. Only Ctrl-C comes from outside.
+            if isinstance(error, KeyboardInterrupt):
+                raise
             return Filled(result, fault=self._class_failed(result, error))
 
     def interpret(self, ended: Ended, result: Filled | OCRError) -> Outcome[T] | str:

@@ -75,6 +75,8 @@ class Connection:
 
     async def send(self, body: bytes, seconds: float) -> None:
         """Send a whole request at once; raise `TimeoutError` if nothing leaves for *seconds*."""
+        # Whoever cancelled before has counted it as free.
+        await anyio.lowlevel.checkpoint_if_cancelled()
         self.is_ending = True
         try:
             await self._stream.send(self._encode(body), seconds)

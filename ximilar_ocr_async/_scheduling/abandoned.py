@@ -6,12 +6,13 @@ spent, and its answer tells how long one takes, so that those who cannot wait th
 before they pay.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import inf
 
 from attrs import define, field
 
-from ximilar_ocr_async._scheduling.calls import Batch
+from ximilar_ocr_async._scheduling.calls import Batch, Item
+from ximilar_ocr_async._scheduling.preparing import give_up_preparing
 from ximilar_ocr_async._scheduling.slots import Slots
 
 GRACE, LEAST_GRACE, UNKNOWN_GRACE = 2.0, 0.1, 10.0
@@ -21,12 +22,35 @@ least, or while that is not known. Source: judgement; the service takes 5 to 7 s
 
 @define(eq=False)
 class Abandoned:
-    """Ends requests in good time."""
+    """Ends items before their results, and requests in good time."""
 
     _slots: Slots
     _batches: set[Batch] = field(init=False, factory=set)
 
-    def add(self, batches: Iterable[Batch]) -> None:
+    def give_up(self, items: Iterable[Item], end: Callable[[Item], None]) -> None:
+        """Have *end* end items; attempts of theirs that are under way may be billed."""
+        if not (ended := dict.fromkeys(items)):
+            return
+        in_flight = self._slots.in_flight
+        batches = {item.batch for item in ended if item.batch}
+        left = {b for b in batches if not any(i.is_wanted and i not in ended for i in b.items)}
+        # A request that is not wholly sent is free, as long as it is cut off.
+        cut = {b for b in left if b not in in_flight or not b.is_whole}
+        billable = in_flight - cut
+        for item in ended:
+            if item.preparing is not None:
+                give_up_preparing(item)
+            elif item.batch is None:
+                self._slots.queue.remove(item)
+            elif item.batch in billable and item.id in item.batch.sent:
+                item.accounting.give_up(item)
+            end(item)
+        for batch in cut:
+            batch.scope.cancel()
+        self._add(left - cut)
+        self._slots.notify()
+
+    def _add(self, batches: Iterable[Batch]) -> None:
         """Let requests finish. A probe has all the time that it needs."""
         for batch in batches:
             if not batch.is_probe:

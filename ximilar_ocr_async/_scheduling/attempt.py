@@ -1,14 +1,13 @@
 """One attempt at a batch: its images are loaded, encoded and sent, and the response is decoded."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Protocol, TypeAlias
 
 import anyio
-import anyio.to_thread
 from attrs import define, evolve, field
 
-from ximilar_ocr_async._concurrency import THREADS
+from ximilar_ocr_async._concurrency import THREADS, run_aside
 from ximilar_ocr_async._http import Response, Trace
 from ximilar_ocr_async._protocol import Echo, Parts, Request, RequestBody, encode_images, make_body
 from ximilar_ocr_async._scheduling.attempt_result import AttemptResult
@@ -20,10 +19,6 @@ from ximilar_ocr_async.models import Record
 
 LARGE = 8 * 1024 * 1024
 """[bytes] of a request that may be cut off for its size, before a 413 can be read."""
-
-SMALL_COMPLETIONS = 4 * 1024
-"""[bytes] of a response whose completions are made instances at once. Source: judgement; that takes
-10 ms at most."""
 
 SMALL_RESPONSE = 8 * 1024
 """[bytes] of a response that is decoded at once, in a millisecond whatever it is."""
@@ -57,8 +52,6 @@ class BatchAttempt:
     events: Events = field(factory=Events)
     # Not that of the files: what was paid is not to wait for a disk that hangs.
     _decoding: anyio.CapacityLimiter = field(init=False, factory=lambda: anyio.CapacityLimiter(1))
-    # Not that of decoding either: what a class of the user's takes is not for others to wait for.
-    _preparing: anyio.CapacityLimiter = field(init=False, factory=lambda: anyio.CapacityLimiter(1))
     _files: anyio.CapacityLimiter = field(
         init=False, factory=lambda: anyio.CapacityLimiter(THREADS)
     )
@@ -122,10 +115,10 @@ class BatchAttempt:
             return AttemptResult(failed, len(ids), failure, status=status, request_id=request_id)
         names = {item.id: item.image.id for item in batch.items}
         named = {i: _named(result, names[i]) for i, result in zip(ids, results, strict=True)}
-        prepared = await self._prepare(batch.items, named, len(response.body))
         return AttemptResult(
-            named | prepared,
+            named,
             len(ids),
+            size=len(response.body),
             cut=response.cut,
             status=response.status,
             request_id=_request_id(results[0]),
@@ -135,7 +128,7 @@ class BatchAttempt:
         encode = partial(encode_images, items, self.max_bytes)
         if all(isinstance(item.image.source, str | bytes) for item in items):
             return encode()
-        return await anyio.to_thread.run_sync(encode, abandon_on_cancel=True, limiter=self._files)
+        return await run_aside(encode, abandon_on_cancel=True, limiter=self._files)
 
     async def _decode(self, request: Request, response: Response, ids: list[str]) -> list[Result]:
         decode = partial(request.decode, response, ids, self._echo)
@@ -148,28 +141,8 @@ class BatchAttempt:
             async with self._decoding:
                 decoded = request.decode_usual(response, ids, self._echo)
             if decoded is None:
-                decoded = await anyio.to_thread.run_sync(decode, limiter=self._decoding)
+                decoded = await run_aside(decode, limiter=self._decoding)
         return list(decoded or ())
-
-    async def _prepare(
-        self, items: Sequence[Item], results: Mapping[str, Result], size: int
-    ) -> dict[str, Result]:
-        """Return by id what calls make of the *results* in a response of so many [bytes]."""
-        makers = {item.id: item.call.prepare for item in items if item.is_wanted}
-        work = {i: partial(make, results[i]) for i, make in makers.items() if make and i in results}
-        if not work:
-            return {}
-
-        def prepare() -> dict[str, Result]:
-            return {i: make() for i, make in work.items()}
-
-        if size < SMALL_COMPLETIONS:
-            return prepare()
-        prepared: dict[str, Result] = {}
-        # As when it is decoded.
-        with anyio.CancelScope(shield=True):
-            prepared |= await anyio.to_thread.run_sync(prepare, limiter=self._preparing)
-        return prepared
 
     def _learn(self, error: OCRError, records: int, size: int) -> None:
         """Make requests smaller from now on, if one of *size* [bytes] was too large."""

@@ -17,6 +17,7 @@ class AttemptResult:
         failure: Why the request failed as a whole; it is the result of each record in it, too.
         cut: Why its response broke off behind some records, if it did.
         is_lost: Whether the attempt broke off after it was made: it may have been billed.
+        size: [bytes] of the response, decompressed.
         status: Of the response, if there was one.
         request_id: The service's id of the request, if it gave one.
     """
@@ -26,8 +27,14 @@ class AttemptResult:
     failure: OCRError | None = None
     cut: OCRError | None = None
     is_lost: bool = False
+    size: int = 0
     status: int | None = None
     request_id: str | None = None
+
+    @property
+    def record_size(self) -> float:
+        """The mean size [bytes] of what the response says of a record."""
+        return self.size / max(1, self.sent)
 
     @property
     def _errors(self) -> list[OCRError]:

@@ -189,6 +189,7 @@ class Item:
         batch: The batch that carries it now, or that pauses with it.
         is_done: Whether it has ended.
         is_given_up: Whether an attempt that is under way was counted as maybe billed.
+        preparing: The scope in which something is made of its result, while that takes.
     """
 
     id: str
@@ -212,6 +213,7 @@ class Item:
     batch: "Batch | None" = None
     is_done: bool = False
     is_given_up: bool = False
+    preparing: anyio.CancelScope | None = None
     _phase: Phase = field(init=False, default=Phase.QUEUED)
     # [s] in each phase.
     _spent: list[float] = field(init=False, factory=lambda: [0.0, 0.0, 0.0])

@@ -34,7 +34,7 @@ class Drain:
             what = f"requests under way: {len(awaited)}, with images: {images}"
             _log.info("leaving the session waits up to %g s; %s", seconds, what)
         with anyio.move_on_after(seconds):
-            while self._awaited():
+            while self._awaited() or self._are_prepared():
                 await self._wait()
             with anyio.move_on_after(TAKING):
                 while self._calls:
@@ -43,6 +43,10 @@ class Drain:
     def _awaited(self) -> list[Batch]:
         """Return the batches in flight that somebody waits for."""
         return [b for b in self._slots.in_flight if any(item.is_wanted for item in b.items)]
+
+    def _are_prepared(self) -> bool:
+        """Whether something is being made of results that were paid for."""
+        return any(item.preparing is not None for call in self._calls for item in call.items)
 
     async def _wait(self) -> None:
         self._changed = anyio.Event()

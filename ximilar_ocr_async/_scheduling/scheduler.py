@@ -4,7 +4,7 @@ State changes are synchronous, so there is nothing to lock; only an attempt and 
 """
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextvars import copy_context
 from math import inf
 
@@ -23,6 +23,7 @@ from ximilar_ocr_async._scheduling.calls import Batch, Call, Item, Phase
 from ximilar_ocr_async._scheduling.fair_queue import Lane
 from ximilar_ocr_async._scheduling.isolation import Isolation
 from ximilar_ocr_async._scheduling.leaving import Drain, session_closed
+from ximilar_ocr_async._scheduling.preparing import Preparing
 from ximilar_ocr_async._scheduling.situation import conclude
 from ximilar_ocr_async._scheduling.slots import Slots
 from ximilar_ocr_async.errors import OCRError
@@ -55,9 +56,10 @@ class Scheduler:
     _calls: set[Call] = field(init=False, factory=set)
     _abandoned: Abandoned = field(init=False)
     _drain: Drain = field(init=False)
+    _preparing: Preparing = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._abandoned = Abandoned(self.slots)
+        self._abandoned, self._preparing = Abandoned(self.slots), Preparing(self.group)
         self._drain = Drain(self.slots, self._calls)
 
     # ---- what calls do
@@ -90,17 +92,19 @@ class Scheduler:
 
     def expire(self, call: Call) -> None:
         """Fail what *call* still waits for: its deadline has passed."""
-        self._give_up(call.items, lambda item: item.accounting.end_late(item))
+        self._abandoned.give_up(call.items, lambda item: item.accounting.end_late(item))
 
     def fail_unsent(self, items: Iterable[Item], error: OCRError) -> None:
-        """Fail those of the *items* that are not in flight."""
-        self._fail([item for item in items if item.batch not in self.slots.in_flight], error)
+        """Fail those of the *items* that are neither in flight nor paid for."""
+        in_flight = self.slots.in_flight
+        unsent = [i for i in items if i.batch not in in_flight and i.preparing is None]
+        self._fail(unsent, error)
 
     def withdraw(self, call: Call) -> None:
         """Forget *call*: unqueue its items, and leave attempts that nobody else waits for."""
         self.slots.events.call_ended(call)
         call.abandon()
-        self._give_up(call.items, lambda _: None)
+        self._abandoned.give_up(call.items, lambda _: None)
         call.items.clear()
         self._calls.discard(call)
         self._drain.notify()
@@ -126,27 +130,7 @@ class Scheduler:
         return self.closed
 
     def _fail(self, items: Iterable[Item], error: OCRError) -> None:
-        self._give_up(items, lambda item: item.accounting.end(item, error))
-
-    def _give_up(self, items: Iterable[Item], end: Callable[[Item], None]) -> None:
-        """End items; attempts of theirs that are under way may be billed."""
-        if not (ended := dict.fromkeys(items)):
-            return
-        batches = {item.batch for item in ended if item.batch}
-        left = {b for b in batches if not any(i.is_wanted and i not in ended for i in b.items)}
-        # A request that is not wholly sent is free, as long as it is cut off.
-        cut = {b for b in left if b not in self.slots.in_flight or not b.is_whole}
-        billable = self.slots.in_flight - cut
-        for item in ended:
-            if item.batch is None:
-                self.slots.queue.remove(item)
-            elif item.batch in billable and item.id in item.batch.sent:
-                item.accounting.give_up(item)
-            end(item)
-        for batch in cut:
-            batch.scope.cancel()
-        self._abandoned.add(left - cut)
-        self.slots.notify()
+        self._abandoned.give_up(items, lambda item: item.accounting.end(item, error))
 
     # ---- from queue to slot
 
@@ -293,7 +277,9 @@ class Scheduler:
                 item.accounting.count(item, result, is_lost=attempted.is_lost)
                 if item.is_wanted:
                     decision = conclude(batch, item, attempted, throttle, self.retry)
-                    after = self._act(item, decision, isolation)
+                    after = self._act(item, decision, isolation, attempted)
+            if item.preparing is not None:
+                continue
             if item.is_wanted and result is not None:
                 self._end_early(item, after, result)
             if item.is_wanted and after:
@@ -305,11 +291,17 @@ class Scheduler:
             random.shuffle(again)
         return again, pauses
 
-    def _act(self, item: Item, decision: decisions.Decision, isolation: Isolation) -> float:
+    def _act(
+        self,
+        item: Item,
+        decision: decisions.Decision,
+        isolation: Isolation,
+        attempted: AttemptResult,
+    ) -> float:
         """Do what was decided; return how long [s] *item* pauses if it has not ended."""
         match decision:
             case decisions.Done(value):
-                item.accounting.end(item, value)
+                self._preparing.deliver(item, value, attempted.record_size)
             case decisions.Fail(error, is_shared):
                 item.accounting.end(item, error)
                 if is_shared and item.isolation:

@@ -337,4 +337,6 @@ def _waits(item: Item) -> bool:
 
     Without patience it is not waited for, but what is being tried is let finish.
     """
-    return item.batch is None or (item.batch.is_probe and item.call.patience.outage_timeout > 0)
+    if item.batch is None:
+        return item.is_queued
+    return item.batch.is_probe and item.call.patience.outage_timeout > 0
