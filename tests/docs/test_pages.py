@@ -348,7 +348,17 @@ def test_the_test_file_runs_as_printed(tmp_path: Path) -> None:
     """The block about testing is a whole test file, and its tests pass."""
     (tmp_path / "test_scans.py").write_text(block_with(TEST_FILE), encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider"],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-W",
+            "error",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:asyncio",
+        ],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -83,7 +83,8 @@ class Host:
             async with self.group:
                 self._is_up.set()
                 try:
-                    await anyio.sleep_forever()
+                    # No timer: in virtual time, where a thread works, the clock would jump to it.
+                    await anyio.Event().wait()
                 except BaseException as error:
                     self.end(error)
                     raise
