@@ -133,6 +133,13 @@ def start_apart(work: Callable[[], Coroutine[Any, Any, None]]) -> bool:
     return True
 
 
+def has_signal(error: BaseException) -> bool:
+    """Whether *error* is what a signal raised, or a task group's sum with that in it."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup(SIGNALS) is not None
+    return isinstance(error, SIGNALS)
+
+
 def signal_in(errors: BaseExceptionGroup[BaseException]) -> BaseException | None:
     """Return what a signal raised, if that is among the *errors* of a task group on trio."""
     found: BaseException | None = errors.subgroup(SIGNALS)

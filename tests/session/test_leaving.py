@@ -206,11 +206,14 @@ async def test_what_others_wait_for_is_not_given_up(service: InProcessService) -
     service.latency = 30.0
     async with service.session(max_concurrency=1) as session:
         async with anyio.create_task_group() as group:
+            # While it is read, the others wait for the one slot, and then share it.
+            group.start_soon(partial(session.read, "https://x.example/0.jpg"))
+            await anyio.sleep(1.0)
             group.start_soon(session.read_all, urls(3))
-            with anyio.move_on_after(1.0):
+            with anyio.move_on_after(35.0):
                 await session.read(ONE, outage_timeout=60.0)
-        assert session.stats.records_billed == 4
-    assert service.requests == 1
+        assert session.stats.records_billed == 5
+    assert service.requests == 2
 
 
 # ---- bytes

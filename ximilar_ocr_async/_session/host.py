@@ -12,7 +12,7 @@ import anyio
 from anyio.abc import TaskGroup
 from attrs import define, field
 
-from ximilar_ocr_async._concurrency import signal_in, start_apart
+from ximilar_ocr_async._concurrency import has_signal, is_cancellation, signal_in, start_apart
 from ximilar_ocr_async.errors import SessionStateError
 
 _log = logging.getLogger("ximilar_ocr_async")
@@ -42,7 +42,7 @@ class Host:
     _is_apart: bool = field(init=False, default=False)
     _is_up: anyio.Event = field(init=False, factory=anyio.Event)
     _ended: anyio.Event = field(init=False, factory=anyio.Event)
-    _failure: Exception | None = field(init=False, default=None)
+    _failure: BaseException | None = field(init=False, default=None)
 
     async def open(self) -> None:
         """Open the task group."""
@@ -74,8 +74,9 @@ class Host:
             await self._ended.wait()
         if scope.cancelled_caught:
             _log.warning("tasks of the session have not ended %g s after it was left", ENDING)
-        if self._failure is not None and exc is None:
-            raise self._failure
+        failure = self._failure
+        if failure is not None and (exc is None or not isinstance(failure, Exception)):
+            raise failure
 
     async def _hold(self) -> None:
         """Hold the group open, in a task of its own. It raises nothing: nobody would hear it."""
@@ -88,10 +89,10 @@ class Host:
                 except BaseException as error:
                     self.end(error)
                     raise
-        except Exception as error:  # noqa: BLE001 - raised where the session is left
-            self._failure = error
-        except BaseException:  # noqa: BLE001, S110 - a signal was raised by the loop already
-            pass
+        except BaseException as error:  # noqa: BLE001 - raised where the session is left
+            # The loop has raised a signal itself, and its own end is no failure.
+            if not is_cancellation(error) and not has_signal(error):
+                self._failure = error
         finally:
             await self._close()
 
