@@ -25,7 +25,7 @@ Source: judgement; that takes 5 ms at most.
 """
 
 TRIAL = 100
-"""Records whose texts are made at once, after those of one were asked for, before one is late again.
+"""How soon after a record whose texts were asked for there is one whose texts are late again.
 
 Source: judgement; ten answers.
 """
