@@ -267,6 +267,12 @@ def test_a_failed_record_tells_the_first_of_its_reason() -> None:
         {"_status": ["x" * 20_000]},
         {"_ocr": {**READ, "texts": [{**USUAL, "line": 1}] * 400}},
         {"_ocr": {**READ, "full_text": None, "more": "x" * 20_000}},
+        {"_ocr": {**READ, "texts": [{**USUAL, "prob": None}] * 50}},
+        {f"k{number}": 0 for number in range(3_000)},
+        {"_ocr": {**READ, **{f"k{number}": 0 for number in range(3_000)}}},
+        {"_gpt": {**ASKED, **{f"k{number}": 0 for number in range(3_000)}}},
+        {"_status": {**VERDICT_OK, **{f"k{number}": 0 for number in range(3_000)}}},
+        {"_gpt": {**ASKED, "json_result": ["x"] * 9_000}},
     ],
 )
 def test_much_that_is_unusual_is_not_read_at_once(change: Any) -> None:

@@ -19,12 +19,12 @@ from ximilar_ocr_async._protocol.fast_parts import (
     NULL,
     OCR_PART,
     Budget,
-    Others,
     Reader,
     UsualGPT,
     UsualOCR,
     decode_members,
     decoder,
+    size_of,
 )
 from ximilar_ocr_async._protocol.json_values import has_extreme_numbers
 from ximilar_ocr_async.models import NO_KEYS, OCR, Record, Status
@@ -93,7 +93,7 @@ class _OpenRecord:
     """A record with unknown keys, its own or of its parts."""
 
     known: _OpenFrame
-    others: Others
+    data: bytes
 
     @property
     def id(self) -> str | None:
@@ -105,8 +105,11 @@ class _OpenRecord:
 
     def make(self, status: Status, budget: Budget) -> Record:
         known, reader = self.known, Reader(budget)
-        ocr, of_ocr = OCR_PART.decode(known.ocr)
-        gpt, of_gpt = GPT_PART.decode(known.gpt)
+        ocr, of_ocr = OCR_PART.decode(known.ocr, budget)
+        gpt, of_gpt = GPT_PART.decode(known.gpt, budget)
+        budget.spend(max(0, len(self.data) - size_of(known.ocr) - size_of(known.gpt)))
+        members = decode_members(self.data).items()
+        others = {key: value for key, value in members if key not in _RECORD_KEYS}
         return Record(
             known.id,
             known.url,
@@ -115,7 +118,7 @@ class _OpenRecord:
             status,
             ocr.make(of_ocr, reader) if ocr else OCR(),
             gpt.make(of_gpt, reader) if gpt else None,
-            reader.read_all(self.others),
+            reader.read_all(others),
         )
 
 
@@ -179,9 +182,7 @@ def _read_record(data: bytes) -> UsualRecord | None:
     else:
         return usual
     try:
-        members = decode_members(data).items()
-        others = {key: value for key, value in members if key not in _RECORD_KEYS}
-        return _OpenRecord(_decode_open_record(data), others)
+        return _OpenRecord(_decode_open_record(data), data)
     except BROKEN:
         return None
 

@@ -6,7 +6,7 @@ Texts are found to be usual when they arrive, and made when they are asked for.
 from collections.abc import Callable, Mapping
 from itertools import starmap
 from operator import attrgetter
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from attrs import define, field, frozen
@@ -15,7 +15,7 @@ from ximilar_ocr_async._protocol.converter import known_keys
 from ximilar_ocr_async._protocol.json_values import Allowance, has_extreme_numbers, read
 from ximilar_ocr_async.models import GPT, NO_KEYS, OCR, Status, Text, make_later
 
-S = TypeVar("S")
+S = TypeVar("S", bound="_Known")
 BROKEN = (ValueError, RecursionError)
 
 ANY_AT_ONCE = 16 * 1024
@@ -36,6 +36,11 @@ Others: TypeAlias = Mapping[str, msgspec.Raw]
 
 NULL, _NO_TEXTS = msgspec.Raw(b"null"), msgspec.Raw(b"[]")
 NO_OTHERS: Others = {}
+
+
+def size_of(data: msgspec.Raw) -> int:
+    """Return how large a value is as JSON [bytes]."""
+    return len(memoryview(data))
 
 
 class OverBudgetError(Exception):
@@ -67,13 +72,19 @@ class Reader:
     budget: Budget
     allowance: Allowance = field(init=False, factory=Allowance)
 
-    def read(self, data: msgspec.Raw) -> Any:
-        view = memoryview(data)
-        self.budget.spend(len(view))
-        return read(view, self.allowance)
-
     def read_all(self, others: Others) -> Mapping[str, Any]:
-        return {key: self.read(data) for key, data in others.items()} if others else NO_KEYS
+        """Return what has been counted already."""
+        if not others:
+            return NO_KEYS
+        return {key: read(memoryview(data), self.allowance) for key, data in others.items()}
+
+
+class _Known(Protocol):
+    """What is known of an object, whatever stands beside it."""
+
+    @property
+    def size(self) -> int:
+        """How large that is as JSON, at least [bytes]."""
 
 
 class _KnownText(msgspec.Struct, gc=False):
@@ -129,6 +140,10 @@ class _KnownOCR(msgspec.Struct):
     lang: str | None = None
     lang_name: str | None = None
 
+    @property
+    def size(self) -> int:
+        return size_of(self.texts) + len(self.full_text)
+
     def make(self, others: Others, reader: Reader) -> OCR:
         extra, texts, is_late = reader.read_all(others), tuple[Text, ...](), False
         try:
@@ -156,8 +171,15 @@ class _KnownGPT(msgspec.Struct):
     result: str | None = None
     json_result: msgspec.Raw = NULL
 
+    @property
+    def size(self) -> int:
+        strings = len(self.full_prompt or "") + len(self.result or "")
+        return strings + size_of(self.json_result)
+
     def make(self, others: Others, reader: Reader) -> GPT:
-        extra, json_result = reader.read_all(others), reader.read(self.json_result)
+        reader.budget.spend(size_of(self.json_result))
+        extra = reader.read_all(others)
+        json_result = read(memoryview(self.json_result), reader.allowance)
         return GPT(self.full_prompt, self.result, json_result, extra)
 
 
@@ -172,15 +194,20 @@ class _KnownStatus(msgspec.Struct):
     text: str
     request_id: str
 
+    @property
+    def size(self) -> int:
+        return len(self.text)
+
 
 class _Status(_KnownStatus, forbid_unknown_fields=True):
     """A status and nothing else."""
 
 
-_Decode: TypeAlias = Callable[[Any], S]
+D = TypeVar("D")
+_Decode: TypeAlias = Callable[[Any], D]
 
 
-def decoder(cls: Any) -> _Decode[Any]:
+def decoder(cls: Any) -> Callable[[Any], Any]:
     return msgspec.json.Decoder(cls).decode
 
 
@@ -201,23 +228,31 @@ class _Part(Generic[S]):
         keys: What is known.
     """
 
-    usual: _Decode[S]
+    usual: _Decode[S | None]
     known: _Decode[S]
     keys: frozenset[str]
 
-    def decode(self, data: msgspec.Raw) -> tuple[S, Others]:
-        """Return what is known, and the rest; raise `ValueError` if that is not all usual."""
+    def decode(self, data: msgspec.Raw, budget: Budget) -> tuple[S | None, Others]:
+        """Return what is known, if there is anything, and the rest.
+
+        Raises:
+            ValueError: Something is unusual.
+            OverBudgetError: The rest is more than may be read in one call.
+        """
         try:
             return self.usual(data), NO_OTHERS
         except ValueError:
-            members = decode_members(data).items()
-            others = {key: value for key, value in members if key not in self.keys}
-            return self.known(data), others
+            known = self.known(data)
+        budget.spend(size_of(data) - known.size)
+        members = decode_members(data).items()
+        return known, {key: value for key, value in members if key not in self.keys}
 
 
-OCR_PART = _Part(decoder(UsualOCR | None), decoder(_KnownOCR), known_keys(OCR))
-GPT_PART = _Part(decoder(UsualGPT | None), decoder(_KnownGPT), known_keys(GPT))
-_STATUS_PART = _Part(decoder(_Status), decoder(_KnownStatus), known_keys(Status))
+OCR_PART: "_Part[_KnownOCR]" = _Part(decoder(UsualOCR | None), decoder(_KnownOCR), known_keys(OCR))
+GPT_PART: "_Part[_KnownGPT]" = _Part(decoder(UsualGPT | None), decoder(_KnownGPT), known_keys(GPT))
+_STATUS_PART: "_Part[_KnownStatus]" = _Part(
+    decoder(_Status | None), decoder(_KnownStatus), known_keys(Status)
+)
 _TEXT_KEYS = known_keys(Text)
 
 
@@ -228,11 +263,11 @@ def read_usual_status(data: msgspec.Raw, budget: Budget) -> Status | None:
         OverBudgetError: It has more than may be read in one call.
     """
     try:
-        known, others = _STATUS_PART.decode(data)
+        known, others = _STATUS_PART.decode(data, budget)
         extra = Reader(budget).read_all(others)
     except BROKEN:
         return None
-    return Status(known.code, known.text, known.request_id, extra)
+    return Status(known.code, known.text, known.request_id, extra) if known else None
 
 
 def read_usual_texts(data: bytes, allowance: Allowance) -> tuple[Text, ...] | None:

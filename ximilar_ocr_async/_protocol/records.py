@@ -153,7 +153,7 @@ class Row:
         members.check(path)
         size = len(self.data)
         usual = read_usual_record(bytes(self.data)) if size <= PIECE else None
-        record = make_usual(usual, status, Budget(size)) if usual else None
+        record = make_usual(usual, status, Budget(2 * PIECE)) if usual else None
         if record is not None:
             return record
         kept = {key: value for key, value in members.values.items() if key not in DROPPED}
