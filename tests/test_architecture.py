@@ -44,7 +44,7 @@ OWNERS = {
     "attrs": None,
     "anyio": None,
     "typing_extensions": {"outcomes"},
-    "msgspec": {"_protocol.fast_decode", "_protocol.json_values"},
+    "msgspec": {"_protocol.fast_decode", "_protocol.fast_parts", "_protocol.json_values"},
     "pybase64": {"_protocol.request_body"},
     "cattrs": {"_extraction.structuring"},
     "tenacity": {"retry"},

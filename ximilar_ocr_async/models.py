@@ -8,8 +8,9 @@ than ten times its size in memory.
 Source of names and shapes: https://docs.ximilar.com/text/ocr, read in 2026-08.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from threading import RLock
 from typing import Any, NoReturn, TypeAlias
 
 from attrs import field, frozen
@@ -54,8 +55,40 @@ class Text:
     extra: Mapping[str, Any] = field(default=NO_KEYS, hash=False)
 
 
+class _LateTexts:
+    """Has ``texts`` that are made when they are first asked for.
+
+    Most programs want the whole text alone, and each piece of it is seven objects. Until they are
+    made, the place of the texts is empty, and Python looks for them here.
+    """
+
+    __slots__ = ("_make_texts",)
+    _make_texts: "Callable[[], tuple[Text, ...]] | None"
+
+
+_MAKING = RLock()
+"""Held while texts are put in their place, so that all threads get the same ones. A handler of a
+signal may ask for texts just then, in the thread that holds it."""
+
+
+def _find_missing(self: Any, name: str) -> Any:
+    if name != "texts":
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+    make = self._make_texts
+    made = make() if make else ()
+    with _MAKING:
+        if self._make_texts:
+            object.__setattr__(self, "texts", made)
+            object.__setattr__(self, "_make_texts", None)
+    return self.texts
+
+
+# Not in the class, or type checkers would let any attribute pass.
+_LateTexts.__getattr__ = _find_missing  # type: ignore[attr-defined]
+
+
 @frozen
-class OCR:
+class OCR(_LateTexts):
     """All text of one image.
 
     Attributes:
@@ -71,6 +104,18 @@ class OCR:
     lang: str | None = None
     lang_name: str | None = None
     extra: Mapping[str, Any] = field(default=NO_KEYS, hash=False)
+
+
+def make_later(ocr: OCR, make_texts: Callable[[], tuple[Text, ...]]) -> OCR:
+    """Take away the texts of an instance that nobody else has yet; return it.
+
+    Args:
+        ocr: The instance.
+        make_texts: Makes its texts once somebody asks for them. It must not fail.
+    """
+    object.__setattr__(ocr, "_make_texts", make_texts)
+    object.__delattr__(ocr, "texts")
+    return ocr
 
 
 @frozen

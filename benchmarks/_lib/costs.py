@@ -1,6 +1,5 @@
 """Measurements without a service: what decoding and importing cost."""
 
-import json
 import os
 import subprocess
 import sys
@@ -9,6 +8,8 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 from uuid import uuid4
+
+from _lib.answers import Answers
 
 RUNS = 40
 TEXTS = 100
@@ -38,27 +39,24 @@ def _taken(work: Callable[[], Any]) -> float:
     return (time.perf_counter() - start) * 1000
 
 
-def make_reply(ids: list[str]) -> bytes:
-    """Make an answer with `TEXTS` texts in each record."""
-    box = [[285.0, 221.0], [384.0, 229.0], [382.0, 256.0], [283.0, 248.0]]
-    text = {"polygon": box, "text": "BASIC", "prob": 0.9564334750175476}
-    status = {"code": 200, "text": "OK", "request_id": "f9cec41f"}
-    ocr = {"texts": [text] * TEXTS, "full_text": "BASIC " * TEXTS, "lang": "en"}
-    rows = [{"_id": i, "_status": status, "_ocr": ocr, "_width": 1140} for i in ids]
-    return json.dumps({"records": rows, "status": status}).encode()
-
-
 def decoding() -> dict[str, float]:
-    """Decode an answer with this package and with orjson alone, turn about."""
+    """Decode an answer and look at its texts with this package, and decode it with orjson alone."""
     import orjson  # noqa: PLC0415 - starting times must not import it
 
+    from ximilar_ocr_async import Record  # noqa: PLC0415 - as above
     from ximilar_ocr_async._protocol.decode import Echo, decode  # noqa: PLC0415 - as above
 
     ids = [uuid4().hex for _ in range(10)]
-    reply = make_reply(ids)
+    reply = Answers(TEXTS).write([one.encode() for one in ids])
     ours, bare, echo = [], [], Echo()
+
+    def look() -> None:
+        for record in decode(200, reply, ids, echo=echo):
+            assert isinstance(record, Record)
+            assert len(record.ocr.texts) == TEXTS
+
     for _ in range(RUNS):
-        ours.append(_taken(lambda: decode(200, reply, ids, echo=echo)))
+        ours.append(_taken(look))
         bare.append(_taken(lambda: orjson.loads(reply)))
     return {"ours_ms": median(ours), "bare_ms": median(bare), "ratio": median(ours) / median(bare)}
 

@@ -60,6 +60,9 @@ _DELIMITED = rb"[-+]?[0-9]{3,}+[,\]}\s]"
 _EXPONENT, _UPPER_EXPONENT = re.compile(b"e" + _DELIMITED), re.compile(b"E" + _DELIMITED)
 _TO_NINES = bytes(b"9"[0] if chr(code) in "0123456789" else code for code in range(256))
 _LONG_NUMBER = b"9" * 200
+_STRIDE = 16
+_SPARSE_NUMBER = b"9" * (len(_LONG_NUMBER) // _STRIDE)
+"""What is left of that at least when every so many bytes are looked at, which is soon done."""
 _PARTS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}]', re.DOTALL)
 
 
@@ -218,7 +221,8 @@ def has_extreme_numbers(data: bytes) -> bool:
 
     msgspec 0.22 takes 8 to 25 µs for each, and holds up all threads; `json` takes 1 µs at most.
     """
-    is_long = len(data) >= len(_LONG_NUMBER) and _LONG_NUMBER in data.translate(_TO_NINES)
+    may_be_long = _SPARSE_NUMBER in data[::_STRIDE].translate(_TO_NINES)
+    is_long = may_be_long and _LONG_NUMBER in data.translate(_TO_NINES)
     return bool(is_long or _EXPONENT.search(data) or _UPPER_EXPONENT.search(data))
 
 

@@ -15,11 +15,8 @@ from ximilar_ocr_async._protocol.converter import (
     structure_status,
 )
 from ximilar_ocr_async._protocol.error_mapping import record_error
-from ximilar_ocr_async._protocol.fast_decode import (
-    read_usual_record,
-    read_usual_texts,
-    split_object,
-)
+from ximilar_ocr_async._protocol.fast_decode import UsualRecord, read_usual_record, split_object
+from ximilar_ocr_async._protocol.fast_parts import Budget, read_usual_texts
 from ximilar_ocr_async._protocol.json_values import (
     FACTOR,
     MEMBER,
@@ -153,13 +150,13 @@ class Row:
         verdict = read_status(members.values.get("_status", _NULL), allowance)
         status = structure_status(verdict, default, f"{path}.status")
         if not status.ok:
-            return record_error(evolve(status, text=status.text[:MAX_REASON]))
+            return failure_of(status)
         members.check(path)
         size = len(self.data)
-        if size <= PIECE:
-            usual = read_usual_record(bytes(self.data), members.values, status, allowance)
-            if usual is not None:
-                return usual
+        usual = read_usual_record(bytes(self.data)) if size <= PIECE else None
+        record = make_usual(usual, status, Budget(2 * PIECE)) if usual else None
+        if record is not None:
+            return record
         kept = {key: value for key, value in members.values.items() if key not in DROPPED}
         _pay(OBJECT + len(kept) * (MEMBER + STRING), size, path, allowance)
         values = {key: _value(key, value, path, allowance) for key, value in kept.items()}
@@ -174,6 +171,23 @@ def _with_digits(record: Record, data: memoryview) -> Record:
         return record
     digits = written(Members.of(data).values.get("json_result", _NULL))
     return evolve(record, gpt=evolve(record.gpt, written=digits)) if digits else record
+
+
+def failure_of(status: Status) -> OCRError:
+    """Return what a failing status says of its record."""
+    return record_error(evolve(status, text=status.text[:MAX_REASON]))
+
+
+def make_usual(usual: UsualRecord, status: Status, budget: Budget) -> Record | None:
+    """Return a record of this status; None if something turns out to be unusual.
+
+    Raises:
+        OverBudgetError: It has more than may be read in one call.
+    """
+    try:
+        return usual.make(status, budget)
+    except (ValueError, RecursionError):
+        return None
 
 
 def read_status(data: memoryview, allowance: Allowance) -> Any:
