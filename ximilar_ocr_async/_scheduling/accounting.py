@@ -18,6 +18,7 @@ from ximilar_ocr_async.errors import (
     DeadlineExceeded,
     ImageError,
     OCRError,
+    is_marked,
 )
 from ximilar_ocr_async.retry import RetryBudget
 
@@ -89,7 +90,7 @@ class Accounting:
             self._count_sent(item, 1)
         if not isinstance(result, OCRError):
             self.billed += 1
-        elif is_lost or judge(result) is Verdict.RESEND_MAYBE_BILLED:
+        elif is_lost or is_marked(result) or judge(result) is Verdict.RESEND_MAYBE_BILLED:
             self.maybe_billed += 1
             item.maybe_billed += 1
 

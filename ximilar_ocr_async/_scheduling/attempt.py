@@ -120,7 +120,7 @@ class BatchAttempt:
                 body,
                 # After a lost reply: what broke one idle connection may have broken others.
                 fresh=any(item.maybe_billed for item in batch.items),
-                keep_cut=batch.request.is_repeatable,
+                keep_cut=True,
                 trace=trace,
             )
             results = await self._decode(batch.request, response, ids)
