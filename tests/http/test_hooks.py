@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from tests.faults.server import Connection, faulty_server
-from tests.helpers import urls
+from tests.helpers import error_of, urls
 from tests.http.replies import reply_to
 from ximilar_ocr_async import OCRSession, OptionError, PoolExhausted, RetryPolicy
 
@@ -166,21 +166,22 @@ async def test_a_client_that_is_closed_under_way_leaves_open_what_was_billed(
             [outcome] = await session.read_all(urls(1))
             [after] = await session.read_all(urls(1))
     assert outcome.maybe_billed
-    assert "http_client was closed" in str(outcome.error)
-    assert isinstance(after.error, OptionError)
+    assert "http_client was closed" in str(error_of(outcome))
+    assert isinstance(error_of(after), OptionError)
     assert not after.maybe_billed
 
 
 @libraries
-@pytest.mark.parametrize("timeout", [0.2, 2.0])
-async def test_waiting_for_a_connection_costs_nothing(library: ModuleType, timeout: float) -> None:
-    """A client whose one connection is in use elsewhere has sent nothing, however short the time."""
-    requests = 0
+@pytest.mark.parametrize("seconds", [0.2, 2.0])
+async def test_waiting_for_a_connection_costs_nothing(library: ModuleType, seconds: float) -> None:
+    """While a client's one connection is in use elsewhere nothing is sent, however short the time."""
+    requests, held = 0, anyio.Event()
 
     async def behave(connection: Connection) -> None:
         nonlocal requests
         await connection.read_request()
         requests += 1
+        held.set()
         await anyio.sleep_forever()
 
     limits = library.Limits(max_connections=1)
@@ -191,15 +192,14 @@ async def test_waiting_for_a_connection_costs_nothing(library: ModuleType, timeo
                 await client.post(server.url, content=b"x")
 
             group.start_soon(hold)
-            while not requests:
-                await anyio.sleep(0.01)
-            options: dict[str, Any] = {"timeout": timeout, "outage_timeout": 0.0}
+            await held.wait()
+            options: dict[str, Any] = {"timeout": seconds, "outage_timeout": 0.0}
             async with OCRSession(
                 "t", base_url=server.url, http_client=client, retry=RETRY, **options
             ) as session:
                 outcomes = await session.read_all(urls(3))
             group.cancel_scope.cancel()
-    assert [type(outcome.error) for outcome in outcomes] == [PoolExhausted] * 3
+    assert [type(error_of(outcome)) for outcome in outcomes] == [PoolExhausted] * 3
     assert not any(outcome.maybe_billed for outcome in outcomes)
     assert requests == 1
 
@@ -218,4 +218,4 @@ async def test_a_status_that_is_no_number_is_one_or_an_error(
             [outcome] = await session.read_all(urls(1))
     assert outcome.ok is is_read
     assert outcome.maybe_billed is not is_read
-    assert is_read or "internal error" not in str(outcome.error)
+    assert is_read or "internal error" not in str(error_of(outcome))

@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 
 from ximilar_ocr_async._http import response_body
 from ximilar_ocr_async._http.response_body import (
+    _JSON,
     LOOK,
     SLACK,
     SLICE,
     STEP,
-    _JSON,
     STEP_OVERHEAD,
     read_body,
 )

@@ -251,8 +251,10 @@ def test_a_late_503_is_free_only_in_the_services_own_words(document: Any) -> Non
 @pytest.mark.parametrize("timing", [LATE, SOON, Timing(is_late=True)], ids=["late", "soon", "cut"])
 @pytest.mark.parametrize(
     "status",
-    [0, 99, 101, 199, 300, 301, 302, 303, 307, 308, 409, 418, 423, 451, 460, 499]
-    + [501, 502, 503, 505, 507, 511, 529, 530, 561, 600, 999, 10**6],
+    [
+        *(0, 99, 101, 199, 300, 301, 302, 303, 307, 308, 409, 418, 423, 451, 460, 499),
+        *(501, 502, 503, 505, 507, 511, 529, 530, 561, 600, 999, 10**6),
+    ],
 )
 def test_a_status_that_nobody_listed_is_free_if_it_came_soon(status: int, timing: Timing) -> None:
     """What a gateway may say over a response that it lost is marked, of HTTP or in its JSON."""

@@ -13,6 +13,13 @@ SECRET = 16
 """The shortest token that is looked for in what peers say. Source: judgement; those of the service
 have 40 characters, and a word such as ``test`` would be found everywhere."""
 
+PREFIX = 8
+"""How many of its first characters are not shown either. Source: judgement; as a word of others
+that is unlikely, and without the others it says little."""
+
+_ESCAPE = re.compile(r"\\+u00([2-7][0-9a-fA-F])")
+"""An ASCII character as JSON may have it."""
+
 _PREFIX = re.compile(r"^(Token|Bearer)\s+", re.IGNORECASE)
 _VISIBLE_ASCII = re.compile(r"[!-~]+")
 
@@ -72,8 +79,19 @@ class Token:
         return request
 
     def mask(self, text: str) -> str:
-        """Return *text* without the token, if a peer said it back and it is one to keep."""
-        return text.replace(self._value, "***") if len(self._value) >= SECRET else text
+        """Return *text* without the token, if a peer said it back and it is one to keep.
+
+        What is cut may end with its beginning, and what is no JSON may have it in escapes.
+        """
+        if len(self._value) < SECRET:
+            return text
+        plain = _ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), text)
+        begin = self._value[:PREFIX]
+        if begin not in plain:
+            return text
+        kept, *parts = plain.split(begin)
+        rest = self._value[PREFIX:]
+        return "***".join([kept, *(_without(rest, part) for part in parts)])
 
     def mask_body(self, body: bytes) -> bytes:
         """Return *body* without the token, as `mask` does."""
@@ -84,3 +102,10 @@ class Token:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a token cannot be pickled")
+
+
+def _without(rest: str, text: str) -> str:
+    """Return *text* without as much of *rest* as it begins with."""
+    pairs = enumerate(zip(text, rest, strict=False))
+    same = next((place for place, (a, b) in pairs if a != b), min(len(text), len(rest)))
+    return text[same:]

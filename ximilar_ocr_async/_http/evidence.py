@@ -118,6 +118,9 @@ def explain(error: Exception, trace: Trace, *, reached: bool) -> OCRError:
         reached: Whether the service ever answered, so that its address is right.
     """
     kind, reason = type(error).__name__, _reason(error)
+    if trace.is_handed and (said := _SAID_BY_PROXY.match(reason)):
+        # It may say back what it was sent, and with that its password.
+        reason = said[0]
     if not _is_unsent(error, trace):
         # In TLS 1.3 a certificate is refused after the first request was sent, and before it is
         # read. What else breaks then may have been billed, whatever it is.
@@ -174,10 +177,13 @@ _UNTAKEN = frozenset({"NotTaken"})
 
 _REFUSED = re.compile(
     r"^ProxyError: (40[357]\b|Requested|Invalid username"
-    r"|.*(not allowed by|Command not supported|Address type not))"
+    r"|(?!\d).*(not allowed by|Command not supported|Address type not))"
 )
 """How a proxy refuses for good: forbidden, not allowed, or another user [RFC 9110, RFC 1928]. All
-else that it says means that it does not reach the service now."""
+else that it says means that it does not reach the service now, whatever words it adds."""
+
+_SAID_BY_PROXY = re.compile(r"^ProxyError: (\d{3})\b")
+"""The status of a proxy, as a caller's client tells of it. The words behind it are the proxy's."""
 
 _NO_SUCH_NAME = frozenset(
     getattr(socket, name)
@@ -219,7 +225,7 @@ def _tls_reason(error: Exception) -> str:
     """Return how OpenSSL calls what went wrong; nothing if it was something else."""
     for cause in _chain(error):
         if isinstance(cause, ssl.SSLError):
-            # Python has no name for some alerts, only OpenSSL's words, and none for what others made.
+            # Python has no name for some alerts, only OpenSSL's words.
             return getattr(cause, "reason", None) or str(cause).upper().replace(" ", "_")
     return ""
 

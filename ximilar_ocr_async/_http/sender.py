@@ -53,7 +53,7 @@ class Response:
     body: bytes = field(repr=False)
     cut: OCRError | None = None
     retry_after: float | None = None
-    timing: Timing = Timing()
+    timing: Timing = field(factory=Timing)
     seconds: float = 0.0
 
 

@@ -175,8 +175,9 @@ def _is_read(row: Row, *, is_odd: bool) -> bool:
 
 def _inherited(one: Record | OCRError, status: Status, timing: Timing) -> Record | OCRError:
     """Return what came of a record, marked as its whole request would be if it failed with that."""
-    is_error = isinstance(one, OCRError) and one.status == status.code
-    return as_billed(one, timing, status.code) if is_error else one
+    if isinstance(one, OCRError) and one.status == status.code:
+        return as_billed(one, timing, status.code)
+    return one
 
 
 def decode_document(
