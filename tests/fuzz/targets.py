@@ -89,7 +89,7 @@ def run_decode(case: tuple[int, bytes, bool]) -> None:
     status, body, maybe_billed = case
     for request in (ReadRequest("read_gpt", "en"), SubmitRequest("read", "en")):
         with errors_pass():
-            response = Response(status, body, timing=Timing(True, maybe_billed))
+            response = Response(status, body, timing=Timing(was_sent=True, is_late=maybe_billed))
             results = request.decode(response, list(IDS), Echo())
             assert len(results) == len(IDS)
             for result in results:

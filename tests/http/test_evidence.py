@@ -264,3 +264,11 @@ def test_a_transport_that_tells_nothing_is_not_taken_for_one_that_sent_nothing(
 ) -> None:
     """Only a failure to begin this very request proves that none of it was sent."""
     assert type(explain(failure, handed(Stage.UNKNOWN), reached=False)) is expected
+
+
+def test_the_words_of_a_proxy_of_a_callers_client_are_not_shown() -> None:
+    """They may be its password, which only that client knows."""
+    failure = httpx.ProxyError("407 Basic bWU6cGFzc3dvcmQ=")
+    error = explain(failure, handed(Stage.UNKNOWN), reached=False)
+    assert type(error) is AddressError
+    assert str(error) == "ProxyError: 407"

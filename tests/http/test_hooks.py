@@ -174,7 +174,7 @@ async def test_a_client_that_is_closed_under_way_leaves_open_what_was_billed(
 @libraries
 @pytest.mark.parametrize("seconds", [0.2, 2.0])
 async def test_waiting_for_a_connection_costs_nothing(library: ModuleType, seconds: float) -> None:
-    """While a client's one connection is in use elsewhere nothing is sent, however short the time."""
+    """While a client's one connection is in use elsewhere, nothing is sent in any time."""
     requests, held = 0, anyio.Event()
 
     async def behave(connection: Connection) -> None:

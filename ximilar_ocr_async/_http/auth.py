@@ -86,12 +86,11 @@ class Token:
         if len(self._value) < SECRET:
             return text
         plain = _ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), text)
-        begin = self._value[:PREFIX]
-        if begin not in plain:
-            return text
-        kept, *parts = plain.split(begin)
-        rest = self._value[PREFIX:]
-        return "***".join([kept, *(_without(rest, part) for part in parts)])
+        begin, masked, done = self._value[:PREFIX], "", 0
+        while (found := plain.find(begin, done)) >= 0:
+            masked += plain[done:found] + "***"
+            done = found + _alike(plain[found : found + len(self._value)], self._value)
+        return masked + plain[done:] if masked else text
 
     def mask_body(self, body: bytes) -> bytes:
         """Return *body* without the token, as `mask` does."""
@@ -104,8 +103,7 @@ class Token:
         raise TypeError("a token cannot be pickled")
 
 
-def _without(rest: str, text: str) -> str:
-    """Return *text* without as much of *rest* as it begins with."""
-    pairs = enumerate(zip(text, rest, strict=False))
-    same = next((place for place, (a, b) in pairs if a != b), min(len(text), len(rest)))
-    return text[same:]
+def _alike(one: str, other: str) -> int:
+    """Return how many characters two texts begin with alike."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
