@@ -304,8 +304,8 @@ async def test_an_address_of_the_environment_may_come_from_a_file(
 @pytest.mark.parametrize("url", ["secrettoken1234", "secrettoken:1234", "//secrettoken"])
 def test_what_is_no_url_is_not_shown(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """It may be the token, in the wrong place."""
-    for options in ({"base_url": url}, {}):
+    for given in (url, None):
         monkeypatch.setenv("XIMILAR_BASE_URL", url)
         with pytest.raises(OptionError, match="is not a URL") as caught:
-            OCRSession("t", **options)
+            OCRSession("t", base_url=given)
         assert "secret" not in str(caught.value)
