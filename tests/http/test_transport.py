@@ -290,17 +290,6 @@ async def test_a_host_that_there_cannot_be_is_an_option(url: str) -> None:
             pass
 
 
-@pytest.mark.parametrize("around", ["\n", "\r\n", "\t", " "])
-async def test_an_address_of_the_environment_may_come_from_a_file(
-    monkeypatch: pytest.MonkeyPatch, around: str
-) -> None:
-    """A line break behind it, or blanks around it, are not of it."""
-    async with faulty_server(behave_well) as server:
-        monkeypatch.setenv("XIMILAR_BASE_URL", f"{around}{server.url}{around}")
-        async with OCRSession("t") as session:
-            assert (await session.read(URL)).text == URL
-
-
 @pytest.mark.parametrize("url", ["secrettoken1234", "secrettoken:1234", "//secrettoken"])
 def test_what_is_no_url_is_not_shown(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """It may be the token, in the wrong place."""

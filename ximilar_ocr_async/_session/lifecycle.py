@@ -177,8 +177,7 @@ class SessionLifecycle:
 
 def _find_base_url(given: str | None) -> str:
     """Return the *given* address, or else that in the environment, or else the service's own."""
-    # What was read from a file ends with a line break.
-    if given is None and (found := os.environ.get(BASE_URL_VARIABLE, "").strip(" \t\r\n\f\v")):
+    if given is None and (found := os.environ.get(BASE_URL_VARIABLE)):
         check_base_url(found, BASE_URL_VARIABLE)
         return found
     return BASE_URL if given is None else given
