@@ -24,6 +24,9 @@ MAX_SOCKS_WORD = 255
 """The longest user or password [bytes]. Source: RFC 1929."""
 
 
+MAX_HOST = 253
+"""The longest name of a host [characters]. Source: RFC 1035, 2.3.4, without its last byte."""
+
 _HOST = re.compile(r"[\w-]{1,63}(\.[\w-]{1,63})*\.?")
 _PATH = re.compile(
     r"(/(?!(\.|%2e){1,2}(/|$))([a-z0-9_.~!$&'()*+,;=:@-]|%[0-9a-f]{2})*)*", re.IGNORECASE
@@ -208,8 +211,10 @@ def _fault_of_base_url(url: str) -> str | None:  # noqa: PLR0911 - one for each
         return "is not a URL, expected https://HOST"
     if "@" in parts.netloc:
         return "is not allowed to name a user; the token goes into a header"
-    # Before the @ of what is no URL there may be a password, too, and in a query a key.
-    said = "is not a URL" if "@" in url else f"is {shown(without_secrets(url))}"
+    # What is no URL may be the token, in the wrong place. Before its @ there may be a password, and
+    # in a query a key.
+    is_url = "://" in url and parts.netloc and "@" not in url
+    said = f"is {shown(without_secrets(url))}" if is_url else "is not a URL"
     if parts.scheme not in {"http", "https"} or not is_place:
         return f"{said}, expected https://HOST"
     if "?" in url or "#" in url:
@@ -224,6 +229,8 @@ def _fault_of_base_url(url: str) -> str | None:  # noqa: PLR0911 - one for each
 def _names_host(parts: SplitResult) -> bool:
     """Whether a URL names a host, and a port if it names one; raise `ValueError` if it is none."""
     host = parts.hostname or ""
+    if len(host) > MAX_HOST:
+        return False
     if ":" in host:
         ipaddress.ip_address(host)
     elif not _HOST.fullmatch(host):

@@ -86,6 +86,7 @@ class OCRError(Exception):
 
     retryable: ClassVar[bool] = False
     outcomes: Sequence[Any] = ()
+    _is_marked: bool = False
 
     def __init__(
         self,
@@ -127,6 +128,17 @@ def without_frames(error: E) -> E:
     """Return *error* without the frames that it came from, whose locals may hold a secret."""
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
+
+
+def marked(error: OCRError) -> OCRError:
+    """Return *error*, with a mark that its request may have been billed whatever its class says."""
+    error._is_marked = True  # noqa: SLF001 - its own
+    return error
+
+
+def is_marked(error: OCRError) -> bool:
+    """Return whether *error* has the mark of `marked`."""
+    return error._is_marked  # noqa: SLF001 - its own
 
 
 class OptionError(OCRError, ValueError):

@@ -27,7 +27,7 @@ from tests.fuzz.inputs import (
 from tests.jobs.deliveries import GIVEN, receiver
 from tests.protocol.replies import JSON
 from ximilar_ocr_async._extraction import Extraction
-from ximilar_ocr_async._http import Response
+from ximilar_ocr_async._http import Response, Timing
 from ximilar_ocr_async._protocol import (
     Echo,
     ReadRequest,
@@ -89,7 +89,7 @@ def run_decode(case: tuple[int, bytes, bool]) -> None:
     status, body, maybe_billed = case
     for request in (ReadRequest("read_gpt", "en"), SubmitRequest("read", "en")):
         with errors_pass():
-            response = Response(status, body, maybe_billed=maybe_billed)
+            response = Response(status, body, timing=Timing(was_sent=True, is_late=maybe_billed))
             results = request.decode(response, list(IDS), Echo())
             assert len(results) == len(IDS)
             for result in results:

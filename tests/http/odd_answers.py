@@ -434,6 +434,9 @@ def content_codings() -> Iterator[Answer]:
     read = {repr(name.decode()): encoded(BODY, name) for name in plain}
     read |= {repr(name.decode()): encoded(GZIP, name) for name in packed}
     read["two lines"] = encoded(GZIP, b"gzip", b"identity")
+    # Gateways say so of what is plain.
+    wrong = [b"br", b"UTF8", b"binary", b"gzip, gzip", b"deflate"]
+    read |= {f"{name.decode()!r}, and plain": encoded(BODY, name) for name in wrong}
     yield from answers(about, read)
     curl_reads = {
         "deflate": encoded(zlib.compress(BODY), b"deflate"),
@@ -608,6 +611,13 @@ CAME_WHOLE = frozenset(
         "gzip: no checksum",
         "gzip: half of its checksum",
         "gzip: half of its second member",
+        "gzip: garbage behind it",
+        "gzip: HTML behind it",
+        "gzip: plain bytes",
+        "gzip: a wrong checksum",
+        "gzip: a wrong size",
+        "content coding: gzip that is not named",
+        "JSON: over max_response_bytes",
     }
 )
 """What breaks off, or is garbled, behind the whole record: that was paid for, so it is kept."""

@@ -127,3 +127,26 @@ def test_a_token_does_not_show_itself() -> None:
     for leave in (pickle.dumps, copy.copy, copy.deepcopy):
         with pytest.raises(TypeError, match="cannot be pickled"):
             leave(token)
+
+
+SECRET_TOKEN = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.mark.parametrize(
+    "said, shown",
+    [
+        (f"Token {SECRET_TOKEN} is bad", "Token *** is bad"),
+        (f"{SECRET_TOKEN}{SECRET_TOKEN}", "******"),
+        *((f"cut: {SECRET_TOKEN[:n]}", "cut: ***") for n in (8, 20, 39)),
+        (f"cut: {SECRET_TOKEN[:30]}... (99 characters)", "cut: ***... (99 characters)"),
+        ("".join(f"\\u{ord(c):04x}" for c in SECRET_TOKEN), "***"),
+        ("".join(f"\\u{ord(c):04X}" for c in SECRET_TOKEN[:20]), "***"),
+        (f"\\u0030{SECRET_TOKEN[1:]}!", "***!"),
+        (f"0 {SECRET_TOKEN[:7]} \\u00e9", f"0 {SECRET_TOKEN[:7]} \\u00e9"),
+        ("no token \\u0030", "no token \\u0030"),
+    ],
+)
+def test_a_token_is_masked_in_part_and_in_escapes(said: str, shown: str) -> None:
+    """What is cut ends with a part of it, and what is no JSON has escapes."""
+    assert Token(SECRET_TOKEN).mask(said) == shown
+    assert Token("short").mask("short") == "short"

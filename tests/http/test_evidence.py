@@ -19,7 +19,7 @@ from ximilar_ocr_async import (
     RequestTimeout,
     UploadCut,
 )
-from ximilar_ocr_async._http.evidence import explain, lost, may_be_billed
+from ximilar_ocr_async._http.evidence import Timing, explain, lost
 from ximilar_ocr_async._http.trace import Stage, Trace
 
 
@@ -33,6 +33,13 @@ def trace(stage: Stage, *, seconds: float | None = None, was_sent: bool = True) 
     made.stage, made.began = stage, 100.0
     made.sent = 100.0 if stage >= Stage.SENT and was_sent else None
     made.answered = None if seconds is None else 100.0 + seconds
+    return made
+
+
+def handed(stage: Stage) -> Trace:
+    """Return what is known of a request that a caller's client has."""
+    made = trace(stage)
+    made.is_handed = True
     return made
 
 
@@ -54,6 +61,8 @@ QUICK = 1.0
         (520, 0.0, QUICK, True),
         (524, 0.0, None, True),
         *((status, 9.0, QUICK, False) for status in (400, 401, 403, 413, 422, 429, 500, 521)),
+        *((status, 9.0, QUICK, True) for status in (101, 301, 409, 418, 499, 505, 529, 600, 999)),
+        *((status, 0.5, QUICK, False) for status in (101, 301, 409, 418, 499, 505, 529, 600, 999)),
     ],
 )
 def test_a_gateway_is_believed_if_it_was_quick(
@@ -61,14 +70,14 @@ def test_a_gateway_is_believed_if_it_was_quick(
 ) -> None:
     """It is free what came too soon for the service to have worked."""
     told = trace(Stage.ANSWERED, seconds=seconds)
-    assert may_be_billed(status, told, quickest) is expected
+    assert Timing.of(told, quickest).may_be_billed(status) is expected
 
 
 @given(st.integers(100, 599), st.floats(0, 100), st.floats(0, 100))
 def test_what_was_not_wholly_sent_is_free(status: int, seconds: float, quickest: float) -> None:
     """No status and no time makes a request billed that the service cannot have read."""
     told = trace(Stage.ANSWERED, seconds=seconds, was_sent=False)
-    assert not may_be_billed(status, told, quickest)
+    assert not Timing.of(told, quickest).may_be_billed(status)
     assert isinstance(lost(told, "cut"), UploadCut)
 
 
@@ -198,3 +207,68 @@ def test_errors_name_the_reason(failure: Exception, says: str) -> None:
 def test_failures_after_sending_are_told_apart(failure: Any, expected: type) -> None:
     """Silence, a broken line and a proof are three things."""
     assert type(explain(failure, trace(Stage.SENT), reached=True)) is expected
+
+
+@pytest.mark.parametrize("reached", [False, True])
+@pytest.mark.parametrize(
+    "failure",
+    [
+        *(tls(f"SSLV3_ALERT_{word}") for word in ("BAD_RECORD_MAC", "HANDSHAKE_FAILURE")),
+        *(tls(f"TLSV1_ALERT_{word}") for word in ("RECORD_OVERFLOW", "PROTOCOL_VERSION")),
+        *map(tls, ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL")),
+        failing(httpx.ReadError(""), ssl.SSLCertVerificationError("self-signed")),
+        failing(httpx.ReadError(""), socket.gaierror(socket.EAI_NONAME, "no")),
+        httpx.LocalProtocolError("illegal header"),
+        httpx.UnsupportedProtocol("ftp"),
+        httpx.InvalidURL("no host"),
+        UnicodeEncodeError("latin-1", "€", 0, 1, "no"),
+        httpx.ProxyError("403 Forbidden"),
+        PoolTimeout("of a hook's own client"),
+        httpx.ConnectError("of a hook's own client"),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("stage", [Stage.SENT, Stage.ANSWERED])
+def test_whatever_breaks_after_the_request_was_sent_is_maybe_billed(
+    failure: Exception, reached: bool, stage: Stage
+) -> None:
+    """No class of failure proves anything about a request that was sent."""
+    assert isinstance(explain(failure, trace(stage), reached=reached), ReplyLost)
+
+
+@pytest.mark.parametrize("stage", [Stage.CONNECTING, Stage.UNKNOWN])
+@pytest.mark.parametrize("reason", ["SSLV3_ALERT_BAD_RECORD_MAC", "TLSV1_ALERT_RECORD_OVERFLOW"])
+def test_alerts_about_damage_are_transient(reason: str, stage: Stage) -> None:
+    """A line that damages what it carries may be well soon."""
+    assert type(explain(tls(reason), trace(stage), reached=False)) is ConnectionFailed
+
+
+@pytest.mark.parametrize(
+    "failure, expected",
+    [
+        (UnicodeEncodeError("latin-1", "€", 0, 1, "no"), ReplyLost),
+        (httpx.LocalProtocolError("illegal"), ReplyLost),
+        (httpx.InvalidURL("of a hook"), ReplyLost),
+        (RuntimeError("of a hook"), ReplyLost),
+        (httpx.ReadTimeout("nothing"), RequestTimeout),
+        (httpx.ConnectError("nobody"), ConnectionFailed),
+        (httpx.UnsupportedProtocol("ftp"), AddressError),
+        (PoolTimeout("no slot"), PoolExhausted),
+        (httpx.ConnectError("nobody", request=httpx.Request("GET", "http://metrics")), ReplyLost),
+        (PoolTimeout("no slot", request=httpx.Request("GET", "http://metrics")), ReplyLost),
+    ],
+    ids=repr,
+)
+def test_a_transport_that_tells_nothing_is_not_taken_for_one_that_sent_nothing(
+    failure: Exception, expected: type
+) -> None:
+    """Only a failure to begin this very request proves that none of it was sent."""
+    assert type(explain(failure, handed(Stage.UNKNOWN), reached=False)) is expected
+
+
+def test_the_words_of_a_proxy_of_a_callers_client_are_not_shown() -> None:
+    """They may be its password, which only that client knows."""
+    failure = httpx.ProxyError("407 Basic bWU6cGFzc3dvcmQ=")
+    error = explain(failure, handed(Stage.UNKNOWN), reached=False)
+    assert type(error) is AddressError
+    assert str(error) == "ProxyError: 407"

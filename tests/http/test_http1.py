@@ -322,3 +322,56 @@ async def test_nothing_leaves_once_it_was_cancelled(is_secured: bool, in_pieces:
         connection.close()
         await anyio.sleep(0.05)
         assert not heard
+
+
+LINES = b"a:\r\n" * 4000
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"HTTP/1.1 200 OK\r\n" + LINES * 4 + b"\r\n",
+        (b"HTTP/1.1 103 E\r\n" + LINES[:15_000] + b"\r\n") * 16,
+        (b"HTTP/1.1 103 E\r\n" + LINES[:15_000] + b"\r\n") * 2 + b"HTTP/1.1 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + LINES * 4 + b"\r\n",
+    ],
+    ids=["final", "many", "two", "trailers"],
+)
+async def test_heads_are_bounded_though_they_are_complete(said: bytes) -> None:
+    """What comes in one piece is read no further than what comes in many."""
+
+    async def flood(connection: Connection) -> None:
+        await connection.read_request()
+        await connection.stream.send(said)
+
+    async with faulty_server(flood) as server:
+        connection = await open_connection(server.url)
+        connection.begin(head(0))
+        await connection.send(b"", 5.0)
+        with pytest.raises(http1.ProtocolError):
+            await connection.receive_head(5.0)
+            while await connection.receive(5.0):
+                pass
+        connection.close()
+
+
+async def test_a_body_behind_its_head_is_no_part_of_it() -> None:
+    """A head that is small enough may come with any amount of the body."""
+    body = bytes(200_000)
+
+    async def answer(connection: Connection) -> None:
+        await connection.read_request()
+        await connection.answer(body, more="X-A: " + "b" * 10_000 + "\r\n")
+
+    async with faulty_server(answer) as server:
+        connection = await open_connection(server.url)
+        connection.begin(head(0))
+        await connection.send(b"", 5.0)
+        await anyio.sleep(0.05)
+        await connection.receive_head(5.0)
+        received = b""
+        while piece := await connection.receive(5.0):
+            received += piece
+        assert received == body
+        assert connection.reset()
+        connection.close()

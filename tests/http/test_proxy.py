@@ -5,6 +5,7 @@ from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, cast
+from urllib.parse import quote, unquote
 
 import anyio
 import anyio.lowlevel
@@ -14,7 +15,7 @@ from tests.faults.certificates import OURS, identity, trust
 from tests.faults.server import Connection, FaultyServer, faulty_server
 from tests.http.replies import URL, behave_well
 from ximilar_ocr_async import AddressError, ConnectionFailed, OCRSession, OptionError, RetryPolicy
-from ximilar_ocr_async._http.proxy import Proxy, find_proxy
+from ximilar_ocr_async._http.proxy import Proxy, TunnelRefused, _socks_address, find_proxy
 
 pytestmark = pytest.mark.anyio
 
@@ -89,6 +90,9 @@ def test_this_machine_is_reached_directly(monkeypatch: pytest.MonkeyPatch, url: 
         ("[2001:db8::1]", "https://[2001:db8::1]", True),
         ("", SERVICE, False),
         (" , ,", SERVICE, False),
+        ("localhost,[fe80::/10]", SERVICE, False),
+        ("[::1, [*.local], [abc], ℀.example, [", SERVICE, False),
+        ("[fe80::/10], api.example", SERVICE, True),
     ],
 )
 def test_the_environment_names_exceptions(
@@ -362,3 +366,47 @@ async def test_a_socks_proxy_refuses_for_good_or_for_now(
 
     error = await failure_by(TunnelServer(refuse), "socks5://me:pw@127.0.0.1:{port}")
     assert type(error) is expected
+
+
+@pytest.mark.parametrize("who", ["me:a-long-password", "me:pw", "me:p%40ss%2Fword"])
+@pytest.mark.parametrize("how", ["header", "half of it", "decoded", "quoted", "no HTTP"])
+async def test_a_proxy_that_says_back_what_it_was_sent_is_not_quoted(who: str, how: str) -> None:
+    """Its words are not shown if the password is in them; its status is."""
+    password = unquote(who.partition(":")[2])
+    word = b64encode(f"me:{password}".encode()).decode()
+    said = {
+        "header": f"Basic {word}",
+        "half of it": word[: len(word) * 2 // 3],
+        "decoded": f"no {password} here",
+        "quoted": f"no {quote(password)} here",
+    }
+
+    async def refuse(tap: _Tap) -> int:
+        await tap.read_head()
+        line = f"HTTP/1.1 502 {said[how]}" if how in said else f"Basic {word}"
+        await tap.send(f"{line}\r\nContent-Length: 0\r\n\r\n".encode())
+        raise anyio.EndOfStream
+
+    error = await failure_by(TunnelServer(refuse), f"http://{who}@127.0.0.1:{{port}}")
+    assert type(error) is ConnectionFailed
+    assert password not in str(error)
+    assert word[:8] not in str(error)
+    assert how == "no HTTP" or "502" in str(error)
+
+
+async def test_the_words_of_a_failing_proxy_make_nothing_final() -> None:
+    """A status that may change is an outage, whatever stands behind it."""
+
+    async def refuse(tap: _Tap) -> int:
+        await tap.read_head()
+        await tap.send(b"HTTP/1.1 502 not allowed by upstream\r\nContent-Length: 0\r\n\r\n")
+        raise anyio.EndOfStream
+
+    error = await failure_by(TunnelServer(refuse), "http://127.0.0.1:{port}")
+    assert type(error) is ConnectionFailed
+
+
+def test_a_socks_proxy_takes_names_of_a_byte_of_length() -> None:
+    """A longer one is refused for good, in words."""
+    with pytest.raises(TunnelRefused, match="405 the host has 300 bytes"):
+        _socks_address("a" * 300)

@@ -22,6 +22,7 @@ from ximilar_ocr_async import (
     AuthError,
     ConnectionFailed,
     Image,
+    OCRError,
     OCRSession,
     OptionError,
     RateLimited,
@@ -580,3 +581,39 @@ async def test_a_token_that_is_said_back_is_not_shown(status: int, where: str) -
             [outcome] = await session.read_all(["https://x.example/1"])
     assert token not in repr(error_of(outcome))
     assert token.encode() not in pickle.dumps(error_of(outcome))
+
+
+@pytest.mark.parametrize("status", [200, 401, 500])
+@pytest.mark.parametrize("how", ["blanks", "escapes", "cut", "record", "account"])
+async def test_a_token_is_masked_however_it_is_said_back(status: int, how: str) -> None:
+    """Behind a megabyte of blanks, in escapes, cut, or of one record: it is not shown."""
+    token = "0123456789abcdef0123456789abcdef01234567"
+    escapes = "".join(f"\\u{ord(c):04x}" for c in token)
+
+    async def behave(connection: Connection) -> None:
+        while True:
+            request = await connection.read_request()
+            said = f'{{"status": {{"code": {status}, "text": "{escapes}"}}}}'
+            rows = json.loads(request)["records"] if request else []
+            name = rows[0]["_id"] if rows else ""
+            record = f'{{"_id": "{name}", "_status": {{"code": 400, "text": "{escapes}"}}}}'
+            body = {
+                "blanks": f'{{"status": {{"code": {status}, "text": "{token}"}}}}{" " * 1_100_000}',
+                "cut": token[:39],
+                "record": f'{{"records": [{record}]}}',
+            }.get(how, said)
+            framing = f"HTTP/1.1 {status} Said\r\nContent-Length: {len(body)}\r\n\r\n"
+            await connection.stream.send(framing.encode() + body.encode())
+
+    one = RetryPolicy(attempts=1, resend_maybe_billed=0)
+    async with faulty_server(behave) as server:
+        async with OCRSession(token, base_url=server.url, retry=one) as session:
+            if how == "account" and status != 200:
+                with pytest.raises(OCRError) as caught:
+                    await session.account()
+                error: OCRError = caught.value
+            else:
+                [outcome] = await session.read_all(["https://x.example/1"])
+                error = error_of(outcome)
+    assert token[:8] not in repr(error)
+    assert escapes[:48] not in repr(error)

@@ -15,7 +15,7 @@ from tests.faults.certificates import OURS, identity, trust
 from tests.faults.server import Connection, faulty_server
 from tests.http.replies import URL, behave_well, reply_to
 from ximilar_ocr_async import OCRSession, OptionError, SessionStateError
-from ximilar_ocr_async._http.transport import Transport, _exchange, _tell_nobody
+from ximilar_ocr_async._http.transport import Transport, _exchange, _tell_nobody, make_ssl_context
 
 pytestmark = pytest.mark.anyio
 
@@ -270,3 +270,31 @@ async def test_certificates_that_are_none_are_an_error_at_once(
     with pytest.raises(OptionError, match=r"SSL_CERT_FILE is .*none\.pem"):
         async with OCRSession("t", base_url="https://api.example"):
             pass
+
+
+def test_no_handshake_is_of_a_huge_group() -> None:
+    """Up to TLS 1.2 no cipher needs Diffie-Hellman over finite fields; all others are httpx's."""
+    own: Any = make_ssl_context().get_ciphers()
+    theirs: Any = httpx.create_ssl_context().get_ciphers()
+    dropped = {cipher["name"] for cipher in theirs} - {cipher["name"] for cipher in own}
+    assert all(name.startswith("DHE-") for name in dropped)
+    assert not any(cipher["kea"] == "kx-dhe" for cipher in own)
+    assert any(cipher["kea"] == "kx-ecdhe" for cipher in own)
+
+
+@pytest.mark.parametrize("url", ["https://äb--c.example", "https://-ä.example"])
+async def test_a_host_that_there_cannot_be_is_an_option(url: str) -> None:
+    """What httpx does not take for a URL is refused as a wrong option, and in no other way."""
+    with pytest.raises(OptionError, match="base_url is not a URL"):
+        async with OCRSession("t", base_url=url):
+            pass
+
+
+@pytest.mark.parametrize("url", ["secrettoken1234", "secrettoken:1234", "//secrettoken"])
+def test_what_is_no_url_is_not_shown(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """It may be the token, in the wrong place."""
+    for given in (url, None):
+        monkeypatch.setenv("XIMILAR_BASE_URL", url)
+        with pytest.raises(OptionError, match="is not a URL") as caught:
+            OCRSession("t", base_url=given)
+        assert "secret" not in str(caught.value)

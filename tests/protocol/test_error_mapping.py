@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.protocol.replies import decode, reply
+from ximilar_ocr_async._http import Timing
 from ximilar_ocr_async._protocol.error_mapping import name_plan, service_error
 from ximilar_ocr_async.errors import (
     AddressError,
@@ -17,6 +18,7 @@ from ximilar_ocr_async.errors import (
     ReplyLost,
     RequestRejected,
     ServiceUnavailable,
+    is_marked,
 )
 from ximilar_ocr_async.models import OCR, Record
 
@@ -208,3 +210,129 @@ def test_records_without_verdicts_share_the_answers_own(code: int, cls: type[OCR
     document = {"records": [{"_id": "r", "_url": "u"}], "status": {"code": code, "text": "no"}}
     [error] = decode(200, json.dumps(document).encode(), ["r"])
     assert isinstance(error, cls)
+
+
+# ---- what may have been billed
+
+LATE, SOON = Timing(was_sent=True, is_late=True), Timing(was_sent=True)
+
+
+def is_maybe_billed(error: Any) -> bool:
+    """Whether the books count it as billed, maybe."""
+    return isinstance(error, ReplyLost) or is_marked(error)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"timestamp": "2026-11-27T10:00:00", "status": 503, "error": "Service Unavailable"},
+        {"status": "error", "message": "upstream timed out"},
+        {"status": "503"},
+        {"status": None},
+        {"status": {}},
+        {"status": {"code": "503"}},
+        {"status": {"code": True}},
+        {"status": {"code": 200}},
+        {"status": [503]},
+        {"error": {"code": 503, "status": "UNAVAILABLE"}},
+        [],
+    ],
+    ids=str,
+)
+def test_a_late_503_is_free_only_in_the_services_own_words(document: Any) -> None:
+    """Gateways write JSON, too; the service alone has a status with a failing code in it."""
+    [error] = decode(503, json.dumps(document).encode(), ["r"], timing=LATE)
+    assert is_maybe_billed(error)
+    [own] = decode(503, b'{"status": {"code": 503, "text": "busy"}}', ["r"], timing=LATE)
+    [soon] = decode(503, json.dumps(document).encode(), ["r"], timing=SOON)
+    assert type(own) is type(soon) is ServiceUnavailable
+
+
+@pytest.mark.parametrize("timing", [LATE, SOON, Timing(is_late=True)], ids=["late", "soon", "cut"])
+@pytest.mark.parametrize(
+    "status",
+    [
+        *(0, 99, 101, 199, 300, 301, 302, 303, 307, 308, 409, 418, 423, 451, 460, 499),
+        *(501, 502, 503, 505, 507, 511, 529, 530, 561, 600, 999, 10**6),
+    ],
+)
+def test_a_status_that_nobody_listed_is_free_if_it_came_soon(status: int, timing: Timing) -> None:
+    """What a gateway may say over a response that it lost is marked, of HTTP or in its JSON."""
+    page = decode(status, b"<html>no</html>", ["r"], timing=timing)
+    inner = json.dumps({"status": {"code": status, "text": "no"}}).encode()
+    within = decode(200, inner, ["r"], timing=timing) if status != 503 else page
+    unread = decode(200, reply({"_id": "r"}, status=status), ["r"], timing=timing)
+    assert [is_maybe_billed(e) for e in page + within + unread] == [timing is LATE] * 3
+    # What is sent again for as long as the policy allows is never billed.
+    assert not any(isinstance(e, ServiceUnavailable) for e in page + within if timing is LATE)
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 413, 422, 429, 500, 521, 522, 523])
+def test_a_refusal_is_free_whenever_it_comes(status: int) -> None:
+    """These say that the request was not taken, or failed."""
+    [error] = decode(status, b"no", ["r"], timing=LATE)
+    [inner] = decode(200, json.dumps({"status": {"code": status}}).encode(), ["r"], timing=LATE)
+    assert not is_maybe_billed(error)
+    assert not is_maybe_billed(inner)
+
+
+READ = {"_ocr": {"full_text": "tea", "texts": []}}
+
+
+@pytest.mark.parametrize("status", [301, 302, 400, 401, 409, 429, 500, 502, 503, 504, 600])
+@pytest.mark.parametrize("more", [READ, {"_status": {"code": 200}, "_full_text": "tea"}], ids=str)
+@pytest.mark.parametrize("code", [200, 400, 401, 500])
+def test_records_under_our_ids_are_read_whatever_the_status_says(
+    status: int, more: Any, code: int
+) -> None:
+    """They were paid for; a record that is missing, or failed, ends as the request did."""
+    rows = {"_id": "b", **more}, {"_id": "a", **more}, {"_id": "c", "_status": {"code": 500}}
+    body = reply(*rows, {"_id": "z", **more}, status={"code": code, "text": "no"})
+    a, b, c, d = decode(status, body, ["a", "b", "c", "d"], timing=LATE)
+    assert [r.id for r in (a, b) if isinstance(r, Record)] == ["a", "b"]
+    assert isinstance(c, OCRError)
+    assert isinstance(d, OCRError)
+    assert c is not d
+
+
+@pytest.mark.parametrize("code", [0, 1, -1, 100, 302, 600, 10**6])
+def test_a_code_of_no_failure_costs_no_record(code: int) -> None:
+    """Under HTTP 200 a code that HTTP does not fail with says nothing against what was read."""
+    rows = {"_id": "a", "_full_text": "hi"}, {"_id": "b", **READ}, {"_id": "c", "_status": 200}
+    body = reply(*rows, {"_id": "d", "_url": "u"}, status={"code": code, "text": "OK"})
+    *read, echoed = decode(200, body, [*"abcd"], timing=LATE)
+    assert [r.id for r in read if isinstance(r, Record)] == [*"abc"]
+    assert is_maybe_billed(echoed)
+    alone = decode(200, reply(*rows[:2], status=code), [*"ab"])
+    assert [r.id for r in alone if isinstance(r, Record)] == [*"ab"]
+
+
+@pytest.mark.parametrize("status", [200, 301, 400, 401, 500, 503])
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"_url": "u", "prompt": "p"},
+        {"_url": "u", "error": "cannot be fetched"},
+        {"_width": 10, "_height": 10},
+        {"_ocr": {}},
+        {"_ocr": None, "_gpt": None},
+        {"_ocr": "no"},
+        {**READ, "_status": {"code": 400}},
+    ],
+    ids=str,
+)
+def test_what_a_refusal_echoes_is_no_record(status: int, row: Any) -> None:
+    """A failing request may say back what it was sent, or how far it came."""
+    body = reply({"_id": "r", **row}, status={"code": 401 if status == 200 else status})
+    assert isinstance(decode(status, body, ["r"])[0], OCRError)
+    unnamed = reply(READ, status={"code": 401 if status == 200 else status})
+    assert isinstance(decode(status, unnamed, ["r"])[0], OCRError)
+
+
+def test_what_came_early_is_ours_by_its_id_alone() -> None:
+    """What was said before all was sent may be to somebody else's request."""
+    assert isinstance(decode(200, reply({**READ}), ["r"], is_early=True)[0], OCRError)
+    named = reply({"_id": "r", **READ})
+    assert isinstance(decode(200, named, ["r"], is_early=True)[0], Record)
+    some = decode(200, reply({"_id": "r", **READ, "new": 1}), ["q", "r"], is_early=True)
+    assert [isinstance(one, Record) for one in some] == [False, True]

@@ -13,6 +13,13 @@ SECRET = 16
 """The shortest token that is looked for in what peers say. Source: judgement; those of the service
 have 40 characters, and a word such as ``test`` would be found everywhere."""
 
+PREFIX = 8
+"""How many of its first characters are not shown either. Source: judgement; as a word of others
+that is unlikely, and without the others it says little."""
+
+_ESCAPE = re.compile(r"\\+u00([2-7][0-9a-fA-F])")
+"""An ASCII character as JSON may have it."""
+
 _PREFIX = re.compile(r"^(Token|Bearer)\s+", re.IGNORECASE)
 _VISIBLE_ASCII = re.compile(r"[!-~]+")
 
@@ -72,8 +79,18 @@ class Token:
         return request
 
     def mask(self, text: str) -> str:
-        """Return *text* without the token, if a peer said it back and it is one to keep."""
-        return text.replace(self._value, "***") if len(self._value) >= SECRET else text
+        """Return *text* without the token, if a peer said it back and it is one to keep.
+
+        What is cut may end with its beginning, and what is no JSON may have it in escapes.
+        """
+        if len(self._value) < SECRET:
+            return text
+        plain = _ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), text)
+        begin, masked, done = self._value[:PREFIX], "", 0
+        while (found := plain.find(begin, done)) >= 0:
+            masked += plain[done:found] + "***"
+            done = found + _alike(plain[found : found + len(self._value)], self._value)
+        return masked + plain[done:] if masked else text
 
     def mask_body(self, body: bytes) -> bytes:
         """Return *body* without the token, as `mask` does."""
@@ -84,3 +101,9 @@ class Token:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a token cannot be pickled")
+
+
+def _alike(one: str, other: str) -> int:
+    """Return how many characters two texts begin with alike."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))

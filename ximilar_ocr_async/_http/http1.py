@@ -4,6 +4,7 @@ This module is the one owner of h11. It raises the errors of the libraries below
 """
 
 from collections.abc import AsyncIterable, Callable
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -15,6 +16,13 @@ from ximilar_ocr_async._http.tcp import Stream, receive
 MAX_HEAD = 16 * 1024
 """The largest status line and headers of a response together, and its trailers [bytes]. Source:
 h11's own default; nginx passes on 8 KiB. To read 100 KiB of short lines takes 0.1 s."""
+
+MAX_HEADS = 24 * 1024
+"""The largest head of a response with all informational ones before it [bytes]. Source: judgement;
+that takes 20 ms at most."""
+
+PART = 4 * 1024
+"""How much h11 gets at once [bytes]: it measures only what is not complete yet."""
 
 MAX_INFORMATIONAL = 20
 """The most informational responses before the final one. Source: judgement; there may be a few."""
@@ -48,6 +56,8 @@ class Connection:
         _acked: The bytes that the other side had acknowledged before the request; None if unknown.
         _head: The head of the response, once it has come.
         _is_answered: Whether any part of the response has come.
+        _pending: What has arrived and is not looked at yet.
+        _head_size: How much of it came before the end of the head [bytes].
         _informational: Informational responses that came before it.
         _unsent: The head of the request, until it leaves.
     """
@@ -60,6 +70,8 @@ class Connection:
     _acked: int | None = field(init=False, default=None)
     _head: ResponseHead | None = field(init=False, default=None)
     _is_answered: bool = field(init=False, default=False)
+    _pending: bytes = field(init=False, default=b"", repr=False)
+    _head_size: int = field(init=False, default=0)
     _informational: int = field(init=False, default=0)
     _unsent: bytes = field(init=False, default=b"", repr=False)
     _h11: h11.Connection = field(
@@ -70,7 +82,7 @@ class Connection:
         """Begin a request. Its head leaves with the first bytes of its body."""
         self.requests += 1
         self._acked, self._head, self._is_answered = self._stream.acknowledged(), None, False
-        self.sent, self.is_ending, self._informational = None, False, 0
+        self.sent, self.is_ending, self._informational, self._head_size = None, False, 0, 0
         self._unsent = self._h11.send(head) or b""
 
     async def send(self, body: bytes, seconds: float) -> None:
@@ -169,7 +181,7 @@ class Connection:
     def _read_head(self) -> bool:
         # Informational responses come before the final one [RFC 9110, 15.2].
         while self._head is None:
-            event = self._h11.next_event()
+            event = self._next_event()
             if event is h11.NEED_DATA:
                 return False
             if isinstance(event, h11.Response):
@@ -190,19 +202,33 @@ class Connection:
 
     async def receive(self, seconds: float) -> bytes:
         """Return the next piece of the response's body, or no bytes at its end."""
-        while (event := self._h11.next_event()) is h11.NEED_DATA:
+        while (event := self._next_event()) is h11.NEED_DATA:
             self._feed(await receive(self._stream, seconds))
         return bytes(event.data) if isinstance(event, h11.Data) else b""
 
     def _feed(self, data: bytes) -> None:
         self._is_answered = self._is_answered or bool(data)
-        self._h11.receive_data(data)
+        if data:
+            self._pending += data
+        else:
+            self._h11.receive_data(data)
+
+    def _next_event(self) -> Any:
+        """Return h11's next event in what has arrived."""
+        while (event := self._h11.next_event()) is h11.NEED_DATA and self._pending:
+            part, self._pending = self._pending[:PART], self._pending[PART:]
+            if self._head is None:
+                self._head_size += len(part)
+                if self._head_size > MAX_HEADS:
+                    raise h11.RemoteProtocolError("the head of the response is too large")
+            self._h11.receive_data(part)
+        return event
 
     def reset(self) -> bool:
         """Prepare for another request. Return whether the connection can carry one."""
         is_done = self._h11.our_state is self._h11.their_state is h11.DONE
         # Bytes after the response would be taken for the next response.
-        if not is_done or self._h11.trailing_data[0]:
+        if not is_done or self._pending or self._h11.trailing_data[0]:
             return False
         self._h11.start_next_cycle()
         self.used = anyio.current_time()

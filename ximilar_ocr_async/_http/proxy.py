@@ -7,18 +7,21 @@ import ssl
 from base64 import b64encode
 from ipaddress import ip_address
 from typing import NoReturn
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from urllib.request import getproxies
 
 from attrs import define, field, frozen
 
-from ximilar_ocr_async._http.http1 import Connection, Head
+from ximilar_ocr_async._http.http1 import Connection, Head, ProtocolError
 from ximilar_ocr_async._http.tcp import Stream, connect, receive
 from ximilar_ocr_async._http.tls import TLSStream
-from ximilar_ocr_async._validation import check_proxy, is_loopback
+from ximilar_ocr_async._validation import MAX_SOCKS_WORD, check_proxy, is_loopback
 
 PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 """The port of each scheme, where a URL names none."""
+
+SHORT = 8
+"""How much of a secret gives it away [characters]. Source: judgement."""
 
 OK = 2
 """HTTP's class of statuses that say yes."""
@@ -93,11 +96,21 @@ class Proxy:
             headers.append(("Proxy-Authorization", f"Basic {word}"))
         connection = Connection(stream)
         connection.begin(Head(method="CONNECT", target=target, headers=headers))
-        await connection.send(b"", seconds)
-        response = await connection.receive_head(seconds)
+        try:
+            await connection.send(b"", seconds)
+            response = await connection.receive_head(seconds)
+        except ProtocolError:
+            raise TunnelRefused("the proxy does not answer in HTTP") from None
         if response.status_code // 100 != OK:
-            reason = response.reason.decode("ascii", "replace")
-            raise TunnelRefused(f"{response.status_code} {reason}".strip())
+            raise TunnelRefused(self._told(response.status_code, response.reason))
+
+    def _told(self, status: int, reason: bytes) -> str:
+        """Return how the proxy refuses, without its words if it says back what it was sent."""
+        words = reason.decode("ascii", "replace")
+        word = b64encode(f"{self.user}:{self.password}".encode()).decode()
+        secrets = [word[:SHORT], self.password, quote(self.password), self.password[:SHORT]]
+        is_said = any(secret in unquote(words) or secret in words for secret in secrets if secret)
+        return str(status) if self.user is not None and is_said else f"{status} {words}".strip()
 
     # ---- SOCKS 5 [RFC 1928, RFC 1929]
 
@@ -124,7 +137,11 @@ def _socks_address(host: str) -> bytes:
     try:
         address = ip_address(host)
     except ValueError:
-        return b"\x03" + _short(host.encode())
+        name = host.encode()
+        if len(name) > MAX_SOCKS_WORD:
+            limit = f"a SOCKS proxy takes at most {MAX_SOCKS_WORD}"
+            raise TunnelRefused(f"405 the host has {len(name)} bytes, {limit}") from None
+        return b"\x03" + _short(name)
     return (b"\x01" if address.version == 4 else b"\x04") + address.packed  # noqa: PLR2004 - IPv4
 
 
@@ -198,10 +215,10 @@ def find_proxy(given: str | None, url: str) -> Proxy | None:
 def _is_excepted(host: str, port: int, exceptions: str) -> bool:
     """Return whether ``NO_PROXY`` names *host*: ``*``, an address, a domain or all below one."""
     for word in (word.strip().lower() for word in exceptions.split(",")):
-        name = urlsplit(word if "://" in word else f"//{word}")
         try:
+            name = urlsplit(word if "://" in word else f"//{word}")
             named_host, named_port = name.hostname or "", name.port
-        except ValueError:  # an IPv6 address without brackets
+        except ValueError:  # such as an IPv6 address without brackets, or a network in them
             named_host, named_port = word, None
         if word == "*" or (word and word == host):
             return True

@@ -3,6 +3,7 @@
 httpx would decode each piece whole, in any encoding that a server names: 1 kB can become 400 MB.
 """
 
+import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import aclosing
@@ -29,12 +30,19 @@ SLICE = 16 * 1024
 SLACK = 1024 * 1024
 """How much more may be received than decoded [bytes]."""
 
+TEXT = 64
+"""How much of a body whose first bytes are no gzip is looked at for JSON [bytes]."""
+
 _GZIP = 16 + zlib.MAX_WBITS
 
 _GZIP_NAMES = frozenset({"gzip", "x-gzip"})
 _PLAIN_NAMES = frozenset({"", "identity", "none", "utf-8"})
 """What servers name although nothing is encoded."""
 
+_JSON = re.compile(rb"(\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\s\0]*[\[{]")
+"""How JSON begins whose service or gateway says that it is encoded, and is not."""
+
+_MAGIC = b"\x1f\x8b"
 _ID1 = b"\x1f"
 _PADDING = b"\0\r\n"
 """The first byte of a gzip member, and what servers put between and behind members.
@@ -65,13 +73,16 @@ async def read_body(response: Response, limit: int, body: bytearray) -> None:
     """
     if response.is_stream_consumed:
         # The response was made in this process, and its body is already decoded.
-        _check(len(response.content), limit)
-        body += response.content
+        body += response.content[: limit + 1]
+        _check(len(body), limit)
         return
-    gunzip = _Gunzip() if _is_gzip(response.headers.get("Content-Encoding", "")) else None
+    encoding = response.headers.get("Content-Encoding", "")
+    gunzip: _Gunzip | None = None
     received, done, turn = 0, 0, perf_counter() + TURN
     async with aclosing(response.aiter_raw()) as pieces:
         async for piece in pieces:
+            if not received:
+                gunzip = _Gunzip() if _is_gzip(encoding, piece) else None
             received += len(piece)
             # Of gzip members and padding that decode to nothing there may be any number.
             _check(received - SLACK, limit)
@@ -94,17 +105,22 @@ def _check(size: int, limit: int) -> None:
         raise ReplyError(f"the response is over max_response_bytes, which is {limit:,}")
 
 
-def _is_gzip(encoding: str) -> bool:
-    """Return whether the body is gzip; raise `ReplyError` if it is anything else but plain.
+def _is_gzip(encoding: str, start: bytes) -> bool:
+    """Return whether a body is gzip; raise `ReplyError` if it is anything else but plain.
+
+    The bytes go before the header: gateways add it to what is plain, and take it from what is not.
 
     Args:
         encoding: The Content-Encoding, a list [RFC 9110, 8.4].
+        start: The first bytes of the body.
     """
     names = [name.strip().lower() for name in encoding.split(",")]
     names = [name for name in names if name not in _PLAIN_NAMES]
+    if not names or _JSON.match(start[:TEXT]):
+        return start.startswith(_MAGIC)
     if len(names) > 1 or not _GZIP_NAMES.issuperset(names):
         raise ReplyError(f"the response is encoded as {encoding[:40]!r}, only gzip is accepted")
-    return bool(names)
+    return True
 
 
 class _Gunzip:
@@ -133,9 +149,11 @@ class _Gunzip:
                 if not data.startswith(_ID1):
                     raise ReplyError("the response continues after the end of its gzip data")
                 self._member = zlib.decompressobj(_GZIP)
+            before = self._member.copy()
             try:
                 decoded = self._member.decompress(data, STEP)
             except zlib.error as error:
+                yield from _salvage(before, data)
                 raise ReplyError(f"the response is not valid gzip: {error}") from None
             data = self._member.unconsumed_tail or self._member.unused_data
             yield decoded
@@ -144,3 +162,15 @@ class _Gunzip:
         """Raise `ReplyLost` if the encoded data is incomplete."""
         if self._began and not self._member.eof:
             raise ReplyLost("the response ended in the middle of its gzip data")
+
+
+def _salvage(member: Any, data: bytes) -> Iterator[bytes]:
+    """Decode byte by byte what comes before the damage in *data*: zlib drops it with the rest."""
+    try:
+        for place in range(len(data)):
+            left = data[place : place + 1]
+            while left:
+                yield member.decompress(left, STEP)
+                left = member.unconsumed_tail
+    except zlib.error:
+        return

@@ -5,7 +5,7 @@ These have the same face but classes of their own, so nothing here asks for the 
 """
 
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from copy import copy
 from importlib import import_module
 from math import inf
@@ -18,18 +18,22 @@ from attrs import define, field, frozen
 from ximilar_ocr_async._concurrency import SIGNALS, THREADS
 from ximilar_ocr_async._constants import CONNECT_TIMEOUT, READ_TIMEOUT
 from ximilar_ocr_async._http.auth import Token
-from ximilar_ocr_async._http.evidence import SUCCESS, explain, lost, may_be_billed
+from ximilar_ocr_async._http.evidence import SUCCESS, Timing, explain, is_own, lost
+from ximilar_ocr_async._http.request_content import Body, content_of
 from ximilar_ocr_async._http.response_body import read_body
 from ximilar_ocr_async._http.retry_after import find_retry_after
 from ximilar_ocr_async._http.trace import Trace
-from ximilar_ocr_async.errors import OCRError, OptionError, ReplyLost
+from ximilar_ocr_async._validation import told
+from ximilar_ocr_async.errors import ImageError, OCRError, OptionError, ReplyError, ReplyLost
 
 MASKED = 1024 * 1024
 """[bytes] of a response in which the token is looked for: no page that says back what it was sent
 is larger. Source: judgement."""
 
-SMALL = 64 * 1024
-"""[bytes] of a body that is not worth being sent in pieces, if it touches no disk."""
+OURS = (ReplyLost, ReplyError, ImageError)
+"""Errors of a request under way; all others of the package are those of a hook's own session."""
+
+CLOSED = "http_client was closed while its session was open"
 
 
 @frozen
@@ -38,10 +42,10 @@ class Response:
 
     Attributes:
         status: The HTTP status.
-        body: The body, decompressed; none of it if it was cut and the status says enough.
-        cut: Why the body may not be whole, if it is not.
+        body: The body, decompressed, as far as it came.
+        cut: Why a body of success may not be whole, or not be ours, if so.
         retry_after: [s] that the service asks to wait, if it does.
-        maybe_billed: Whether a gateway may have lost the service's own response.
+        timing: What its time proves.
         seconds: [s] from the last byte sent to the status.
     """
 
@@ -49,7 +53,7 @@ class Response:
     body: bytes = field(repr=False)
     cut: OCRError | None = None
     retry_after: float | None = None
-    maybe_billed: bool = False
+    timing: Timing = field(factory=Timing)
     seconds: float = 0.0
 
 
@@ -60,18 +64,6 @@ class HTTPClient(Protocol):
     def build_request(self) -> Callable[..., Any]: ...
     @property
     def send(self) -> Callable[..., Awaitable[Any]]: ...
-
-
-class Body(Protocol):
-    """A request body: its size is known beforehand, its pieces are made while it is sent."""
-
-    @property
-    def touches_disk(self) -> bool:
-        """Whether making it blocks on the disk."""
-        ...
-
-    def __len__(self) -> int: ...
-    def __iter__(self) -> Iterator[bytes]: ...
 
 
 @define(eq=False)
@@ -164,7 +156,8 @@ class Sender:
             path: Below the service's address, with its query.
             body: What is sent.
             fresh: Whether to use a new connection, if the transport is the package's own.
-            keep_cut: Whether a response of success whose body was cut is returned, and not raised.
+            keep_cut: Whether a response of success whose body was cut, is damaged or came too soon
+                is returned, and its fault not raised.
             trace: Is told how far the request has come.
 
         Raises:
@@ -195,7 +188,8 @@ class Sender:
                 await self._exchange(method, path, body, trace, content, fresh=fresh)
             except OCRError as failure:
                 failure.__context__ = None
-                error = failure
+                is_ours = not trace.is_handed or isinstance(failure, OURS)
+                error = failure if is_ours else self._explain(failure, trace)
             except SIGNALS as signal:
                 # Its frames hold the token.
                 raise signal.with_traceback(None) from None
@@ -221,31 +215,41 @@ class Sender:
     ) -> None:
         """Read the body of the response into *content*; its status is in *trace*."""
         response = await self._send(
+            trace,
             method,
             self._base_url + path,
-            content=self._content(body),
+            content=content_of(body, self._threads),
             headers={**self._headers, "Content-Length": str(len(body) if body else 0)},
             extensions={"trace": trace, "timeout": self._step_timeouts(), "fresh": fresh},
         )
-        trace.answer(response.status_code, response.headers)
         try:
+            trace.answer(_number(response.status_code), response.headers)
             await read_body(response, self._max_response_bytes, content)
         finally:
             await response.aclose()
 
-    async def _send(self, method: str, url: str, **parts: Any) -> Any:
+    async def _send(self, trace: Trace, method: str, url: str, **parts: Any) -> Any:
         if self._client is None:
             request = self._token.sign(self._transport.make_request(method, url, **parts))
             return await self._transport.handle_async_request(request)
         request = self._client.build_request(method, url, **parts)
+        if self._is_closed:
+            raise OptionError(CLOSED)
+        trace.is_handed = True
         return await self._client.send(
             request, auth=self._token.sign, follow_redirects=False, stream=True
         )
 
+    @property
+    def _is_closed(self) -> bool:
+        return getattr(self._client, "is_closed", False)
+
     def _explain(self, failure: Exception, trace: Trace) -> OCRError:
-        if getattr(self._client, "is_closed", False):
-            return OptionError("http_client was closed while its session was open")
-        return explain(failure, trace, reached=self._reached)
+        error = explain(failure, trace, reached=self._reached)
+        if not self._is_closed:
+            return error
+        # Whoever closed it did so over a request that may have been billed by then.
+        return type(error)(CLOSED) if isinstance(error, ReplyLost) else OptionError(CLOSED)
 
     def _conclude(
         self, path: str, trace: Trace, content: bytearray, error: OCRError | None
@@ -254,21 +258,29 @@ class Sender:
         status = trace.status
         if error is not None:
             # A peer may say back what it was sent.
-            error.args = tuple(self._token.mask(str(arg)) for arg in error.args)
-        is_success = status is not None and status // 100 == SUCCESS
-        if status is None or (is_success and not isinstance(error, ReplyLost | None)):
+            self.mask(error)
+        if status is None:
             return error or lost(trace, "no status")
-        if is_success and trace.is_unsent:
-            return lost(trace, f"{status} came before the request was sent")
+        cut = error
+        if trace.is_unsent:
+            cut = lost(trace, f"{status} came before the request was sent")
+        elif not isinstance(error, ReplyLost | ReplyError | None):
+            # Such as that of a hook. The response was there.
+            cut = lost(trace, str(error))
         is_small = len(content) <= MASKED
         return Response(
             status,
             self._token.mask_body(bytes(content)) if is_small else bytes(content),
-            error if is_success else None,
+            cut if status // 100 == SUCCESS else None,
             find_retry_after(trace.headers),
-            maybe_billed=may_be_billed(status, trace, self._quickest.get(path)),
+            timing=Timing.of(trace, self._quickest.get(path)),
             seconds=trace.seconds,
         )
+
+    def mask(self, error: OCRError) -> None:
+        """Take the token out of what *error* says, if a peer said it back."""
+        error.args = tuple(self._token.mask(str(arg)) for arg in error.args)
+        error.request_id = error.request_id and self._token.mask(error.request_id)
 
     @property
     def is_exact(self) -> bool:
@@ -284,17 +296,14 @@ class Sender:
         """
         self._quickest[path] = min(seconds, self._quickest.get(path, inf))
 
-    def _content(self, body: Body | None) -> Any:
-        if body is None:
-            return b""
-        if body.touches_disk:
-            return _Pieces(iter(body), self._threads)
-        return b"".join(body) if len(body) <= SMALL else _Pieces(iter(body), None)
-
     def _step_timeouts(self) -> dict[str, float]:
-        """[s] for each step of a request, none longer than the whole may take."""
-        steps = {"connect": CONNECT_TIMEOUT, "pool": CONNECT_TIMEOUT, "write": READ_TIMEOUT}
-        return {k: min(v, self._timeout) for k, v in {**steps, "read": READ_TIMEOUT}.items()}
+        """[s] for each step of a request, none longer than the whole may take.
+
+        Waiting for a connection is given up sooner, for no library tells that it does no more.
+        """
+        steps = {"connect": CONNECT_TIMEOUT, "write": READ_TIMEOUT, "read": READ_TIMEOUT}
+        limited = {step: min(seconds, self._timeout) for step, seconds in steps.items()}
+        return {**limited, "pool": min(CONNECT_TIMEOUT, self._timeout / 2)}
 
     async def aclose(self) -> None:
         """Close the connections, unless they are those of the caller's client."""
@@ -303,38 +312,29 @@ class Sender:
 
 
 def _carried_response(failure: Exception, trace: Trace) -> bytes:
-    """Take the response that *failure* carries, such as that of a hook that raises for a status."""
+    """Take the response that *failure* carries, such as that of a hook that raises for a status.
+
+    It has to be the one to this request: a hook may have made another.
+    """
     response: Any = getattr(failure, "response", None)
-    if not isinstance(getattr(response, "status_code", None), int):
+    status = getattr(response, "status_code", None)
+    if not isinstance(status, int) or not is_own(response, trace):
         return b""
-    trace.answer(response.status_code, response.headers)
+    if trace.status not in {None, status}:
+        return b""
+    trace.answer(status, response.headers)
     try:
         return bytes(response.content)
     except Exception:  # noqa: BLE001 - it was not read, which each library says in its own way
         return b""
 
 
-@define
-class _Pieces:
-    """A body on its way, piece by piece; no generator, because a client may drop it half-way."""
-
-    _pieces: Iterator[bytes]
-    # In which they are made, if that takes the disk.
-    _threads: anyio.CapacityLimiter | None
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self._threads is None:
-            piece = next(self._pieces, b"")
-        else:
-            piece = await anyio.to_thread.run_sync(
-                next, self._pieces, b"", abandon_on_cancel=True, limiter=self._threads
-            )
-        if piece:
-            return piece
-        raise StopAsyncIteration
+def _number(status: Any) -> int:
+    """Return the status of a response; raise `ReplyError` if a transport made it no number."""
+    try:
+        return int(status)
+    except (TypeError, ValueError, OverflowError):
+        raise ReplyError(f"the status of the response is {told(status)}, expected 200") from None
 
 
 def _make_transport(*way: Any) -> Any:

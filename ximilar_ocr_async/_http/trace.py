@@ -32,6 +32,7 @@ class Trace:
 
     Attributes:
         stage: How far it has come.
+        is_handed: Whether a caller's client has it.
         began: When it began [s of the event loop's clock].
         sent: When its last byte had left [s]; None before, or if nothing was told.
         status: The status of its response, once that has come.
@@ -40,6 +41,7 @@ class Trace:
     """
 
     stage: Stage = Stage.UNKNOWN
+    is_handed: bool = field(init=False, default=False)
     began: float = field(init=False, factory=anyio.current_time)
     sent: float | None = field(init=False, default=None)
     status: int | None = field(init=False, default=None)

@@ -6,17 +6,26 @@ Source: https://docs.ximilar.com/text/ocr and the vendor's clients, read in 2026
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from typing import Any, TypeVar
 
 from attrs import define, evolve, field
 
+from ximilar_ocr_async._http import Timing
 from ximilar_ocr_async._protocol.converter import Faults, UnfitError, structure, structure_status
 from ximilar_ocr_async._protocol.documents import Document, Rows
-from ximilar_ocr_async._protocol.error_mapping import SNIPPET, whole_failure
+from ximilar_ocr_async._protocol.error_mapping import SNIPPET, as_billed, whole_failure
 from ximilar_ocr_async._protocol.fast_decode import AT_ONCE, IN_ONE, UsualAnswer
 from ximilar_ocr_async._protocol.fast_parts import Budget, OverBudgetError, read_usual_status
 from ximilar_ocr_async._protocol.json_values import Allowance, TooLargeError
-from ximilar_ocr_async._protocol.records import MAX_REASON, Row, failure_of, make_usual, read_status
+from ximilar_ocr_async._protocol.records import (
+    MAX_REASON,
+    Members,
+    Row,
+    failure_of,
+    make_usual,
+    read_status,
+)
 from ximilar_ocr_async.errors import AddressError, OCRError, ReplyError
 from ximilar_ocr_async.models import Account, JobInfo, Record, Status
 
@@ -29,6 +38,17 @@ says 400 to plain HTTP on a port of TLS, and to a host that it does not serve.""
 LONG_WAY = 4
 """How many times the size of a record that goes the long way counts, among what is decoded in one
 call. Source: judgement; a kilobyte of it takes up to 1 ms."""
+FAILING = range(400, 600)
+"""Codes of failures [RFC 9110, 15.5 and 15.6]."""
+
+READ = {"_ocr": {"texts", "full_text"}, "_gpt": {"result", "json_result"}}
+"""Keys of what was read, in the parts of a record that hold it."""
+
+SENT = frozenset({"_id", "_url", "_base64", "_status", "prompt"})
+"""Keys of a record that is only echoed."""
+
+FREE = Timing()
+"""That of a response of which nothing was billed, whatever it is."""
 
 _log = logging.getLogger("ximilar_ocr_async")
 
@@ -157,7 +177,8 @@ def decode(
     *,
     echo: Echo,
     retry_after: float | None = None,
-    maybe_billed: bool = False,
+    timing: Timing = FREE,
+    is_early: bool = False,
 ) -> list[Record | OCRError]:
     """Decode the response to a batch; where it is large, in a thread.
 
@@ -167,7 +188,8 @@ def decode(
         ids: (n) ids of the records that were sent.
         echo: What earlier responses told; it learns from this one.
         retry_after: [s] that the response asks to wait.
-        maybe_billed: Whether a gateway may have lost the service's own response.
+        timing: What the time of the response proves.
+        is_early: Whether it came before the request was sent: then only ids show that it is ours.
 
     Returns:
         (n) records, or what went wrong, one for each id.
@@ -182,15 +204,68 @@ def decode(
     rows = document.rows("records") if document else None
     if document and document.members.fault and rows and not rows.rows:
         rows = None
-    if rows and Status(code=http_status).ok and (status.ok or _have_verdicts(rows)):
+    is_success = Status(code=http_status).ok
+    if rows and is_success and status.ok and not is_early:
         return _decode_rows(rows, ids, echo, status)
-    shown, status = _abridge(document, status, http_status, body)
-    raise whole_failure(
-        http_status, status, shown, retry_after, maybe_billed=maybe_billed, missing="records"
+    # Records under our own ids are ours whatever the status around them says.
+    read = _read_anyhow(rows, ids, echo, status, is_success=is_success) if rows else {}
+    if rows and is_success and not is_early and _have_verdicts(rows):
+        decoded = zip(ids, _decode_rows(rows, ids, echo, status), strict=True)
+        return [read[i] if i in read else _inherited(one, status, timing) for i, one in decoded]
+    told, status = _abridge(document, status, http_status, body)
+    failure = whole_failure(
+        http_status, status, told, retry_after, timing=timing, missing="records"
     )
+    if not read:
+        raise failure
+    return [read[i] if i in read else copy(failure) for i in ids]
 
 
-def decode_document(http_status: int, body: bytes, *, retry_after: float | None = None) -> Document:
+def _read_anyhow(
+    rows: Rows, ids: Sequence[str], echo: Echo, status: Status, *, is_success: bool
+) -> dict[str, Record | OCRError]:
+    """Return by id the records that were read, in a response whose *status* says otherwise.
+
+    A refusal may echo what was sent. So a record counts only if it has a good verdict of its own,
+    or what only the service can have read; in a success of HTTP whose code is none of a failure,
+    anything that was not sent will do.
+    """
+    read: dict[str, Record | OCRError] = {}
+    is_odd = is_success and status.code not in FAILING
+    for name, row in _match_by_id(rows, ids, echo):
+        record = row.decode("$", status)
+        if isinstance(record, OCRError) and _is_read(row, is_odd=is_odd):
+            record = row.decode("$", evolve(status, code=Status().code))
+        if isinstance(record, Record):
+            read[name] = record
+    return read
+
+
+def _is_read(row: Row, *, is_odd: bool) -> bool:
+    """Whether a record has what was read from its image, or if the code *is_odd*, anything new."""
+    values = row.members.values
+    is_found = any(
+        not keys.isdisjoint(Members.of(values[part]).values)
+        for part, keys in READ.items()
+        if part in values
+    )
+    return is_found or (is_odd and not values.keys() <= SENT)
+
+
+def _inherited(one: Record | OCRError, status: Status, timing: Timing) -> Record | OCRError:
+    """Return what came of a record, marked as its whole request would be if it failed with that."""
+    if isinstance(one, OCRError) and one.status == status.code:
+        return as_billed(one, timing, status.code)
+    return one
+
+
+def decode_document(
+    http_status: int,
+    body: bytes,
+    *,
+    retry_after: float | None = None,
+    timing: Timing = FREE,
+) -> Document:
     """Return the JSON object in a response that is not about a batch.
 
     Raises:
@@ -201,9 +276,7 @@ def decode_document(http_status: int, body: bytes, *, retry_after: float | None 
     if document and is_object and Status(code=http_status).ok and status.ok:
         return document
     shown, status = _abridge(document, status, http_status, body)
-    raise whole_failure(
-        http_status, status, shown, retry_after, maybe_billed=False, missing="object"
-    )
+    raise whole_failure(http_status, status, shown, retry_after, timing=timing, missing="object")
 
 
 def _parse(http_status: int, body: bytes) -> tuple[Document | None, Status]:
@@ -293,8 +366,12 @@ def _match(
             raise ReplyError(message, request_id=default.request_id)
         yield from zip(ids, rows.rows, strict=True)
         return
+    yield from _match_by_id(rows, ids, echo)
+
+
+def _match_by_id(rows: Rows, ids: Sequence[str], echo: Echo) -> Iterator[tuple[str, Row]]:
     wanted = set(ids)
-    for row in named:
+    for row in rows.rows:
         name = row.word("_id")
         if name in wanted:
             wanted.remove(name)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ximilar_ocr_async._constants import PLANS
+from ximilar_ocr_async._http import Timing
 from ximilar_ocr_async.errors import (
     MAX_SHOWN,
     AddressError,
@@ -22,11 +23,10 @@ from ximilar_ocr_async.errors import (
     RequestRejected,
     ServiceError,
     ServiceUnavailable,
+    marked,
     shown,
 )
 from ximilar_ocr_async.models import Status
-
-UNAVAILABLE = 503
 
 SNIPPET = 120
 """How much of an invalid response an error message shows [characters]."""
@@ -41,7 +41,7 @@ def whole_failure(
     document: Any,
     retry_after: float | None,
     *,
-    maybe_billed: bool,
+    timing: Timing,
     missing: str,
 ) -> OCRError:
     """Return the error of a request that failed as a whole.
@@ -51,7 +51,7 @@ def whole_failure(
         status: The service's own, or else that of the response.
         document: What the response holds as JSON, if that is what it holds.
         retry_after: [s] that it asks to wait.
-        maybe_billed: Whether a gateway may have lost the service's own response.
+        timing: What its time proves.
         missing: What the request asked for.
     """
     text = status.text or _detail(document)
@@ -59,15 +59,35 @@ def whole_failure(
         message = f"the response has no {missing}: {shown(text) or 'no reason given'}"
         return ReplyError(message, request_id=status.request_id)
     error = service_error(status.code, text, request_id=status.request_id, retry_after=retry_after)
-    is_services = http_status == UNAVAILABLE and "status" in _keys(document)
-    return _as_lost(error) if maybe_billed and not is_services else error
+    return as_billed(error, timing, http_status, status.code, is_own=_is_own(document))
 
 
-def _keys(document: Any) -> Mapping[str, Any]:
-    return document if isinstance(document, Mapping) else {}
+def as_billed(error: OCRError, timing: Timing, *codes: int, is_own: bool = False) -> OCRError:
+    """Return *error*, marked if the request that failed with it may have been billed.
+
+    Args:
+        error: What the request failed with.
+        timing: What the time of the response proves.
+        codes: Its status, and those in its JSON; those of success say nothing here.
+        is_own: Whether it is in the service's own JSON.
+    """
+    failing = [code for code in codes if not Status(code=code).ok]
+    if isinstance(error, AuthError) or not any(
+        timing.may_be_billed(code, is_own=is_own) for code in failing
+    ):
+        return error
+    # What is worth another attempt has to cost one that is counted.
+    return as_lost(error) if isinstance(error, ServiceUnavailable) else marked(error)
 
 
-def _as_lost(error: OCRError) -> ReplyLost:
+def _is_own(document: Any) -> bool:
+    """Whether a failing response is the service's own: only it has such a status."""
+    status = document.get("status") if isinstance(document, Mapping) else None
+    code = status.get("code") if isinstance(status, Mapping) else None
+    return isinstance(code, int) and not isinstance(code, bool) and not Status(code=code).ok
+
+
+def as_lost(error: OCRError) -> ReplyLost:
     """Return *error* for a request whose own response a gateway may have lost."""
     return ReplyLost(
         str(error),
@@ -141,7 +161,7 @@ _NOT_TAKEN = frozenset({408, 425, 503, 521, 522, 523})
 def as_ambiguous(error: OCRError) -> OCRError:
     """Return *error*, as a `ReplyLost` if the service may have accepted the submission."""
     if isinstance(error, ServiceUnavailable) and error.status not in _NOT_TAKEN:
-        return _as_lost(error)
+        return as_lost(error)
     return error
 
 

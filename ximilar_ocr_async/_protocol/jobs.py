@@ -13,7 +13,8 @@ from urllib.parse import quote, urlencode, urlsplit
 from attrs import evolve
 
 from ximilar_ocr_async._constants import MAX_RECORDS
-from ximilar_ocr_async._protocol.decode import decode_document, decode_model, decode_whole
+from ximilar_ocr_async._http import Timing
+from ximilar_ocr_async._protocol.decode import FREE, decode_document, decode_model, decode_whole
 from ximilar_ocr_async._protocol.documents import Document
 from ximilar_ocr_async._protocol.records import MAX_REASON, Row
 from ximilar_ocr_async._validation import check_request_id
@@ -52,13 +53,15 @@ def _read_id(text: str | None) -> tuple[int, str | None] | None:
     return (int(made["index"]), made["name"] or None) if made else None
 
 
-def decode_submitted(http_status: int, body: bytes, *, retry_after: float | None = None) -> str:
+def decode_submitted(
+    http_status: int, body: bytes, *, retry_after: float | None = None, timing: Timing = FREE
+) -> str:
     """Return the id of the asynchronous request that a submission was answered with.
 
     Raises:
         OCRError: The submission was not taken, or that cannot be told.
     """
-    document = decode_document(http_status, body, retry_after=retry_after)
+    document = decode_document(http_status, body, retry_after=retry_after, timing=timing)
     request_id = _name_in(document)
     if request_id is None:
         raise ReplyError("the response to a submission does not name the asynchronous request")

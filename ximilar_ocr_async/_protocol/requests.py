@@ -9,11 +9,11 @@ from attrs import field, frozen
 
 from ximilar_ocr_async._http import Response
 from ximilar_ocr_async._protocol.decode import Echo, decode, decode_usual
-from ximilar_ocr_async._protocol.error_mapping import as_ambiguous, name_plan
+from ximilar_ocr_async._protocol.error_mapping import as_ambiguous, as_lost, name_plan
 from ximilar_ocr_async._protocol.jobs import REQUESTS, decode_submitted, make_id
 from ximilar_ocr_async._protocol.webhook import Webhook
 from ximilar_ocr_async._validation import check_kind, told
-from ximilar_ocr_async.errors import OCRError, OptionError, ReplyError
+from ximilar_ocr_async.errors import OCRError, OptionError, ReplyError, UploadCut
 from ximilar_ocr_async.images import Image
 from ximilar_ocr_async.models import Record
 
@@ -67,7 +67,8 @@ class ReadRequest:
                 ids,
                 echo=echo,
                 retry_after=response.retry_after,
-                maybe_billed=response.maybe_billed,
+                timing=response.timing,
+                is_early=isinstance(response.cut, UploadCut),
             )
         except OCRError as error:
             failure = response.cut or name_plan(error, self.endpoint)
@@ -75,8 +76,10 @@ class ReadRequest:
             raise failure.with_traceback(None)
         if response.cut is None:
             return results
-        # What came whole was paid for, and is not sent again with the rest.
-        return [response.cut if isinstance(one, ReplyError) else one for one in results]
+        # What came whole was paid for, and is not sent again with the rest. Whoever read some of
+        # an upload that was cut may have read all of it.
+        cut = as_lost(response.cut) if isinstance(response.cut, UploadCut) else response.cut
+        return [cut if isinstance(one, ReplyError) else one for one in results]
 
 
 def _check_word(_: object, attribute: Any, value: Any) -> None:
@@ -141,12 +144,19 @@ class SubmitRequest:
         Raises:
             OCRError: It was not taken, or that cannot be told.
         """
+        cut = response.cut
+        if isinstance(cut, UploadCut) and response.body:
+            # It may have been taken all the same.
+            raise as_lost(cut)
         try:
             request_id = decode_submitted(
-                response.status, response.body, retry_after=response.retry_after
+                response.status,
+                response.body,
+                retry_after=response.retry_after,
+                timing=response.timing,
             )
         except OCRError as error:
-            raise as_ambiguous(name_plan(error, self.endpoint)) from None
+            raise cut or as_ambiguous(name_plan(error, self.endpoint)) from None
         return [request_id] * len(ids)
 
 

@@ -18,6 +18,7 @@ from ximilar_ocr_async.errors import (
     DeadlineExceeded,
     ImageError,
     OCRError,
+    is_marked,
 )
 from ximilar_ocr_async.retry import RetryBudget
 
@@ -49,7 +50,7 @@ def is_maybe_billed(result: Any, *, is_lost: bool) -> bool:
     """Whether a record that brought no more than *result* may have been; it is if it *is_lost*."""
     if is_billed(result) or isinstance(result, ImageError):
         return False
-    return is_lost or judge(result) is Verdict.RESEND_MAYBE_BILLED
+    return is_lost or is_marked(result) or judge(result) is Verdict.RESEND_MAYBE_BILLED
 
 
 @define(eq=False, repr=False)

@@ -93,16 +93,20 @@ class BatchAttempt:
                 body,
                 # After a lost reply: what broke one idle connection may have broken others.
                 fresh=any(item.maybe_billed for item in batch.items),
-                keep_cut=batch.request.is_repeatable,
+                keep_cut=True,
                 trace=trace,
             )
             results = await self._decode(batch.request, response, ids)
+            for result in results:
+                if isinstance(result, OCRError):
+                    sender.mask(result)
             # Not from refusals of all records, which come sooner.
             if not all(isinstance(result, OCRError) for result in results):
                 sender.learn(batch.request.path, response.seconds)
         except OCRError as error:
             # A traceback holds its frames, these hold the body: outcomes must not.
             failure = error.with_traceback(None)
+            sender.mask(failure)
             if body.faulty is not None:
                 # Not all of it was sent, so nothing was read: the others go again as if unsent.
                 return AttemptResult({body.faulty: failure})

@@ -145,6 +145,7 @@ class JSONGetter:
             document = await self.decode(decode, len(response.body))
             ended = True
         except OCRError as error:
+            self.tenant.sender.mask(error)
             ended = error
             raise
         finally:
