@@ -44,7 +44,8 @@ def decoding() -> dict[str, float]:
     import orjson  # noqa: PLC0415 - starting times must not import it
 
     from ximilar_ocr_async import Record  # noqa: PLC0415 - as above
-    from ximilar_ocr_async._protocol.decode import Echo, decode  # noqa: PLC0415 - as above
+    from ximilar_ocr_async._protocol.decode import decode  # noqa: PLC0415 - as above
+    from ximilar_ocr_async._protocol.decode_usual import Echo  # noqa: PLC0415 - as above
 
     ids = [uuid4().hex for _ in range(10)]
     reply = Answers(TEXTS).write([one.encode() for one in ids])

@@ -6,8 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ximilar_ocr_async._protocol.decode import Echo
 from ximilar_ocr_async._protocol.decode import decode as decode_batch
+from ximilar_ocr_async._protocol.decode_usual import Echo
 from ximilar_ocr_async.errors import OCRError
 from ximilar_ocr_async.models import GPT, OCR, Record, Status, Text
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.protocol.replies import BATCHES, JSON, READ_REPLY, decode, decode_one, reply
-from ximilar_ocr_async._protocol.decode import Echo
+from ximilar_ocr_async._protocol.decode_usual import Echo
 from ximilar_ocr_async.cli.json_lines import outcome_to_json
 from ximilar_ocr_async.errors import AddressError, OCRError, ReplyError, ServiceUnavailable
 from ximilar_ocr_async.images import Image

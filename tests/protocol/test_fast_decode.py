@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.protocol.replies import JSON, KEYS, NUMBERS, SIZES, WORDS, decode, reply
-from ximilar_ocr_async._protocol.decode import Echo, decode_usual
+from ximilar_ocr_async._protocol.decode_usual import Echo, decode_usual
 from ximilar_ocr_async._protocol.fast_decode import UsualAnswer, read_usual_record
 from ximilar_ocr_async._protocol.fast_parts import TRIAL, read_usual_texts
 from ximilar_ocr_async._protocol.json_values import Allowance

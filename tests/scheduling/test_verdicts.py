@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from ximilar_ocr_async._protocol.decode import Echo, decode
+from ximilar_ocr_async._protocol.decode import decode
+from ximilar_ocr_async._protocol.decode_usual import Echo
 from ximilar_ocr_async._protocol.error_mapping import service_error
 from ximilar_ocr_async._scheduling.decisions import (
     VERDICTS,

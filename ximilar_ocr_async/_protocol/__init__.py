@@ -5,7 +5,8 @@ Nothing here sends or waits.
 
 from ximilar_ocr_async._protocol import jobs
 from ximilar_ocr_async._protocol.converter import named_parts
-from ximilar_ocr_async._protocol.decode import Echo, decode_account, decode_document
+from ximilar_ocr_async._protocol.decode import decode_account, decode_document
+from ximilar_ocr_async._protocol.decode_usual import Echo
 from ximilar_ocr_async._protocol.documents import Document
 from ximilar_ocr_async._protocol.encode import Parts, encode_images, make_body
 from ximilar_ocr_async._protocol.request_body import RequestBody

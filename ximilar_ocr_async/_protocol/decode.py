@@ -9,22 +9,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from typing import Any, TypeVar
 
-from attrs import define, evolve, field
+from attrs import evolve
 
 from ximilar_ocr_async._http import Timing
 from ximilar_ocr_async._protocol.converter import Faults, UnfitError, structure, structure_status
+from ximilar_ocr_async._protocol.decode_usual import Echo, decode_usual
 from ximilar_ocr_async._protocol.documents import Document, Rows
 from ximilar_ocr_async._protocol.error_mapping import SNIPPET, as_billed, whole_failure
-from ximilar_ocr_async._protocol.fast_decode import AT_ONCE, IN_ONE, UsualAnswer
-from ximilar_ocr_async._protocol.fast_parts import Budget, OverBudgetError, read_usual_status
-from ximilar_ocr_async._protocol.json_values import Allowance, TooLargeError
+from ximilar_ocr_async._protocol.fast_decode import IN_ONE
+from ximilar_ocr_async._protocol.json_values import TooLargeError
 from ximilar_ocr_async._protocol.records import (
     MAX_REASON,
     Members,
     Row,
-    failure_of,
-    make_usual,
-    read_status,
 )
 from ximilar_ocr_async.errors import AddressError, OCRError, ReplyError
 from ximilar_ocr_async.models import Account, JobInfo, Record, Status
@@ -35,9 +32,6 @@ MISADDRESSED = frozenset({400, 404, 405, 421, 426})
 """Statuses that say, in HTML, that no such service is here: the service itself speaks JSON. A front
 says 400 to plain HTTP on a port of TLS, and to a host that it does not serve."""
 
-LONG_WAY = 4
-"""How many times the size of a record that goes the long way counts, among what is decoded in one
-call. Source: judgement; a kilobyte of it takes up to 1 ms."""
 FAILING = range(400, 600)
 """Codes of failures [RFC 9110, 15.5 and 15.6]."""
 
@@ -51,17 +45,6 @@ FREE = Timing()
 """That of a response of which nothing was billed, whatever it is."""
 
 _log = logging.getLogger("ximilar_ocr_async")
-
-
-@define
-class Echo:
-    """Whether the service sends ids back. Lives as long as its session.
-
-    Attributes:
-        is_heard: Whether an id came back in any response so far.
-    """
-
-    is_heard: bool = False
 
 
 def decode_model(document: Any, cls: type[M]) -> M:
@@ -86,88 +69,6 @@ def decode_whole(document: Document, cls: type[M], **defaults: Any) -> M:
 def decode_account(document: Document) -> Account:
     """Return the account that a document is about; raise `ReplyError` if it does not fit."""
     return decode_whole(document, Account)
-
-
-def decode_usual(
-    http_status: int, body: bytes, ids: Sequence[str], *, echo: Echo, most: int = AT_ONCE
-) -> list[Record | OCRError] | None:
-    """Decode the response to a batch in one step.
-
-    Return None if it is unusual in more than a few of its records, or if it has more than *most*
-    [bytes].
-    """
-    answer = UsualAnswer.of(body, len(ids)) if len(body) <= most else None
-    http = Status(http_status)
-    if answer is None or not http.ok:
-        return None
-    try:
-        results = _Usual(answer).decode(ids, http)
-    except (UnfitError, OverBudgetError):
-        return None
-    echo.is_heard = echo.is_heard or results is not None
-    return results
-
-
-@define
-class _Usual:
-    """Makes the records of an answer, the usual and the few that are not.
-
-    Attributes:
-        answer: The answer.
-    """
-
-    answer: UsualAnswer
-    _budget: Budget = field(init=False, factory=Budget)
-    _statuses: dict[bytes, Status] = field(init=False, factory=dict)
-    _unusual: dict[int, Row] = field(init=False, factory=dict)
-
-    def decode(self, ids: Sequence[str], http: Status) -> list[Record | OCRError] | None:
-        """Return (n) results; None if the answer failed, or is not about just these *ids*.
-
-        Raises:
-            OverBudgetError: There is too much that is unusual.
-            UnfitError: The status makes no sense.
-        """
-        default = self._read_status(self.answer.status, http, "$")
-        rows = enumerate(self.answer.records)
-        found = [row.id if row else self._row(place).word("_id") for place, row in rows]
-        if not default.ok or found != [*ids]:
-            return None
-        return [self._decode_one(place, f"$.records[{i}]", default) for place, i in enumerate(ids)]
-
-    def _row(self, place: int) -> Row:
-        """Return a record that goes the long way."""
-        if place not in self._unusual:
-            row = Row(self.answer.json_of(place))
-            self._budget.spend(LONG_WAY * len(row.data))
-            self._unusual[place] = row
-        return self._unusual[place]
-
-    def _decode_one(self, place: int, path: str, default: Status) -> Record | OCRError:
-        usual = self.answer.records[place]
-        try:
-            status = usual and self._status_of(usual.status, default, path)
-        except UnfitError:
-            status = None
-        if status and not status.ok:
-            return failure_of(status)
-        record = make_usual(usual, status, self._budget) if usual and status else None
-        return record or self._row(place).decode(path, default)
-
-    def _status_of(self, data: Any, default: Status, path: str) -> Status:
-        # One instance for all equal statuses, because nearly always all of them are equal.
-        key = bytes(data)
-        if key not in self._statuses:
-            self._statuses[key] = self._read_status(data, default, f"{path}.status")
-        return self._statuses[key]
-
-    def _read_status(self, data: Any, default: Status, path: str) -> Status:
-        usual = read_usual_status(data, self._budget)
-        if usual is not None:
-            return usual
-        view = memoryview(data)
-        self._budget.spend(len(view))
-        return structure_status(read_status(view, Allowance()), default, path)
 
 
 def decode(

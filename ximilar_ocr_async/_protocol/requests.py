@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 from attrs import field, frozen
 
 from ximilar_ocr_async._http import Response
-from ximilar_ocr_async._protocol.decode import Echo, decode, decode_usual
+from ximilar_ocr_async._protocol.decode import decode
+from ximilar_ocr_async._protocol.decode_usual import Echo, decode_usual
 from ximilar_ocr_async._protocol.error_mapping import as_ambiguous, as_lost, name_plan
 from ximilar_ocr_async._protocol.jobs import REQUESTS, decode_submitted, make_id
 from ximilar_ocr_async._protocol.webhook import Webhook
