@@ -41,7 +41,7 @@ class Abandoned:
             if item.preparing is not None:
                 give_up_preparing(item)
             elif item.batch is None:
-                self._slots.queue.remove(item)
+                self._slots.queue.discard(item)
             elif item.batch in billable and item.id in item.batch.sent:
                 item.accounting.give_up(item)
             end(item)

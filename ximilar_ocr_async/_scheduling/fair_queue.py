@@ -87,16 +87,20 @@ class Share:
                     return item
         return None
 
-    def remove(self, item: Item) -> None:
-        calls = self._calls[item.call.fair_key]
-        items = calls[item.call]
+    def discard(self, item: Item) -> bool:
+        """Take out an item; return whether it was there."""
+        calls = self._calls.get(item.call.fair_key)
+        items = calls.get(item.call) if calls else None
         # Nearly always the first: calls end as a whole, in order.
+        if not calls or not items or item not in items:
+            return False
         items.remove(item)
         self.size -= 1
         if not items:
             del calls[item.call]
             if not calls:
                 del self._calls[item.call.fair_key]
+        return True
 
 
 @define(eq=False)
@@ -248,14 +252,13 @@ class FairQueue:
         the least often: others may be the cause of the outage.
         """
         item = max(lane, key=lambda item: (item.call.patience.deadline, -item.attempts))
-        self.remove(item)
+        self.discard(item)
         return [item]
 
-    def remove(self, item: Item) -> None:
-        """Take out an item that waits."""
+    def discard(self, item: Item) -> None:
+        """Take out an item, if it waits: a signal may come when it has left and is in no batch."""
         lane = self._lane(item.request, item.call.tenant)
-        lane.share_of(item).remove(item)
-        self._size -= 1
+        self._size -= lane.share_of(item).discard(item)
         self.forget(lane)
 
     def begin(self, batch: Batch) -> None:
