@@ -106,8 +106,13 @@ def check_output(file: TextIO | None, name: str = "standard output") -> TextIO:
     except UnsupportedOperation:
         pass  # not a file of the system
     except OSError as error:
-        raise OptionError(f"{name} cannot be written: {error.strerror}") from None
+        raise OptionError(f"{name} cannot be written: {reason_of(error)}") from None
     return file
+
+
+def reason_of(error: OSError) -> str:
+    """Return why a file cannot be used, without its name."""
+    return error.strerror or type(error).__name__
 
 
 def report_error(error: Exception, code: int) -> int:

@@ -68,7 +68,7 @@ def _closing(blocks: Generator[T]) -> Iterator[Generator[T]]:
 
 async def _next(blocks: Iterator[list[str | Path]], argument: str) -> list[str | Path] | None:
     """Return what *argument* names next; None at its end."""
-    if argument == STANDARD_INPUT and os.name == "posix":
+    if argument == STANDARD_INPUT and os.name == "posix" and sys.stdin is not None:
         # A thread that waits for input would not hear of an interrupt. What cannot be waited for,
         # such as a file, is there.
         with suppress(OSError):

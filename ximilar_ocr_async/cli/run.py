@@ -19,7 +19,13 @@ from ximilar_ocr_async._constants import (
 from ximilar_ocr_async._session import Images, OCRSession, Stream
 from ximilar_ocr_async._validation import check_language
 from ximilar_ocr_async.cli.connection import Connection
-from ximilar_ocr_async.cli.console import SOME_FAILED, SUCCESS, discard_output, write_message
+from ximilar_ocr_async.cli.console import (
+    SOME_FAILED,
+    SUCCESS,
+    discard_output,
+    reason_of,
+    write_message,
+)
 from ximilar_ocr_async.cli.draining import DRAIN, Drain
 from ximilar_ocr_async.cli.inputs import count_images, find_images, names_one_image
 from ximilar_ocr_async.cli.interrupts import interrupts
@@ -175,7 +181,7 @@ class _Run:
             if isinstance(error, BrokenPipeError):
                 # A reader that has seen enough, such as "head", is no error.
                 return SOME_FAILED
-        write_message(f"ximilar-ocr: the output cannot be written: {error.strerror}")
+        write_message(f"ximilar-ocr: the output cannot be written: {reason_of(error)}")
         written = f"{self.printer.written} outcomes were written before"
         write_message(f"{self.printer.totals()}; {written}; {self._costs()}")
         return SOME_FAILED

@@ -17,6 +17,7 @@ from ximilar_ocr_async.cli.console import (
     SUCCESS,
     check_output,
     discard,
+    reason_of,
     run,
     warn_of_secret,
     write_line,
@@ -154,10 +155,10 @@ class _Ids:
             self.is_broken = True
             self.drain.stop()
             discard(sys.stdout)
-            reason = f"standard output cannot be written: {error.strerror}"
-            write_message(f"ximilar-ocr: {reason}; nothing more is submitted after these ids:")
+            reason = f"standard output cannot be written: {reason_of(error)}"
+            write_message(f"ximilar-ocr: {reason}; nothing more is sent")
         if self.is_broken:
-            write_message(request_id)
+            write_message(f"ximilar-ocr: submitted before: {request_id}")
 
 
 async def _submit(drain: Drain, submission: Submission) -> int:
