@@ -33,6 +33,10 @@ MAX_FAULTS = 10
 """The most faults that are collected in one array or object, and that an error holds. Source:
 judgement; the error also holds the completion, and 100,000 faults would take 100 MB."""
 
+MAX_ZEROS = 100_000
+"""The most zeros that are written in place of an exponent. Source: judgement; `structure` makes
+numbers of the digits that a completion has and 999 zeros."""
+
 _FAULTS_IN_MESSAGE = 3
 """The most faults in an error message. ``ExtractionError.faults`` holds more."""
 
@@ -251,6 +255,13 @@ def structure(value: Any, cls: type[T]) -> T:
     raise ExtractionError(message, faults=faults, hints=hints)
 
 
+def _written(value: Decimal) -> str:
+    # An exponent could be longer than `structure` accepts. One that only a class's own converter
+    # accepts stays, because it may stand for more zeros than there is memory.
+    is_long = value.is_finite() and abs(value.adjusted()) > MAX_ZEROS
+    return str(value) if is_long else f"{value:f}"
+
+
 def unstructure(value: Any) -> Any:
     """Return an instance that `structure` made as JSON types, from which it can make it again.
 
@@ -267,7 +278,7 @@ def unstructure(value: Any) -> Any:
         case list() | tuple():
             return [unstructure(item) for item in value]
         case Decimal():
-            return f"{value:f}"  # an exponent could be longer than `structure` accepts
+            return _written(value)
         case date() | time():
             return value.isoformat()
     return value
