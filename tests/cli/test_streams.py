@@ -8,7 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.cli.echo import Echo
-from tests.command_line import CLI, start, write
+from tests.command_line import start, write
 from ximilar_ocr_async.cli.console import discard, standard_streams
 from ximilar_ocr_async.cli.serve import _announce
 
@@ -34,6 +34,16 @@ def ended(*words: str, **options: Any) -> tuple[int, str, str]:
         out = process.stdout.read() if process.stdout else ""
         err = process.stderr.read() if process.stderr else ""
     return process.returncode, out, err
+
+
+def closing(*descriptors: int) -> Callable[[], None]:
+    """Return what closes streams in a process before it begins."""
+
+    def close() -> None:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    return close
 
 
 @contextmanager
@@ -103,7 +113,7 @@ def test_progress_that_cannot_be_shown_harms_nothing(echo: Echo) -> None:
 def test_streams_that_are_closed_are_not_missed(closed: tuple[int, ...]) -> None:
     """Without standard input and standard error, all is read and the exit code is 0."""
     write("a.jpg")
-    code, out, err = ended("read", "a.jpg", preexec_fn=lambda: [os.close(fd) for fd in closed])
+    code, out, err = ended("read", "a.jpg", preexec_fn=closing(*closed))
     assert (code, out) == (0, "a.jpg\n")
     assert "Traceback" not in err
 
@@ -112,7 +122,7 @@ def test_a_file_needs_no_standard_output() -> None:
     """With --output, standard output may be closed, and so may all others."""
     write("a.jpg")
     words = ["read", "a.jpg", "--output=out"]
-    code, *_ = ended(*words, preexec_fn=lambda: [os.close(fd) for fd in (0, 1, 2)])
+    code, *_ = ended(*words, preexec_fn=closing(0, 1, 2))
     assert (code, len(Path("out").read_text().splitlines())) == (0, 1)
 
 
@@ -172,10 +182,14 @@ def limited() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
 
 
+@pytest.mark.parametrize("is_unbuffered", ["", "1"])
 @pytest.mark.parametrize("is_file", [False, True])
-def test_an_output_that_breaks_is_told_of_with_what_was_paid(is_file: bool, echo: Echo) -> None:
+def test_an_output_that_breaks_is_told_of_with_what_was_paid(
+    is_file: bool, is_unbuffered: str, echo: Echo, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """When the disk is full, nothing more is sent, and the credits that were spent are told."""
     write(*NAMES)
+    monkeypatch.setenv("PYTHONUNBUFFERED", is_unbuffered)
     words = ["read", ".", "--format=jsonl", "--concurrency=1", "--quiet"]
     with Path("out").open("w") as out:
         given: dict[str, Any] = {"stdout": None if is_file else out}
@@ -229,12 +243,10 @@ def test_what_has_no_descriptor_is_not_redirected() -> None:
     discard(io.StringIO())
 
 
-def test_standard_error_is_there(monkeypatch: pytest.MonkeyPatch, cli: CLI) -> None:
+def test_standard_error_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """A program that has none gets one that goes nowhere."""
-    write("a.jpg")
     monkeypatch.setattr(sys, "stderr", None)
     with standard_streams():
         assert sys.stderr is not None
         sys.stderr.write("nobody hears")
         sys.stderr.close()
-    assert cli

@@ -376,3 +376,26 @@ def test_null_is_none_where_that_is_meant() -> None:
     """A null goes before the default of a field that takes None; a missing key does not."""
     assert structure({}, Choosy) == Choosy(1, "x", c=None)
     assert structure({"a": None, "b": None}, Choosy) == Choosy(None, None, c=None)
+
+
+@attrs.frozen
+class Converted:
+    """One whose own converter takes what `structure` does not."""
+
+    a: str = attrs.field(converter=Decimal)
+
+
+@pytest.mark.parametrize(
+    "number", ["1e300000000", "-1e-300000000", "0e300000000", "0e-300000000", "1.5e999999999"]
+)
+def test_no_exponent_is_written_in_zeros_without_end(number: str) -> None:
+    """A number that only the class's own converter takes is written with its exponent."""
+    [written] = unstructure(structure({"a": number}, Converted)).values()
+    assert len(written) < 20
+    assert Decimal(written) == Decimal(number)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_what_is_no_number_is_written_in_words(number: str) -> None:
+    """A class's own converter may make what has no digits."""
+    assert unstructure(Converted(number)) == {"a": number}

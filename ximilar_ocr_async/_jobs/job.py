@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from math import inf
-from typing import Self
+from typing import NoReturn, Self
 
 import anyio
 from attrs import define, evolve, field
@@ -97,6 +97,10 @@ class Job:
     def ids(self) -> tuple[str, ...]:
         """The ids of its asynchronous requests, in the order of the images."""
         return tuple(sorted(self.parts, key=lambda request_id: self.parts[request_id].first))
+
+    def __reduce__(self) -> NoReturn:
+        # A copy would be left half made, and not even have a repr.
+        raise TypeError("a job cannot be copied or pickled")
 
     def __repr__(self) -> str:
         return f"<Job of {len(self.parts)} asynchronous requests>"

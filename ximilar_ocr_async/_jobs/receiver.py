@@ -14,7 +14,7 @@ from collections.abc import (
 )
 from contextlib import aclosing
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NoReturn, TypeAlias
 from weakref import WeakSet
 
 import anyio
@@ -113,6 +113,10 @@ class WebhookReceiver:
         if self.verify not in {"secret", "refetch"}:
             raise OptionError(f"verify is {self.verify!r}, allowed are secret, refetch")
         check_at_least("max_bytes", self.max_bytes, 1)
+
+    def __reduce__(self) -> NoReturn:
+        # A copy would be left half made, and not even have a repr.
+        raise TypeError("a receiver cannot be copied or pickled")
 
     # ---- what the webhook uses
 

@@ -10,7 +10,7 @@ from contextlib import aclosing, suppress
 from inspect import isasyncgen
 from time import perf_counter
 from types import TracebackType
-from typing import Generic, Self, TypeAlias
+from typing import Generic, NoReturn, Self, TypeAlias
 
 import anyio
 import anyio.lowlevel
@@ -154,6 +154,10 @@ class Stream(Generic[T]):
         if self._held <= self._window - MAX_RECORDS:
             self._room.set()
         return self._ready.popleft()
+
+    def __reduce__(self) -> NoReturn:
+        # A copy would be left half made, and not even have a repr.
+        raise TypeError("a stream cannot be copied or pickled")
 
     def __repr__(self) -> str:
         return f"<Stream, {self._pulled} images pulled, {self._held} of them not handed out>"

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
-from io import UnsupportedOperation
+from io import RawIOBase, UnsupportedOperation
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -149,8 +149,14 @@ def write_line(text: str, file: TextIO | None = None) -> None:
     line = _ORDERS.sub(_escaped, text) if file.isatty() else text
     # What the encoding does not have, such as a name that is not UTF-8, must not end the run.
     encoding = file.encoding or "utf-8"
-    file.write(f"{line}\n".encode(encoding, _JSON_ESCAPES).decode(encoding))
-    file.flush()
+    data = f"{line}\n".encode(encoding, _JSON_ESCAPES)
+    if isinstance(raw := getattr(file, "buffer", None), RawIOBase):
+        # With PYTHONUNBUFFERED, Python drops what the system did not take at once.
+        while data:
+            data = data[raw.write(data) or 0 :]
+    else:
+        file.write(data.decode(encoding))
+        file.flush()
 
 
 _ORDERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")

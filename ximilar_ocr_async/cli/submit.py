@@ -4,6 +4,7 @@ import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from attrs import define, frozen
@@ -106,15 +107,9 @@ def submit(
 
     async def start() -> int:
         hook = _webhook(webhook, webhook_header)
-        submission = Submission(
-            arguments=images,
-            ending=NUL if null else LINE,
-            lang=lang,
-            prompt=prompt,
-            webhook=hook,
-            type=type,
-            endpoint=endpoint,
-        )
+        ending = NUL if null else LINE
+        what: dict[str, Any] = {"lang": lang, "prompt": prompt, "type": type, "endpoint": endpoint}
+        submission = Submission(arguments=images, ending=ending, webhook=hook, **what)
         session = connection.make_session(max_records=max_records, drain=drain)
         return await _submit(Drain(session), submission)
 

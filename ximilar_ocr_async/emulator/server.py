@@ -134,8 +134,9 @@ class _Protocol(H11Protocol):
         super().pause_writing()
         self._is_stuck = True
         self._watch()
-        stuck = [peer.transport for peer in self.connections if peer._is_stuck]  # noqa: SLF001
-        if sum(transport.get_write_buffer_size() for transport in stuck) > MAX_UNRECEIVED:
+        # uvicorn's set of all connections, each one of this class.
+        peers: Any = self.connections
+        if sum(peer.transport.get_write_buffer_size() for peer in peers) > MAX_UNRECEIVED:
             self._let_go()
 
     def resume_writing(self) -> None:
