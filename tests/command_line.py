@@ -88,7 +88,7 @@ def start(*words: str, **options: Any) -> Iterator[Any]:
     """Run a command in a process of its own while the block is run; kill it if that fails."""
     with subprocess.Popen(
         [*PROGRAM, *words],
-        stdout=subprocess.PIPE,
+        stdout=options.pop("stdout", subprocess.PIPE),
         stderr=options.pop("stderr", subprocess.PIPE),
         text=True,
         **options,

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -35,6 +35,15 @@ class EventLoopGuard:
             raise SessionStateError(
                 "a session can only be used in the event loop and process that it was made in"
             )
+
+
+class NotCopied:
+    """Refuses copies and pickles: they would be left half made, and not even have a repr."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"a {type(self).__name__} cannot be copied or pickled")
 
 
 SMALL_JSON = 16 * 1024

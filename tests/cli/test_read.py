@@ -123,7 +123,7 @@ def test_an_interrupt_keeps_what_was_read(monkeypatch: pytest.MonkeyPatch) -> No
     engine = OneBatch()
     with (
         served(Service(engine), monkeypatch),
-        start("read", ".", "--concurrency=1", "--format=jsonl") as process,
+        start("read", ".", "--concurrency=1", "--format=jsonl", "--drain=0.2") as process,
     ):
         first = process.stdout.readline()
         process.send_signal(signal.SIGINT)

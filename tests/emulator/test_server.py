@@ -242,6 +242,58 @@ def test_what_follows_a_response_has_its_time_too(
         assert came.count(b"HTTP/1.1") == 1
 
 
+def test_so_much_is_held_for_clients_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client whose response is too much together with those of others is let go of at once."""
+    monkeypatch.setattr("ximilar_ocr_async.emulator.server.MAX_UNRECEIVED", 1000)
+    body = json.dumps({"records": [{"_id": "x" * 30_000_000, **ONE_IMAGE["records"][0]}]}).encode()
+    with serving(Service(ScriptedEngine())) as url, socket.socket() as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.connect((HOST, port_of(url)))
+        peer.sendall(POST + b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+        while not is_cut_off(peer):
+            pass
+
+
+@pytest.mark.parametrize("is_dripping", [False, True])
+def test_a_client_that_does_not_read_is_let_go_of(
+    is_dripping: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A response has its time to be received, as a whole, whatever it echoes."""
+    monkeypatch.setitem(TIMEOUTS, "response", 0.2)
+    body = json.dumps({"records": [{"_id": "x" * 30_000_000, **ONE_IMAGE["records"][0]}]}).encode()
+    with serving(Service(ScriptedEngine())) as url, socket.socket() as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.connect((HOST, port_of(url)))
+        peer.sendall(POST + b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+        # It is cut off, which a client that looks for it hears of as an error.
+        with suppress(ConnectionError):
+            while not is_cut_off(peer):
+                if is_dripping:
+                    peer.recv(1)
+
+
+def is_cut_off(peer: socket.socket) -> bool:
+    """Wait a moment; return whether the other end has closed the connection."""
+    poll = select.poll()
+    poll.register(peer, select.POLLHUP | select.POLLERR)
+    return bool(poll.poll(20))
+
+
+def test_so_many_bytes_are_held_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bodies that are too much together are refused, until the others are answered."""
+    monkeypatch.setattr("ximilar_ocr_async.emulator.asgi.MAX_HELD", 1000)
+    engine = EndlessEngine()
+    body = json.dumps(ONE_IMAGE | {"padding": "x" * 600}).encode()
+    with serving(Service(engine)) as url:
+        with socket.create_connection((HOST, port_of(url))) as peer:
+            peer.sendall(POST + b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+            engine.begun.wait()
+            refused = httpx.post(url + READ, content=body, headers=TOKEN)
+            assert refused.status_code == 503
+            small = httpx.get(url + DETAILS, headers=TOKEN)
+            assert small.status_code == 200
+
+
 def test_a_slow_reading_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """The time that the service takes itself is no matter of the client's."""
     monkeypatch.setitem(TIMEOUTS, "head", 0.1)

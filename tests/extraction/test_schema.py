@@ -6,6 +6,7 @@ from dataclasses import field as dataclass_field
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum, IntEnum
+from types import MappingProxyType, SimpleNamespace
 from typing import (
     Annotated,
     Any,
@@ -249,7 +250,7 @@ def _one(hint: Any) -> type:
         (int, "int is not an attrs class, dataclass or TypedDict"),
         (dict, "dict is not an attrs class, dataclass or TypedDict"),
         (list[int], "list[int] is not an attrs class, dataclass or TypedDict"),
-        (Party("me"), "Party(name='me', city=None, phone='', length=0) is not an attrs class"),
+        (Party("me"), "a Party is not an attrs class, dataclass or TypedDict"),
     ],
 )
 def test_a_class_that_cannot_be_described_is_refused(cls: Any, message: str) -> None:
@@ -257,6 +258,70 @@ def test_a_class_that_cannot_be_described_is_refused(cls: Any, message: str) -> 
     with pytest.raises(OptionError) as caught:
         describe(cls)
     assert str(caught.value).startswith(message)
+
+
+class Secretive:
+    """Shows a secret in its repr, as the environment does."""
+
+    def __repr__(self) -> str:
+        return "opensesame"
+
+    def __call__(self) -> None:
+        """Look like a type to those that take what can be called for one."""
+
+
+SECRET: Any = Secretive()
+
+ROW = {"token": SECRET}
+
+OF: Any = SimpleNamespace(
+    list=list, set=set, dict=dict, tuple=tuple, callable=Callable, literal=Literal
+)
+"""Where types are made at run time of whatever there is."""
+
+
+def _quoting() -> type:
+    """Make a class whose annotation, in quotes, is a value."""
+    return type("Quoting", (), {"__annotations__": {"x": "ROW"}, "__module__": __name__})
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [
+        SECRET,
+        ROW,
+        [SECRET],
+        "opensesame",
+        b"opensesame",
+        SimpleNamespace(token="opensesame"),
+        MappingProxyType({"token": "opensesame"}),
+        OF.list[SECRET],
+        _one(SECRET),
+        _one(ROW),
+        _one(OF.list[SECRET]),
+        _one(OF.set[SECRET]),
+        _one(OF.dict[int, OF.list[SECRET]]),
+        _one(OF.tuple[SECRET, ...]),
+        _one(OF.callable[[SECRET], int]),
+        _one(OF.literal[SECRET]),
+        _one(OF.literal["x", SECRET]),
+        _one(OF.set[Annotated[str, SECRET]]),
+        attrs.define(type("Initial", (), {"__annotations__": {"x": InitVar(SECRET)}})),
+        attrs.define(_quoting()),
+        dataclass(_quoting()),
+    ],
+)
+def test_no_message_shows_a_value_that_stands_for_a_class(cls: Any) -> None:
+    """What is passed in place of a class or a type may be secret, such as the environment."""
+    error: BaseException | None = None
+    try:
+        describe(cls)
+    except OptionError as raised:
+        error = raised
+    assert error is not None
+    while error is not None:
+        assert "opensesame" not in str(error)
+        error = error.__cause__ or error.__context__
 
 
 def test_instructions_are_text() -> None:

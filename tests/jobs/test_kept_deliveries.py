@@ -43,6 +43,71 @@ def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [delivery.id for delivery in there.take({"r5"})] == ["r5"]
 
 
+def test_the_number_of_deliveries_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The smallest take room, too, so the oldest of very many are left to polling."""
+    monkeypatch.setattr(module, "MAX_KEPT", 2)
+    there, job = receiver(), Listener()
+    there.listen(job)
+    for request_id in ("r1", "r2", "r3"):
+        there.receive(GIVEN, news(request_id))
+    assert [delivery.id for delivery in there.take({"r1", "r2", "r3"})] == ["r2", "r3"]
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_what_is_taken_is_in_the_order_in_which_it_came(count: int) -> None:
+    """The order is that of the deliveries, whatever the ids are asked for in."""
+    there, job = receiver(), Listener()
+    there.listen(job)
+    for number in range(count):
+        there.receive(GIVEN, news(f"r{number}"))
+    there.receive(GIVEN, news("a"))
+    there.receive(GIVEN, news("b"))
+    assert [delivery.id for delivery in there.take(["b", "x", "a"])] == ["a", "b"]
+
+
+class Uncounted:
+    """Ids of which nobody knows how many there are."""
+
+    def __contains__(self, request_id: object) -> bool:
+        return request_id == "r1"
+
+
+def test_ids_need_not_be_counted() -> None:
+    """Whatever can be asked whether an id is in it will do."""
+    there, job = receiver(), Listener()
+    there.listen(job)
+    for request_id in ("r1", "r2"):
+        there.receive(GIVEN, news(request_id))
+    assert [delivery.id for delivery in there.take(Uncounted())] == ["r1"]
+
+
+def test_what_another_job_waits_for_wakes_nobody_else() -> None:
+    """A delivery costs what its own job does, however many others wait."""
+    there, job = receiver(), Listener()
+    there.listen(job)
+    woken = []
+
+    async def wait(request_id: str) -> None:
+        await there.wait([request_id])
+        woken.append(request_id)
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait, "r1")
+            group.start_soon(wait, "r2")
+            await anyio.wait_all_tasks_blocked()
+            there.receive(GIVEN, news("r2"))
+            await anyio.wait_all_tasks_blocked()
+            assert woken == ["r2"]
+            group.cancel_scope.cancel()
+
+    for name in ("asyncio", "trio"):
+        woken.clear()
+        there.take(["r2"])
+        there._seen.clear()
+        anyio.run(main, backend=name)
+
+
 async def _fail(delivery: Delivery) -> None:
     raise ConnectionError(delivery.id)
 

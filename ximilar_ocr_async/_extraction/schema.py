@@ -12,7 +12,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
 from inspect import cleandoc
-from types import NoneType, UnionType
+from types import EllipsisType, GenericAlias, NoneType, UnionType
 from typing import (
     Annotated,
     Any,
@@ -28,7 +28,7 @@ from typing import (
 
 import attrs
 
-from ximilar_ocr_async._validation import check_prompt, told
+from ximilar_ocr_async._validation import check_prompt
 from ximilar_ocr_async.errors import OptionError
 
 _TASK = (
@@ -52,6 +52,9 @@ _SCALARS: Mapping[type, str] = {
 
 _PLAIN = frozenset({str, int, bool, NoneType})
 """The types of the values that a Literal may list: those that JSON keeps distinct."""
+
+_SHOWN_CHOICES = (str, int, bool, NoneType, bytes, Enum)
+"""The types of the choices of a Literal that a message shows."""
 
 _Unwrapped: TypeAlias = tuple[Any, list[str], bool | None]
 """A type, the descriptions around it, and whether it is marked as required; None if unmarked."""
@@ -116,8 +119,15 @@ def _hints_of(cls: type) -> dict[str, _Unwrapped]:
         # Types without annotations, at any depth, because annotations need not be hashable.
         plain = get_type_hints(cls)
         annotated = get_type_hints(cls, include_extras=True)
-    except Exception as error:
+    except (NameError, AttributeError, SyntaxError) as error:
+        # These name what was written, and never show a value.
         raise OptionError(f"{cls.__name__}: a type cannot be found: {error}") from error
+    except Exception as error:  # noqa: BLE001 - raised below
+        fault = type(error).__name__
+    else:
+        fault = ""
+    if fault:
+        raise OptionError(f"{cls.__name__}: a type cannot be found: {fault} in an annotation")
     for name, hint in annotated.items():
         if isinstance(hint, dataclasses.InitVar):
             raise _refusal(f"{cls.__name__}.{name}", hint)
@@ -281,4 +291,20 @@ def _refusal(path: str, hint: Any) -> OptionError:
 
 
 def _name(hint: Any) -> str:
-    return hint.__name__ if isinstance(hint, type) else told(hint)
+    """Return how a type is written. Of what is no type, its class: a value may be a secret."""
+    if isinstance(hint, type) and not isinstance(hint, GenericAlias):
+        return hint.__name__
+    return repr(hint) if _is_type(hint) else f"a {type(hint).__name__}"
+
+
+def _is_type(hint: Any) -> bool:
+    """Whether *hint* consists of types alone, so that its repr shows no value."""
+    if isinstance(hint, dataclasses.InitVar):
+        return _is_type(hint.type)
+    if get_origin(hint) is Literal:
+        return all(isinstance(choice, _SHOWN_CHOICES) for choice in get_args(hint))
+    if isinstance(hint, list):  # the parameters of a Callable
+        return all(map(_is_type, hint))
+    is_alias = isinstance(hint, GenericAlias | UnionType) or type(hint).__module__ == "typing"
+    is_single = isinstance(hint, type | NoneType | EllipsisType)
+    return (is_alias or is_single) and all(map(_is_type, get_args(hint)))

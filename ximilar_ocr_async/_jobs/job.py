@@ -10,6 +10,7 @@ from typing import Self
 import anyio
 from attrs import define, evolve, field
 
+from ximilar_ocr_async._concurrency import NotCopied
 from ximilar_ocr_async._constants import JOB_KEPT, MAX_RECORDS
 from ximilar_ocr_async._jobs.polling import Polling
 from ximilar_ocr_async._jobs.receiver import Delivery, WebhookReceiver
@@ -57,7 +58,7 @@ class Part:
 
 
 @define(eq=False, repr=False)
-class Job:
+class Job(NotCopied):
     """Images that were submitted together, in asynchronous requests of up to 10.
 
     The service keeps it, whatever becomes of this program: store the `ids`, and `OCRSession.job`

@@ -1,7 +1,17 @@
 """Deliveries to a webhook in, outcomes out. A delivery wakes whatever waits for its job."""
 
 import hmac
-from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Collection,
+    Container,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing
 from functools import partial
 from typing import Any, Literal, TypeAlias
@@ -11,7 +21,7 @@ from weakref import WeakSet
 import anyio
 from attrs import define, field, frozen
 
-from ximilar_ocr_async._concurrency import decode_aside
+from ximilar_ocr_async._concurrency import NotCopied, decode_aside
 from ximilar_ocr_async._constants import MAX_RECORDS, MAX_RESPONSE_BYTES
 from ximilar_ocr_async._protocol import Document, Webhook, jobs
 from ximilar_ocr_async._validation import check_at_least, check_kind, check_request_id, told
@@ -20,6 +30,10 @@ from ximilar_ocr_async.outcomes import Outcome
 
 KEPT_BYTES = 32 * 1024 * 1024
 """The most bytes of deliveries kept for jobs. Beyond it the oldest go, and polling fetches them."""
+
+MAX_KEPT = 20_000
+"""The most deliveries kept for jobs. However small, each takes about 300 bytes beside its body.
+Source: measured with Python 3.11."""
 
 KEPT_IDS = 100_000
 """The most ids of deliveries that are remembered to recognize a repeated delivery."""
@@ -62,7 +76,7 @@ Handle: TypeAlias = Callable[[Delivery], Awaitable[None]]
 
 
 @define(eq=False)
-class WebhookReceiver:
+class WebhookReceiver(NotCopied):
     """Receives deliveries. Pass it to `OCRSession.submit` as the webhook, and mount its `app`.
 
     A receiver belongs to one event loop at a time. Jobs of all sessions there may wait for it.
@@ -74,21 +88,28 @@ class WebhookReceiver:
         max_bytes: The largest delivery that is accepted [bytes].
         _seen: The ids of the last deliveries, the oldest first.
         _handled: The ids of the deliveries that the user's function is handling.
-        _kept: The deliveries that no job took yet and their sizes [bytes], the oldest first.
+        _kept: The deliveries that no job took yet with their sizes [bytes] and their numbers, the
+            oldest first.
         _size: The size of all kept deliveries [bytes].
-        _waiting: The events of waiting tasks. Each is removed, because it belongs to an event loop.
+        _count: How many deliveries were kept so far.
+        _waiting: The events of waiting tasks, and the ids that they wait for. Each is removed,
+            because it belongs to an event loop.
         _is_mounted: Whether the application that it made is mounted.
     """
 
     webhook: Webhook
     verify: Literal["secret", "refetch"] = "secret"
     max_bytes: int = MAX_RESPONSE_BYTES
-    _seen: dict[str, None] = field(init=False, factory=dict, repr=False)
+    _seen: OrderedDict[str, None] = field(init=False, factory=OrderedDict, repr=False)
     _handled: set[str] = field(init=False, factory=set, repr=False)
-    _kept: dict[str, tuple[Delivery, int]] = field(init=False, factory=dict, repr=False)
+    # These lose their oldest entries, for which a dict takes longer and longer.
+    _kept: OrderedDict[str, tuple[Delivery, int, int]] = field(
+        init=False, factory=OrderedDict, repr=False
+    )
     _size: int = field(init=False, default=0, repr=False)
+    _count: int = field(init=False, default=0, repr=False)
     _jobs: WeakSet[object] = field(init=False, factory=WeakSet, repr=False)
-    _waiting: set[anyio.Event] = field(init=False, factory=set, repr=False)
+    _waiting: dict[anyio.Event, Container[str]] = field(init=False, factory=dict, repr=False)
     _is_mounted: bool = field(init=False, default=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -150,7 +171,7 @@ class WebhookReceiver:
     def _remember(self, request_id: str) -> None:
         self._seen[request_id] = None
         if len(self._seen) > KEPT_IDS:
-            del self._seen[next(iter(self._seen))]
+            self._seen.popitem(last=False)
 
     def app(self, handle: Handle | None = None, *, mounted: bool = True) -> Any:
         """Make a Starlette application that accepts deliveries by POST at any path.
@@ -225,19 +246,25 @@ class WebhookReceiver:
 
     def take(self, ids: Container[str]) -> list[Delivery]:
         """Remove and return the deliveries for the requests with these *ids*."""
-        found = [request_id for request_id in self._kept if request_id in ids]
+        found = sorted(self._kept_of(ids), key=lambda request_id: self._kept[request_id][2])
         return [self._drop(request_id) for request_id in found]
 
     async def wait(self, ids: Container[str]) -> None:
         """Wait until there may be a delivery for one of the requests with these *ids*."""
-        if any(request_id in ids for request_id in self._kept):
+        if any(True for _ in self._kept_of(ids)):
             return
         arrival = anyio.Event()
-        self._waiting.add(arrival)
+        self._waiting[arrival] = ids
         try:
             await arrival.wait()
         finally:
-            self._waiting.discard(arrival)
+            del self._waiting[arrival]
+
+    def _kept_of(self, ids: Container[str]) -> Iterable[str]:
+        """Return which of *ids* are kept, in a time that goes with the fewer of both."""
+        if isinstance(ids, Collection) and len(ids) < len(self._kept):
+            return {request_id for request_id in ids if request_id in self._kept}
+        return (request_id for request_id in self._kept if request_id in ids)
 
     def _keep(self, delivery: Delivery, size: int) -> None:
         if not self._jobs:
@@ -246,16 +273,18 @@ class WebhookReceiver:
             return
         if delivery.id in self._kept:
             self._drop(delivery.id)
-        self._kept[delivery.id] = (delivery, size)
+        self._count += 1
+        self._kept[delivery.id] = (delivery, size, self._count)
         self._size += size
-        while self._size > KEPT_BYTES:
+        while self._size > KEPT_BYTES or len(self._kept) > MAX_KEPT:
             # Polling will fetch its results.
             self._drop(next(iter(self._kept)))
-        for arrival in self._waiting:
-            arrival.set()
+        for arrival, ids in self._waiting.items():
+            if delivery.id in ids:
+                arrival.set()
 
     def _drop(self, request_id: str) -> Delivery:
-        delivery, size = self._kept.pop(request_id)
+        delivery, size, _ = self._kept.pop(request_id)
         self._size -= size
         return delivery
 

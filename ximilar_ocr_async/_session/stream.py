@@ -15,7 +15,7 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 from attrs import define, field
 
-from ximilar_ocr_async._concurrency import SIGNALS, is_cancellation, is_from_outside
+from ximilar_ocr_async._concurrency import SIGNALS, NotCopied, is_cancellation, is_from_outside
 from ximilar_ocr_async._scheduling import (
     Call,
     CallOptions,
@@ -47,7 +47,7 @@ UNFINISHED = SessionClosed("the session closed before its images ended")
 
 
 @define(eq=False, repr=False)
-class Stream(Generic[T]):
+class Stream(NotCopied, Generic[T]):
     """Outcomes as they come. Lives as long as its ``async with`` block; iterate inside it.
 
     Leaving the block early withdraws what was not sent.

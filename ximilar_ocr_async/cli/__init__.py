@@ -5,7 +5,7 @@ from typing import Any
 
 EXIT_CODES = (
     "Exit codes: 0 success; 1 some images failed; "
-    "2 wrong usage, no token or no images; 130 interrupted."
+    "2 wrong usage, no token or no images; 130 interrupted; 143 terminated."
 )
 
 EXTRACT = """Fill in a class from images with the language model.
@@ -31,6 +31,20 @@ COMMANDS = {
 
 def main() -> None:
     """Run the command line. It needs the extra ``cli``."""
+    # Imported here because they load much, and so nothing is interrupted before it is handled.
+    from ximilar_ocr_async.cli.console import standard_streams  # noqa: PLC0415
+    from ximilar_ocr_async.cli.interrupts import end_at_once, interrupts  # noqa: PLC0415
+
+    with interrupts.heard():
+        try:
+            with standard_streams():
+                _run()
+        finally:
+            if interrupts.number is not None:
+                end_at_once(interrupts.number)
+
+
+def _run() -> None:
     try:
         from cyclopts import App  # noqa: PLC0415 - the extra may not be installed
     except ModuleNotFoundError:

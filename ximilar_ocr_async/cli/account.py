@@ -8,6 +8,7 @@ from ximilar_ocr_async.cli.connection import DEFAULT_CONNECTION, Connection, Con
 from ximilar_ocr_async.cli.console import (
     SUCCESS,
     USAGE,
+    check_output,
     report_error,
     run,
     to_table,
@@ -38,6 +39,7 @@ def account(
     """
 
     async def show() -> int:
+        check_output(sys.stdout)
         try:
             document = to_dict(await _fetch_account(connection))
         except OCRError as error:

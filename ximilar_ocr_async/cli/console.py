@@ -5,11 +5,16 @@ import json
 import os
 import re
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
+from io import RawIOBase, UnsupportedOperation
+from pathlib import Path
 from typing import Any, TextIO
 
 import anyio
 
+from ximilar_ocr_async.cli.interrupts import interrupts
 from ximilar_ocr_async.cli.json_lines import to_json
 from ximilar_ocr_async.errors import (
     AddressError,
@@ -29,7 +34,7 @@ MAX_NAME_SHOWN = 60
 
 def run(command: Callable[[], Awaitable[int]]) -> int:
     """Run *command* and report the error that it may end with; return the exit code."""
-    return anyio.run(_exit_code, command)
+    return anyio.run(interrupts.run, partial(_exit_code, command))
 
 
 async def _exit_code(command: Callable[[], Awaitable[int]]) -> int:
@@ -49,9 +54,65 @@ async def _exit_code(command: Callable[[], Awaitable[int]]) -> int:
 
 def discard_output() -> int:
     """Redirect standard output to nowhere after its reader has closed it; return the exit code."""
-    # Otherwise the flush at exit would fail.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    discard(sys.stdout)
     return SOME_FAILED
+
+
+def discard(file: TextIO) -> None:
+    """Redirect *file* to nowhere: it cannot be written, and the flush at exit would fail again."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, file.fileno())
+        os.close(nowhere)
+
+
+@contextmanager
+def standard_streams() -> Iterator[None]:
+    """Have all three streams while the block is run, be they closed as by ``2>&-``.
+
+    What is lost on standard error harms nothing, at exit neither.
+    """
+    if sys.stderr is None:
+        # Not closed, because it is the process's own from now on.
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    try:
+        yield
+    finally:
+        for file in (sys.stdout, sys.stderr):
+            if file is not None:
+                with harmless(file):
+                    file.flush()
+
+
+@contextmanager
+def harmless(file: TextIO) -> Iterator[None]:
+    """Redirect *file* to nowhere if the block, which writes to it, fails."""
+    try:
+        yield
+    except (OSError, ValueError):
+        discard(file)
+
+
+def check_output(file: TextIO | None, name: str = "standard output") -> TextIO:
+    """Return *file*; raise `OptionError` if it is known now that it cannot be written.
+
+    Asked before anything is sent, because the results would be paid for and lost.
+    """
+    if file is None:
+        raise OptionError(f"{name} is closed; redirect it to a file")
+    try:
+        # Writes nothing, and fails where nothing can be written.
+        os.write(file.fileno(), b"")
+    except UnsupportedOperation:
+        pass  # not a file of the system
+    except OSError as error:
+        raise OptionError(f"{name} cannot be written: {reason_of(error)}") from None
+    return file
+
+
+def reason_of(error: OSError) -> str:
+    """Return why a file cannot be used, without its name."""
+    return error.strerror or type(error).__name__
 
 
 def report_error(error: Exception, code: int) -> int:
@@ -75,8 +136,10 @@ def warn_of_secret(option: str, remedy: str) -> None:
 
 def write_message(text: str) -> None:
     """Write *text* to standard error, as one line: names of files may have line breaks in them."""
-    sys.stderr.write(f"{in_one_line(text)}\n")
-    sys.stderr.flush()
+    # It may be gone, with its reader or its terminal. What it is told harms nothing.
+    with harmless(sys.stderr):
+        sys.stderr.write(f"{in_one_line(text)}\n")
+        sys.stderr.flush()
 
 
 def write_line(text: str, file: TextIO | None = None) -> None:
@@ -86,8 +149,14 @@ def write_line(text: str, file: TextIO | None = None) -> None:
     line = _ORDERS.sub(_escaped, text) if stream.isatty() else text
     # What the encoding does not have, such as a name that is not UTF-8, must not end the run.
     encoding = stream.encoding or "utf-8"
-    stream.write(f"{line}\n".encode(encoding, _JSON_ESCAPES).decode(encoding))
-    stream.flush()
+    data = f"{line}\n".encode(encoding, _JSON_ESCAPES)
+    if isinstance(raw := getattr(stream, "buffer", None), RawIOBase):
+        # With PYTHONUNBUFFERED, Python drops what the system did not take at once.
+        while data:
+            data = data[raw.write(data) or 0 :]
+    else:
+        stream.write(data.decode(encoding))
+        stream.flush()
 
 
 _ORDERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")

@@ -3,16 +3,19 @@
 import os
 import sys
 from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import contextmanager, suppress
 from glob import glob, has_magic
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 from anyio import to_thread
 
 from ximilar_ocr_async.cli.lists import LINE, LIST_FILE, STANDARD_INPUT, read_list
 from ximilar_ocr_async.errors import OptionError
+
+T = TypeVar("T")
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".heic", ".bmp", ".tif", ".tiff", ".gif"}
@@ -44,7 +47,7 @@ async def find_images(arguments: Sequence[str], ending: bytes = LINE) -> AsyncGe
     """
     found = False
     for argument in arguments:
-        with closing(_blocks(argument, ending)) as blocks:
+        with _closing(_blocks(argument, ending)) as blocks:
             while (block := await _next(blocks, argument)) is not None:
                 for image in block:
                     found = True
@@ -53,14 +56,26 @@ async def find_images(arguments: Sequence[str], ending: bytes = LINE) -> AsyncGe
         raise OptionError(f"no images: {' '.join(arguments)}")
 
 
+@contextmanager
+def _closing(blocks: Generator[T]) -> Iterator[Generator[T]]:
+    try:
+        yield blocks
+    finally:
+        # One that an abandoned thread still waits for cannot be closed.
+        with suppress(ValueError):
+            blocks.close()
+
+
 async def _next(blocks: Iterator[list[str | Path]], argument: str) -> list[str | Path] | None:
     """Return what *argument* names next; None at its end."""
-    if argument == STANDARD_INPUT and os.name == "posix":
+    if argument == STANDARD_INPUT and os.name == "posix" and sys.stdin is not None:
         # A thread that waits for input would not hear of an interrupt. What cannot be waited for,
         # such as a file, is there.
         with suppress(OSError):
             await anyio.wait_readable(sys.stdin)
-    return await to_thread.run_sync(next, blocks, None)
+    # Nor would one that waits for what is to come through another pipe.
+    is_slow = _is_list(argument) and _is_stream(argument)
+    return await to_thread.run_sync(next, blocks, None, abandon_on_cancel=is_slow)
 
 
 def count_images(arguments: Sequence[str], ending: bytes = LINE) -> int | None:

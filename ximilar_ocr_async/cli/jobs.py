@@ -15,6 +15,7 @@ from ximilar_ocr_async.cli.console import (
     SOME_FAILED,
     SUCCESS,
     USAGE,
+    check_output,
     report_error,
     run,
     to_table,
@@ -60,6 +61,7 @@ def list_jobs(
     """
 
     async def start() -> int:
+        check_output(sys.stdout)
         state = status.upper() if status else None
         async with connection.make_session() as session:
             async for info in session.jobs(status=state, type=type):
@@ -94,6 +96,7 @@ def show(
         return report_error(error, USAGE)
 
     async def start() -> int:
+        check_output(sys.stdout)
         code = SUCCESS
         async with connection.make_session() as session:
             for request_id in found:

@@ -37,6 +37,8 @@ def read_list(word: str, ending: bytes = LINE) -> Iterator[list[str]]:
         OSError: The file cannot be read.
     """
     if word == STANDARD_INPUT:
+        if sys.stdin is None:
+            raise OptionError("standard input is closed, expected a list there")
         yield from _read(cast("BufferedIOBase", sys.stdin.buffer), "standard input", ending)
         return
     path = word.removeprefix(LIST_FILE)

@@ -1,12 +1,15 @@
 """Printing of outcomes: outcomes in; text or JSON lines, failures, progress and totals out."""
 
+import os
 import re
+import stat
 import sys
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import UnsupportedOperation
 from pathlib import Path
-from typing import Any, Literal, Self, TextIO, TypeAlias
+from typing import Any, Literal, Self, TextIO, TypeAlias, cast
 
 from attrs import define, field, frozen
 from rich.console import Console
@@ -20,10 +23,10 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from ximilar_ocr_async.cli.console import write_line, write_message
+from ximilar_ocr_async.cli.console import check_output, harmless, write_line, write_message
 from ximilar_ocr_async.cli.json_lines import outcome_to_json, to_json
 from ximilar_ocr_async.errors import shown
-from ximilar_ocr_async.events import AttemptEnded, Event, Listener, OutcomeReady
+from ximilar_ocr_async.events import AttemptEnded, Event, OutcomeReady
 from ximilar_ocr_async.outcomes import Outcome, Success
 
 _FORGED = re.compile("(?<![^\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029])(?===>)")
@@ -60,12 +63,22 @@ RECORD_RENDERER = Renderer(to_json=outcome_to_json, to_lines=_lines, success="re
 
 @contextmanager
 def open_output(output: Path | None) -> Generator[TextIO]:
-    """Open *output* without emptying it. None yields standard output."""
+    """Open *output* without emptying it. None yields standard output.
+
+    Raises:
+        OSError: It cannot be opened.
+        OptionError: It cannot be written.
+    """
     if output is None:
-        yield sys.stdout
+        yield check_output(sys.stdout)
         return
-    with output.open("a", encoding="utf-8") as file:
+    file = check_output(output.open("a", encoding="utf-8"), f"--output {output}")
+    try:
         yield file
+    finally:
+        # Each line was flushed. What is left is what could not be written.
+        with suppress(OSError):
+            file.close()
 
 
 def progress(*more: ProgressColumn, quiet: bool) -> Progress:
@@ -73,7 +86,7 @@ def progress(*more: ProgressColumn, quiet: bool) -> Progress:
 
     It is shown if standard error is a terminal and *quiet* is False.
     """
-    console = Console(stderr=True)
+    console = Console(file=cast("TextIO", _Unfailing(sys.stderr)))
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -83,8 +96,27 @@ def progress(*more: ProgressColumn, quiet: bool) -> Progress:
         console=console,
         disable=quiet or not console.is_terminal,
         # Output to a pipe must not be redirected to the terminal with the bar.
-        redirect_stdout=sys.stdout.isatty(),
+        redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
     )
+
+
+@frozen
+class _Unfailing:
+    """A text stream that may break without harm, as when its terminal is closed."""
+
+    _file: TextIO
+
+    def write(self, text: str) -> int:
+        with harmless(self._file):
+            self._file.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with harmless(self._file):
+            self._file.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 @define
@@ -93,6 +125,8 @@ class ProgressBar:
 
     Attributes:
         is_paid: Whether to show what was spent.
+        credits: What was spent [credits].
+        maybe_billed: Records that may have been billed and brought nothing.
     """
 
     is_paid: bool
@@ -100,18 +134,14 @@ class ProgressBar:
     _task: TaskID
     _done: int = field(init=False, default=0)
     _failed: int = field(init=False, default=0)
-    _credits: int = field(init=False, default=0)
+    credits: int = field(init=False, default=0)
+    maybe_billed: int = field(init=False, default=0)
 
     @classmethod
     def make(cls, *, quiet: bool, is_paid: bool) -> Self:
         """Make a bar, which is shown where `progress` is."""
         bar = progress(TextColumn("{task.fields[told]}"), quiet=quiet)
         return cls(is_paid, bar, bar.add_task("", start=False, total=None, told=""))
-
-    @property
-    def listener(self) -> Listener | None:
-        """What the session is to tell, if the bar is shown."""
-        return None if self._bar.disable else self._hear
 
     @contextmanager
     def show(self, description: str, total: int | None) -> Generator[None]:
@@ -121,18 +151,21 @@ class ProgressBar:
         with self._bar:
             yield
 
-    def _hear(self, event: Event) -> None:
+    def hear(self, event: Event) -> None:
+        """Count what the session tells, and show it."""
         match event:
             case OutcomeReady(ok=ok):
                 self._done += 1
                 self._failed += not ok
-            case AttemptEnded(credits=spent):
-                self._credits += spent
-        self._bar.update(self._task, completed=self._done, told=self._told())
+            case AttemptEnded(credits=spent, maybe_billed=lost):
+                self.credits += spent
+                self.maybe_billed += lost
+        if not self._bar.disable:
+            self._bar.update(self._task, completed=self._done, told=self._told())
 
     def _told(self) -> str:
         rate = self._done / (self._bar.tasks[self._task].elapsed or 1.0)
-        spent = [f"{self._credits:,} credits"] if self.is_paid else []
+        spent = [f"{self.credits:,} credits"] if self.is_paid else []
         return ", ".join([f"{self._failed} failed", f"{rate:.1f}/s", *spent])
 
 
@@ -147,6 +180,8 @@ class Printer:
         headings: Whether the text of each image has a heading with its name.
         done: Number of successes so far.
         failed: Number of failures so far.
+        written: Number of outcomes that were written.
+        broken: Why the file cannot be written any more.
     """
 
     file: TextIO
@@ -155,17 +190,33 @@ class Printer:
     headings: bool = field(kw_only=True)
     done: int = field(init=False, default=0)
     failed: int = field(init=False, default=0)
+    written: int = field(init=False, default=0)
+    broken: OSError | None = field(init=False, default=None)
     _start: float = field(init=False, factory=time.monotonic)
 
     def write(self, outcome: Outcome[Any]) -> None:
-        """Write one outcome. The first one replaces the former content of the file."""
-        if not self.done + self.failed and self.file is not sys.stdout and self.file.seekable():
+        """Write one outcome. The first one replaces the former content of the file.
+
+        Raises:
+            OSError: The file cannot be written, such as on a full disk; it is `broken`.
+        """
+        if not self.done + self.failed and self.file is not sys.stdout and _is_regular(self.file):
             self.file.truncate(0)
         if outcome.ok is True:
             self.done += 1
         else:
             self.failed += 1
-            write_message(f"{shown(outcome.image.name)}: {outcome.error}")
+        try:
+            self._write(outcome)
+        except OSError as error:
+            self.broken = error
+            raise
+        finally:
+            if not outcome.ok:
+                write_message(f"{shown(outcome.image.name)}: {outcome.error}")
+        self.written += 1
+
+    def _write(self, outcome: Outcome[Any]) -> None:
         if self.format == "jsonl":
             write_line(to_json(self.renderer.to_json(outcome)), self.file)
         elif outcome.ok is True:
@@ -181,3 +232,11 @@ class Printer:
         """Return a line with the number of successes and failures and the time taken."""
         seconds = time.monotonic() - self._start
         return f"{self.done} {self.renderer.success}, {self.failed} failed, {seconds:.1f} s"
+
+
+def _is_regular(file: TextIO) -> bool:
+    # Devices say that they are seekable, and cannot be emptied.
+    try:
+        return stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+    except UnsupportedOperation:
+        return False

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -20,8 +19,16 @@ from ximilar_ocr_async._constants import (
 from ximilar_ocr_async._session import Images, OCRSession, Stream
 from ximilar_ocr_async._validation import check_language
 from ximilar_ocr_async.cli.connection import Connection
-from ximilar_ocr_async.cli.console import SOME_FAILED, SUCCESS, discard_output, write_message
+from ximilar_ocr_async.cli.console import (
+    SOME_FAILED,
+    SUCCESS,
+    discard_output,
+    reason_of,
+    write_message,
+)
+from ximilar_ocr_async.cli.draining import DRAIN, Drain
 from ximilar_ocr_async.cli.inputs import count_images, find_images, names_one_image
+from ximilar_ocr_async.cli.interrupts import interrupts
 from ximilar_ocr_async.cli.lists import LINE, NUL, STANDARD_INPUT
 from ximilar_ocr_async.cli.printer import Format, Printer, ProgressBar, Renderer, open_output
 from ximilar_ocr_async.errors import OptionError
@@ -57,6 +64,7 @@ class Options:
         output: File to write outcomes to, as JSON lines. The default is standard output.
         format: Output format.
         quiet: Hide progress and totals. Failures are still shown.
+        drain: Longest time in seconds for what is in flight when the command is interrupted.
         null: Names in lists end with a NUL character, as "find -print0" writes them, and not with
             a line break. Use it for files that others have named.
     """
@@ -67,6 +75,7 @@ class Options:
     output: Path | None = None
     format: Format | None = None
     quiet: bool = False
+    drain: float = DRAIN
     null: bool = False
 
     @property
@@ -117,7 +126,8 @@ def run(
             "local" if command.is_local else None,
             max_concurrency=options.concurrency,
             max_records=options.max_records,
-            on_event=bar.listener,
+            drain=options.drain,
+            on_event=bar.hear,
         )
         printer = Printer(
             stack.enter_context(open_output(options.output)),
@@ -125,33 +135,70 @@ def run(
             format=options.format or ("jsonl" if options.output else command.format),
             headings=not names_one_image(arguments),
         )
-        return anyio.run(
-            partial(_run, session, arguments, options, command, printer=printer, bar=bar)
-        )
+        run = _Run(Drain(session), arguments, options, command, printer, bar)
+        return anyio.run(interrupts.run, run.start)
 
 
-async def _run(
-    session: OCRSession,
-    arguments: Sequence[str],
-    options: Options,
-    command: Command,
-    *,
-    printer: Printer,
-    bar: ProgressBar,
-) -> int:
-    """Print outcomes as they arrive; return the exit code."""
-    total = await to_thread.run_sync(count_images, arguments, options.ending)
-    images = find_images(arguments, options.ending)
-    try:
-        with bar.show(f"reading {LANGUAGES[options.lang]}", total):
-            async with session, command.start(session, images) as outcomes:
-                async for outcome in outcomes:
-                    printer.write(outcome)
-    except BrokenPipeError:
-        return discard_output()
-    if not options.quiet:
-        write_message(printer.totals())
-    return SOME_FAILED if printer.failed else SUCCESS
+@frozen
+class _Run:
+    """One run of a command: prints outcomes as they arrive."""
+
+    drain: Drain
+    arguments: Sequence[str]
+    options: Options
+    command: Command
+    printer: Printer
+    bar: ProgressBar
+
+    async def start(self) -> int:
+        """Read all images; return the exit code."""
+        ending = self.options.ending
+        total = await to_thread.run_sync(count_images, self.arguments, ending)
+        try:
+            with self.bar.show(f"reading {LANGUAGES[self.options.lang]}", total):
+                await self.drain.run(self._read)
+        except OSError as error:
+            if error is not self.printer.broken:
+                raise
+            return self._end_broken(error)
+        if self.drain.is_stopped:
+            self._tell_interrupted()
+        elif not self.options.quiet:
+            write_message(self.printer.totals())
+        return SOME_FAILED if self.printer.failed else SUCCESS
+
+    async def _read(self) -> None:
+        images = self.drain.pull(find_images(self.arguments, self.options.ending))
+        async with self.command.start(self.drain.session, images) as outcomes:
+            async for outcome in outcomes:
+                if not self.drain.is_unread(outcome):
+                    self.printer.write(outcome)
+
+    def _end_broken(self, error: OSError) -> int:
+        """Say what was paid for and cannot be written; return the exit code."""
+        if self.printer.file is sys.stdout:
+            discard_output()
+            if isinstance(error, BrokenPipeError):
+                # A reader that has seen enough, such as "head", is no error.
+                return SOME_FAILED
+        write_message(f"ximilar-ocr: the output cannot be written: {reason_of(error)}")
+        written = f"{self.printer.written} outcomes were written before"
+        write_message(f"{self.printer.totals()}; {written}; {self._costs()}")
+        return SOME_FAILED
+
+    def _tell_interrupted(self) -> None:
+        write_message(f"interrupted: {self.printer.totals()}; {self._costs()}")
+        if self.options.output is None:
+            where = ""
+        else:
+            where = f", to another file than {str(self.options.output)!r}, which is written anew"
+        message = f"nothing more was sent; to go on, read the images that have no outcome{where}"
+        write_message(message)
+
+    def _costs(self) -> str:
+        lost = self.bar.maybe_billed
+        more = f", and {lost} records may have been billed in vain" if lost else ""
+        return f"{self.bar.credits:,} credits were spent{more}"
 
 
 @contextmanager

@@ -1,13 +1,15 @@
 """``ximilar-ocr serve``: options in, the local service on a loopback port out."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 from cyclopts import Parameter
 
 from ximilar_ocr_async import OptionError
-from ximilar_ocr_async.cli.console import SUCCESS, USAGE, report_error
+from ximilar_ocr_async.cli.console import SUCCESS, USAGE, harmless, report_error
+from ximilar_ocr_async.cli.interrupts import interrupts
 from ximilar_ocr_async.emulator import Callers, Delivery, Fetch, OpenAIChat
 from ximilar_ocr_async.testing.service import GPT, FaultPlan, Jobs, ScriptedGPT, Service
 
@@ -52,6 +54,7 @@ def serve(
     faults
         TOML file that plans faults. The same faults are shown each time.
     """
+    interrupts.leave_to_server()
     try:
         # Imported here because the extra may not be installed.
         from ximilar_ocr_async.emulator import LocalEngine, bind, serve_until_interrupted  # noqa: PLC0415
@@ -65,14 +68,21 @@ def serve(
     fetch = Fetch(allow_private=allow_private_urls) if allow_urls or allow_private_urls else None
     jobs = Jobs(Delivery(allow_public=allow_urls, allow_private=allow_private_urls))
     engine = LocalEngine()
-    print(f"serving on {url}, reading {', '.join(sorted(engine.languages))}", flush=True)
+    _announce(f"serving on {url}, reading {', '.join(sorted(engine.languages))}")
     if faults is not None:
-        print(f"faults: {plan}", flush=True)
+        _announce(f"faults: {plan}")
     if gpt is not None:
-        print(notice, flush=True)
+        _announce(notice)
     service = Service(engine, fetch=fetch, gpt=gpt, faults=plan, jobs=jobs)
     serve_until_interrupted(service, listener, callers)
     return SUCCESS
+
+
+def _announce(text: str) -> None:
+    # Nobody needs to hear it.
+    if sys.stdout is not None:
+        with harmless(sys.stdout):
+            print(text, flush=True)
 
 
 def _explain(error: Exception, port: int) -> Exception:

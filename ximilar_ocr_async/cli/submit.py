@@ -1,24 +1,30 @@
 """``ximilar-ocr jobs submit``: images to be read later in; ids of asynchronous requests out."""
 
+import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from attrs import frozen
+from attrs import define, frozen
 
 from ximilar_ocr_async._constants import DEFAULT_LANGUAGE
+from ximilar_ocr_async._jobs import Job
 from ximilar_ocr_async._protocol import Webhook
-from ximilar_ocr_async._session import OCRSession
 from ximilar_ocr_async.cli.connection import DEFAULT_CONNECTION, ConnectionOptions
 from ximilar_ocr_async.cli.console import (
     SOME_FAILED,
     SUCCESS,
+    check_output,
+    discard,
+    reason_of,
     run,
     warn_of_secret,
     write_line,
     write_message,
 )
+from ximilar_ocr_async.cli.draining import DRAIN, Drain
 from ximilar_ocr_async.cli.headers import Headers, parse_headers, show_secret
 from ximilar_ocr_async.cli.inputs import find_images
 from ximilar_ocr_async.cli.lists import LINE, NUL
@@ -61,6 +67,7 @@ def submit(
     type: str = "ocr",  # noqa: A002 - the option's name
     endpoint: str | None = None,
     max_records: int | None = None,
+    drain: float = DRAIN,
     null: bool = False,
     connection: ConnectionOptions = DEFAULT_CONNECTION,
 ) -> int:
@@ -89,6 +96,8 @@ def submit(
         Endpoint of that type. The default is read, or read_gpt with a prompt.
     max_records
         Maximum number of records to send in total. Images beyond that fail without being sent.
+    drain
+        Longest time in seconds for what is in flight when the command is interrupted.
     null
         Names in lists end with a NUL character, as "find -print0" writes them, and not with a line
         break. Use it for files that others have named.
@@ -98,16 +107,11 @@ def submit(
 
     async def start() -> int:
         hook = _webhook(webhook, webhook_header)
-        submission = Submission(
-            arguments=images,
-            ending=NUL if null else LINE,
-            lang=lang,
-            prompt=prompt,
-            webhook=hook,
-            type=type,
-            endpoint=endpoint,
-        )
-        return await _submit(connection.make_session(max_records=max_records), submission)
+        ending = NUL if null else LINE
+        what: dict[str, Any] = {"lang": lang, "prompt": prompt, "type": type, "endpoint": endpoint}
+        submission = Submission(arguments=images, ending=ending, webhook=hook, **what)
+        session = connection.make_session(max_records=max_records, drain=drain)
+        return await _submit(Drain(session), submission)
 
     return run(start)
 
@@ -125,20 +129,60 @@ def _webhook(url: str | None, headers: list[str] | None) -> Webhook | None:
     return webhook
 
 
-async def _submit(session: OCRSession, submission: Submission) -> int:
-    async with session, aclosing(_find(submission)) as images:
-        job = await session.submit(
-            images,
-            webhook=submission.webhook,
-            on_id=write_line,
-            lang=submission.lang,
-            prompt=submission.prompt,
-            type=submission.type,
-            endpoint=submission.endpoint,
-        )
-    for failure in job.failures:
+@define
+class _Ids:
+    """Where the ids of a submission go: nobody else knows what was paid for.
+
+    Attributes:
+        drain: Stops the submission when they cannot be written.
+        is_broken: Whether they go to standard error, because standard output cannot be written.
+    """
+
+    drain: Drain
+    is_broken: bool = False
+
+    def tell(self, request_id: str) -> None:
+        """Write an id."""
+        try:
+            if not self.is_broken:
+                write_line(request_id)
+        except OSError as error:
+            self.is_broken = True
+            self.drain.stop()
+            discard(sys.stdout)
+            reason = f"standard output cannot be written: {reason_of(error)}"
+            write_message(f"ximilar-ocr: {reason}; nothing more is sent")
+        if self.is_broken:
+            write_message(f"ximilar-ocr: submitted before: {request_id}")
+
+
+async def _submit(drain: Drain, submission: Submission) -> int:
+    check_output(sys.stdout)
+    ids = _Ids(drain)
+    jobs: list[Job] = []
+
+    async def work() -> None:
+        async with aclosing(_find(submission)) as found, aclosing(drain.pull(found)) as images:
+            job = await drain.session.submit(
+                images,
+                webhook=submission.webhook,
+                on_id=ids.tell,
+                lang=submission.lang,
+                prompt=submission.prompt,
+                type=submission.type,
+                endpoint=submission.endpoint,
+            )
+        jobs.append(job)
+
+    await drain.run(work)
+    told = (one for job in jobs for one in job.failures)
+    failures = [one for one in told if one.maybe_billed or not drain.is_unread(one)]
+    for failure in failures:
         write_message(f"{shown(failure.image.name)}: {failure.error}")
-    return SOME_FAILED if job.failures else SUCCESS
+    if drain.is_stopped and not ids.is_broken:
+        count = sum(len(job.ids) for job in jobs)
+        write_message(f"interrupted: {count} requests were submitted, and nothing more is sent")
+    return SOME_FAILED if failures or ids.is_broken else SUCCESS
 
 
 async def _find(submission: Submission) -> AsyncGenerator[str | Image]:

@@ -1,6 +1,7 @@
 """``ximilar-ocr webhook``: webhook deliveries in, outcomes as JSON lines out."""
 
 import socket
+import sys
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
@@ -17,11 +18,13 @@ from ximilar_ocr_async.cli.connection import DEFAULT_CONNECTION, Connection, Con
 from ximilar_ocr_async.cli.console import (
     SUCCESS,
     USAGE,
+    check_output,
     report_error,
     write_line,
     write_message,
 )
 from ximilar_ocr_async.cli.headers import Headers, parse_headers, show_secret
+from ximilar_ocr_async.cli.interrupts import interrupts
 from ximilar_ocr_async.cli.json_lines import outcome_to_json, to_json
 from ximilar_ocr_async.errors import OCRError, OptionError, WebhookError, shown
 from ximilar_ocr_async.outcomes import Outcome
@@ -66,6 +69,7 @@ def webhook(
         extra = "pip install 'ximilar-ocr-async[webhook]'"
         message = f"webhook needs {error.name}, from the extra webhook: {extra}"
         return report_error(OptionError(message), USAGE)
+    interrupts.leave_to_server()
     deadline = FETCH_DEADLINE if connection.deadline is None else connection.deadline
     try:
         session = _make_session(connection, verify)
@@ -91,8 +95,10 @@ def _make_session(connection: Connection, verify: str) -> OCRSession | None:
     return None
 
 
-def _open(output: Path | None) -> AbstractContextManager[TextIO | None]:
-    return output.open("a", encoding="utf-8") if output else nullcontext()
+def _open(output: Path | None) -> AbstractContextManager[TextIO]:
+    if output is None:
+        return nullcontext(check_output(sys.stdout))
+    return check_output(output.open("a", encoding="utf-8"), f"--output {output}")
 
 
 def _announce(webhook: Webhook, *, is_new: bool) -> None:
@@ -112,12 +118,12 @@ class DeliveryWriter:
     """Writes the outcomes of deliveries.
 
     Attributes:
-        file: File to write to. None means standard output.
+        file: File to write to.
         session: Session to fetch the results with. None trusts the results in the delivery.
         deadline: How long fetching them may take [s].
     """
 
-    file: TextIO | None
+    file: TextIO
     session: OCRSession | None
     deadline: float
 

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from attrs import define
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HTTPRequest
@@ -27,6 +28,21 @@ MAX_BODY = 128 * 1024 * 1024
 """Longest request body [bytes]. The real service's limit is unknown."""
 
 
+MAX_HELD = 512 * 1024 * 1024
+"""The most bytes of request bodies held at a time, until they are answered. Source: judgement."""
+
+
+@define
+class _Held:
+    """The bodies that are held, and what their responses may repeat of them.
+
+    Attributes:
+        size: Their size [bytes].
+    """
+
+    size: int = 0
+
+
 def app(service: Service, *, callers: Callers | None = None, max_body: int = MAX_BODY) -> Starlette:
     """Make an application that passes requests to *service*.
 
@@ -40,7 +56,7 @@ def app(service: Service, *, callers: Callers | None = None, max_body: int = MAX
     """
     service.jobs.deliver = service.jobs.deliver or Delivery()
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-    respond = partial(_respond, service, callers, max_body)
+    respond = partial(_respond, service, callers, max_body, _Held())
     routes = [Route("/{path:path}", respond, methods=methods)]
     return Starlette(routes=routes, lifespan=lambda _: service.jobs.processing())
 
@@ -54,11 +70,11 @@ class _BrokenResponse(Response):
 
 
 async def _respond(
-    service: Service, callers: Callers | None, max_body: int, request: HTTPRequest
+    service: Service, callers: Callers | None, max_body: int, held: _Held, request: HTTPRequest
 ) -> Response:
     try:
         refusal = callers.refusal(request.headers.getlist) if callers else None
-        reply = refusal or await _reply(service, max_body, request)
+        reply = refusal or await _reply(service, max_body, held, request)
     except ClientDisconnect:
         # The client is gone and receives nothing, but Starlette requires a response.
         return Response(status_code=400)
@@ -67,10 +83,16 @@ async def _respond(
     return Response(reply.body, reply.status, reply.headers, media_type="application/json")
 
 
-async def _reply(service: Service, max_body: int, request: HTTPRequest) -> Reply:
-    body = await _read_body(request, max_body)
-    if body is None:
-        return refuse(413, f"the request is over {max_body:,} bytes")
+async def _reply(service: Service, max_body: int, held: _Held, request: HTTPRequest) -> Reply:
+    chunks: list[bytes] = []
+    try:
+        refusal = await _read_body(request, max_body, held, chunks)
+        return refusal or await _answer(service, request, b"".join(chunks))
+    finally:
+        held.size -= sum(map(len, chunks))
+
+
+async def _answer(service: Service, request: HTTPRequest, body: bytes) -> Reply:
     return await service.answer(
         Request(
             request.method,
@@ -83,18 +105,28 @@ async def _reply(service: Service, max_body: int, request: HTTPRequest) -> Reply
     )
 
 
-async def _read_body(request: HTTPRequest, limit: int) -> bytes | None:
-    """Return the body, or None if it is longer than *limit* [bytes].
+async def _read_body(
+    request: HTTPRequest, limit: int, held: _Held, chunks: list[bytes]
+) -> Reply | None:
+    """Read the body into *chunks*. Return a refusal if it is longer than *limit* [bytes].
 
-    An oversized body is read to its end and dropped: a client that is cut off while it sends never
+    What is refused is read to its end and dropped: a client that is cut off while it sends never
     sees the response.
     """
-    chunks, size = [], 0
+    refusal, size = None, 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size <= limit:
+        if size > limit:
+            refusal = refuse(413, f"the request is over {limit:,} bytes")
+        elif refusal is None and held.size + len(chunk) > MAX_HELD:
+            refusal = refuse(503, f"requests of {MAX_HELD:,} bytes are being answered")
+        if refusal is None:
             chunks.append(chunk)
-    return b"".join(chunks) if size <= limit else None
+            held.size += len(chunk)
+        else:
+            held.size -= sum(map(len, chunks))
+            chunks.clear()
+    return refusal
 
 
 async def _respond_to_fault(fault: Interference, request: HTTPRequest) -> Response:

@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import struct
 import threading
 import time
 from collections.abc import Generator
@@ -21,12 +22,19 @@ MAX_CONNECTIONS = 512
 """The most connections at a time, and the most requests. Source: judgement; on most systems a
 process may have 1,024 open files."""
 
-TIMEOUTS = {"head": 10.0, "body": 60.0}
-"""How long the parts of a request may take to come [s], the head from when the connection is free.
-Source: judgement; on one machine the longest body takes a second."""
+TIMEOUTS = {"head": 10.0, "body": 60.0, "response": 60.0}
+"""How long the parts of a request may take to come [s], the head from when the connection is free,
+and how long a response that is sent may take to be received. Source: judgement; on one machine the
+longest of them takes a second."""
+
+MAX_UNRECEIVED = 512 * 1024 * 1024
+"""The most bytes of responses that are held for clients that do not receive them."""
 
 IDLE_TIMEOUT = 5
 """How long a connection is kept between requests [s]. Source: uvicorn's default."""
+
+AT_ONCE = struct.pack("ii", 1, 0)
+"""Says that a socket is closed without waiting for what was sent to be received."""
 
 INCOMPLETE_RESPONSE = "ASGI callable returned without completing response."
 """What uvicorn logs as an error when a response is cut off."""
@@ -95,12 +103,13 @@ def make_server(application: Any, *, shutdown_timeout: int | None = None) -> uvi
 
 
 class _Protocol(H11Protocol):
-    """A connection that is closed if it is one too many, or if a request takes too long to come.
+    """A connection that is closed if it is one too many, or if something on it takes too long.
 
     uvicorn limits only how many requests there are, and how long a connection is idle.
     """
 
     _awaited: str | None = None
+    _is_stuck = False
     _timer: Any = None
 
     def connection_made(self, transport: Any) -> None:
@@ -120,6 +129,22 @@ class _Protocol(H11Protocol):
         super().on_response_complete()
         self._watch()
 
+    def pause_writing(self) -> None:
+        """Begin to wait until the client has received what was sent."""
+        super().pause_writing()
+        self._is_stuck = True
+        self._watch()
+        # uvicorn's set of all connections, each one of this class.
+        peers: Any = self.connections
+        if sum(peer.transport.get_write_buffer_size() for peer in peers) > MAX_UNRECEIVED:
+            self._let_go()
+
+    def resume_writing(self) -> None:
+        """Wait no longer for the client to receive."""
+        super().resume_writing()
+        self._is_stuck = False
+        self._watch()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
         super().connection_lost(exc)
@@ -132,9 +157,17 @@ class _Protocol(H11Protocol):
             self._stop()
             self._awaited = awaited
             if awaited is not None:
-                self._timer = self.loop.call_later(TIMEOUTS[awaited], self.transport.abort)
+                self._timer = self.loop.call_later(TIMEOUTS[awaited], self._let_go)
+
+    def _let_go(self) -> None:
+        # Else the system would go on to hold what the client does not receive.
+        peer = self.transport.get_extra_info("socket")
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+        self.transport.abort()
 
     def _next_part(self) -> str | None:
+        if self._is_stuck:
+            return "response"
         if self.cycle is None or self.cycle.response_complete:
             return "head"
         return "body" if self.cycle.more_body else None
