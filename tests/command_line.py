@@ -87,7 +87,7 @@ def write(*names: str) -> None:
 def start(*words: str, **options: Any) -> Iterator[Any]:
     """Run a command in a process of its own while the block is run; kill it if that fails."""
     with subprocess.Popen(
-        [*PROGRAM, *words],
+        [*options.pop("program", PROGRAM), *words],
         stdout=options.pop("stdout", subprocess.PIPE),
         stderr=options.pop("stderr", subprocess.PIPE),
         text=True,

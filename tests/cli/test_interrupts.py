@@ -14,8 +14,11 @@ import pytest
 from attrs import define, field
 
 from tests.command_line import CLI, served, start, write
+from ximilar_ocr_async.cli.draining import Drain
 from ximilar_ocr_async.cli.interrupts import Interrupts
 from ximilar_ocr_async.emulator.server import bind
+from ximilar_ocr_async.errors import SessionStateError
+from ximilar_ocr_async.testing import InProcessService
 from ximilar_ocr_async.testing.service.engine import Reading
 from ximilar_ocr_async.testing.service.scripted_engine import ScriptedEngine
 from ximilar_ocr_async.testing.service.service import Service
@@ -229,3 +232,37 @@ def test_an_error_of_a_command_comes_alone() -> None:
 
     with pytest.raises(LookupError):
         anyio.run(Interrupts().run, fail)
+
+
+def test_a_server_ignores_what_is_ignored() -> None:
+    """A service that nohup has started goes on when the terminal is closed."""
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        Interrupts.leave_to_server()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, former)
+
+
+@pytest.mark.anyio
+async def test_work_that_is_stopped_before_it_begins_is_not_begun() -> None:
+    """A signal while the session is being entered sends nothing, and is no error."""
+    service = InProcessService()
+    drain = Drain(service.session())
+    drain.stop()
+
+    async def work() -> None:
+        await anyio.wait_all_tasks_blocked()
+        await drain.session.read("https://images.example/a.jpg")
+
+    await drain.run(work)
+    assert service.log == []
+
+
+@pytest.mark.anyio
+async def test_a_session_that_cannot_be_entered_is_told_of() -> None:
+    """What is wrong with the session comes up alone, in no group."""
+    async with InProcessService().session() as session:
+        drain = Drain(session)
+        with pytest.raises(SessionStateError, match="entered once"):
+            await drain.run(anyio.sleep_forever)

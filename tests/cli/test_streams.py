@@ -4,7 +4,6 @@ import errno
 import io
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -177,9 +176,18 @@ def test_a_full_device_is_known_before_anything_is_sent(echo: Echo) -> None:
     assert (code, err, echo.read_by) == (2, message, [])
 
 
-def limited() -> None:
-    """Let no file become longer than a few outcomes."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
+LIMITED = """
+import resource
+from ximilar_ocr_async.cli import main
+
+_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4000, hard))
+try:
+    main()
+finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+"""
+"""The command line, for which no file becomes longer than a few outcomes."""
 
 
 @pytest.mark.parametrize("is_unbuffered", ["", "1"])
@@ -194,7 +202,7 @@ def test_an_output_that_breaks_is_told_of_with_what_was_paid(
     with Path("out").open("w") as out:
         given: dict[str, Any] = {"stdout": None if is_file else out}
         words += ["--output=out"] if is_file else []
-        code, _, err = ended(*words, preexec_fn=limited, **given)
+        code, _, err = ended(*words, program=(sys.executable, "-c", LIMITED), **given)
     reason, costs = err.splitlines()
     assert code == 1
     assert reason == f"ximilar-ocr: the output cannot be written: {os.strerror(errno.EFBIG)}"

@@ -272,6 +272,15 @@ def test_a_client_that_does_not_read_is_let_go_of(
                     peer.recv(1)
 
 
+def test_a_client_that_reads_gets_all_of_it() -> None:
+    """A response that is larger than what the system takes at once is received whole."""
+    name = "x" * 30_000_000
+    with serving(Service(ScriptedEngine())) as url:
+        body = {"records": [{"_id": name, **ONE_IMAGE["records"][0]}]}
+        read = httpx.post(url + READ, json=body, headers=TOKEN)
+    assert read.json()["records"][0]["_id"] == name
+
+
 def is_cut_off(peer: socket.socket) -> bool:
     """Wait a moment; return whether the other end has closed the connection."""
     poll = select.poll()

@@ -280,9 +280,9 @@ OF: Any = SimpleNamespace(
 """Where types are made at run time of whatever there is."""
 
 
-def _quoting() -> type:
+def _quoting(hint: str) -> type:
     """Make a class whose annotation, in quotes, is a value."""
-    return type("Quoting", (), {"__annotations__": {"x": "ROW"}, "__module__": __name__})
+    return type("Quoting", (), {"__annotations__": {"x": hint}, "__module__": __name__})
 
 
 @pytest.mark.parametrize(
@@ -307,8 +307,10 @@ def _quoting() -> type:
         _one(OF.literal["x", SECRET]),
         _one(OF.set[Annotated[str, SECRET]]),
         attrs.define(type("Initial", (), {"__annotations__": {"x": InitVar(SECRET)}})),
-        attrs.define(_quoting()),
-        dataclass(_quoting()),
+        attrs.define(_quoting("ROW")),
+        dataclass(_quoting("ROW")),
+        attrs.define(_quoting("ROW['opensesame']")),
+        dataclass(_quoting("list[ROW['opensesame']]")),
     ],
 )
 def test_no_message_shows_a_value_that_stands_for_a_class(cls: Any) -> None:

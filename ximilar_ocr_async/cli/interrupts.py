@@ -43,10 +43,9 @@ class Interrupts:
     def heard(self) -> Iterator[None]:
         """Handle signals while the block is run. Those that are ignored, as by nohup, stay so."""
         self.number = None
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        former = {number: signal.getsignal(number) for number in SIGNALS}
+        # Others than the main thread cannot handle signals.
+        is_main = threading.current_thread() is threading.main_thread()
+        former = {number: signal.getsignal(number) for number in SIGNALS if is_main}
         for number, handler in former.items():
             if handler is not signal.SIG_IGN:
                 signal.signal(number, self._hear)
