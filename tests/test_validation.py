@@ -72,6 +72,7 @@ def test_counts_are_whole() -> None:
         "http://10.0.0.1",
         "http://localhost.example.com",
         "http://[::1",
+        f"https://{'a.' * 127}example",
     ],
 )
 def test_base_urls_that_endanger_the_token_are_refused(url: str) -> None:

@@ -158,7 +158,7 @@ def test_a_proxy_that_refuses_is_told_without_the_password(cli: CLI) -> None:
         ("--proxy", "s3cret:@host", "is not a URL, expected a URL such as http://HOST:PORT, with "),
         ("--base-url", "http://example.com", "is 'http://example.com', plain http is allowed only"),
         ("--base-url", "https://user:s3cret/@host", "is not a URL, expected https://HOST"),
-        ("--base-url", "", "is '', expected https://HOST"),
+        ("--base-url", "", "is not a URL, expected https://HOST"),
         ("--timeout", "0", "is 0.0, expected a number of at least 0.001"),
         ("--timeout", "nan", "is nan, expected a number of at least 0.001"),
         ("--deadline", "-1", "is -1.0, expected a number of at least 0.0"),

@@ -172,7 +172,7 @@ def test_fields_are_a_class_too(cli: CLI, model: Model) -> None:
     model.answers = ['{"total": 12.50, "due": "2026-12-01", "more": 1}']
     fields = "total:Decimal, due : date ?,tags: list[ str ]?"
     line = only(cli("extract", "a.jpg", "--fields", fields))
-    assert line["value"] == {"total": "12.5", "due": "2026-12-01", "tags": None}
+    assert line["value"] == {"total": "12.50", "due": "2026-12-01", "tags": None}
     assert '"due": "YYYY-MM-DD" | null,\n"tags": Array<string> | null,\n}' in model.asked[0]
 
 
@@ -214,7 +214,8 @@ def test_an_image_that_is_none_is_an_error_without_faults(cli: CLI) -> None:
     Path("c.jpg").write_text("no image")
     line = only(cli("extract", "c.jpg", "--fields", "due: date"))
     assert line["attempts"] == 0
-    assert line["error"] == {"type": "ImageError", "message": "c.jpg is not an image"}
+    told = {"type": "ImageError", "message": "c.jpg is not an image", "retryable": False}
+    assert line["error"] == told
 
 
 def test_an_image_is_asked_about_again(cli: CLI, model: Model, service: Service) -> None:

@@ -13,9 +13,10 @@ import anyio
 import pytest
 from attrs import define, field
 
+import ximilar_ocr_async.cli
 from tests.command_line import CLI, served, start, write
 from ximilar_ocr_async.cli.draining import Drain
-from ximilar_ocr_async.cli.interrupts import Interrupts
+from ximilar_ocr_async.cli.interrupts import Interrupts, interrupts
 from ximilar_ocr_async.emulator.server import bind
 from ximilar_ocr_async.errors import SessionStateError
 from ximilar_ocr_async.testing import InProcessService
@@ -266,3 +267,16 @@ async def test_a_session_that_cannot_be_entered_is_told_of() -> None:
         drain = Drain(session)
         with pytest.raises(SessionStateError, match="entered once"):
             await drain.run(anyio.sleep_forever)
+
+
+def test_a_signal_that_was_heard_is_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the command made of it, the process ends as one that the signal ended."""
+
+    def run() -> None:
+        interrupts.number = signal.SIGTERM
+
+    monkeypatch.setattr(ximilar_ocr_async.cli, "_run", run)
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    with pytest.raises(SystemExit) as caught:
+        ximilar_ocr_async.cli.main()
+    assert caught.value.code == 128 + signal.SIGTERM

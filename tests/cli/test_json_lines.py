@@ -64,11 +64,12 @@ def test_a_failure_is_written_with_what_is_known() -> None:
             "message": "400: bad image",
             "status": 400,
             "request_id": "q",
+            "retryable": False,
         },
     }
     bare = Failure(index=0, image=Image(b""), error=ConnectionFailed("no route"))
     told = outcome_to_json(bare)["error"]
-    assert told == {"type": "ConnectionFailed", "message": "no route"}
+    assert told == {"type": "ConnectionFailed", "message": "no route", "retryable": True}
 
 
 DEEP = "[" * 850 + "]" * 850

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.extraction.invoices import WRITERS, record_of
 from ximilar_ocr_async import Image, Record
 from ximilar_ocr_async._extraction.extraction import Extraction
+from ximilar_ocr_async.models import GPT
 
 
 @attrs.frozen
@@ -80,6 +81,23 @@ class Ended:
     index: int = 0
     attempts: int = 1
     maybe_billed: int = 0
+
+
+@attrs.frozen
+class Interrupted:
+    """A class that Ctrl-C comes upon."""
+
+    word: str
+
+    def __attrs_post_init__(self) -> None:
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_is_no_fault_of_the_class() -> None:
+    """It ends the program, as everywhere."""
+    record = Record(gpt=GPT(result='{"word": "tea"}'))
+    with pytest.raises(KeyboardInterrupt):
+        Extraction(Interrupted).prepare(record)
 
 
 def asked_again(record: Record) -> str:

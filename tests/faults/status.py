@@ -50,7 +50,7 @@ def few_were_sent(trial: Trial) -> Iterator[str]:
     read_well = sum(outcome.ok for outcome in trial.outcomes)
     if read_well != 20:
         yield f"{read_well} images were read, expected 20"
-    wrong = [o for o in trial.outcomes if not o.ok and type(o.error) is not AuthError]
+    wrong = [o for o in trial.outcomes if not o.ok and not isinstance(o.error, AuthError)]
     if wrong:
         yield f"ended with {wrong[0].error!r}"
     if any(outcome.attempts > 1 or outcome.maybe_billed for outcome in trial.outcomes):

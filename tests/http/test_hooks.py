@@ -219,3 +219,33 @@ async def test_a_status_that_is_no_number_is_one_or_an_error(
     assert outcome.ok is is_read
     assert outcome.maybe_billed is not is_read
     assert is_read or "internal error" not in str(error_of(outcome))
+
+
+@libraries
+async def test_a_body_that_breaks_as_no_connection_does_is_maybe_billed(
+    library: ModuleType,
+) -> None:
+    """Once there was a status, an error that says otherwise proves nothing."""
+    billed: Counter[str] = Counter()
+
+    class Breaking(library.AsyncByteStream):  # type: ignore[name-defined,misc]
+        def __init__(self, request: Any) -> None:
+            self.request = request
+
+        async def __aiter__(self) -> Any:
+            yield b"{"
+            raise library.ConnectError("no route", request=self.request)
+
+    class Odd(library.AsyncBaseTransport):  # type: ignore[name-defined,misc]
+        async def handle_async_request(self, request: Any) -> Any:
+            billed.update(row["_url"] for row in json.loads(await request.aread())["records"])
+            return library.Response(200, stream=Breaking(request))
+
+    client = library.AsyncClient(transport=Odd())
+    policy = RetryPolicy(base=0.001, resend_maybe_billed=0)
+    async with OCRSession(
+        "t", base_url="https://x.example", http_client=client, retry=policy
+    ) as session:
+        outcomes = await session.read_all(urls(3))
+    assert all(outcome.maybe_billed for outcome in outcomes)
+    assert set(billed.values()) == {1}

@@ -518,3 +518,9 @@ async def test_plain_json_is_read_whatever_it_is_said_to_be(
 async def test_gzip_is_read_though_nothing_says_so(library: ModuleType) -> None:
     """Gateways drop the header, too, and no JSON begins as gzip does."""
     assert await read(library, [gzip.compress(b"tea")], "") == b"tea"
+
+
+def test_what_is_not_damaged_is_salvaged_to_its_end() -> None:
+    """Byte by byte comes out what came out in one."""
+    member = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    assert b"".join(response_body._salvage(member, gzip.compress(b"tea"))) == b"tea"

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from ximilar_ocr_async import OCRSession
+from ximilar_ocr_async._concurrency import has_signal
 from ximilar_ocr_async.events import AttemptEnded, Event, OutcomeReady
 from ximilar_ocr_async.testing import InProcessService, in_turn, virtual_time
 
@@ -148,3 +149,11 @@ def test_a_signal_that_lands_in_a_listener_ends_the_program(
     ready = {event.index for event in heard if isinstance(event, OutcomeReady) and event.ok}
     # All that came with a response has its outcome, behind the one that was interrupted, too.
     assert len(ready) == books[0].billed
+
+
+def test_a_signal_is_found_in_the_sum_of_a_task_group() -> None:
+    """Whoever has raised it already does so once."""
+    assert has_signal(KeyboardInterrupt())
+    assert has_signal(BaseExceptionGroup("two", [ValueError(), SystemExit(1)]))
+    assert not has_signal(ExceptionGroup("one", [ValueError()]))
+    assert not has_signal(ValueError())

@@ -524,3 +524,29 @@ async def test_a_stray_cancellation_after_leaving_is_no_ones(service: InProcessS
             await task
 
     await check_left(service, by_break, source)
+
+
+async def test_a_source_that_is_cancelled_while_the_session_ends_says_nothing_new(
+    service: InProcessService,
+) -> None:
+    """The end of the session is why the call ends, and carries what was paid for."""
+    service.latency = 2.0
+    caught: list[SessionClosed] = []
+
+    async def source() -> AsyncIterator[str]:
+        yield next(iter(urls(1)))
+        await anyio.sleep(1.0)
+        raise GeneratorExit
+
+    async def read() -> None:
+        try:
+            await session.read_all(source())
+        except SessionClosed as error:
+            caught.append(error)
+
+    async with anyio.create_task_group() as group:
+        async with service.session() as session:
+            group.start_soon(read)
+            await anyio.sleep(0.5)
+    [error] = caught
+    assert [outcome.ok for outcome in error.outcomes] == [True]

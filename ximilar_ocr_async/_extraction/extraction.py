@@ -65,20 +65,18 @@ class Extraction(Generic[T]):
         """Return the prompt that describes the class."""
         return self._prompt if image.prompt is None else describe(self.cls, image.prompt)
 
-    def prepare(self, result: Record | OCRError) -> Filled | OCRError:
-        """Return what `interpret` takes: a record with its completion as an instance."""
-        if isinstance(result, OCRError):
-            return result
+    def prepare(self, record: Record) -> Filled:
+        """Return what `interpret` takes of a *record*: with its completion as an instance."""
         try:
-            return Filled(result, extract(result, self.cls))
+            return Filled(record, extract(record, self.cls))
         except ExtractionError as error:
             # The traceback would keep its frames alive, and with them the call.
-            return Filled(result, fault=error.with_traceback(None))
+            return Filled(record, fault=error.with_traceback(None))
         except BaseException as error:
             # The class is the user's, and the record was paid for. Only Ctrl-C comes from outside.
             if isinstance(error, KeyboardInterrupt):
                 raise
-            return Filled(result, fault=self._class_failed(result, error))
+            return Filled(record, fault=self._class_failed(record, error))
 
     def interpret(self, ended: Ended, result: Filled | OCRError) -> Outcome[T] | str:
         """Return the outcome with an instance of the class, or the prompt to ask again with.

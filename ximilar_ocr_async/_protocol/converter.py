@@ -252,7 +252,12 @@ def structure_status(value: Any, default: Status, path: str = "$") -> Status:
     match value:
         case Mapping():
             inherited = {"code": default.code, "request_id": default.request_id}
-            given = {k: v for k, v in value.items() if k not in inherited or v is not None}
+            # Neither null nor a boolean says anything of these.
+            given = {
+                k: v
+                for k, v in value.items()
+                if k not in inherited or not (v is None or isinstance(v, bool))
+            }
             faults = Faults()
             status = structure(inherited | given, Status, path, faults)
             faults.check()

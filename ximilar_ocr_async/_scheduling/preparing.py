@@ -68,8 +68,7 @@ class Preparing:
                 work = partial(prepare, result)
                 result = await run_aside(work, limiter=self._threads, abandon_on_cancel=True)
             item.preparing = None
-            if item.is_wanted:
-                item.accounting.end(item, result)
+            item.accounting.end(item, result)
 
 
 def give_up_preparing(item: Item) -> None:
