@@ -26,9 +26,9 @@ bytes, and takes 64 in Python."""
 LARGE = 64 * 1024
 """The size [bytes] from which an input counts for the worst factor; below it, the base is most."""
 
-MOST_SECONDS = 10.0
-"""How long one input may take of the processor [s]. Source: judgement; the largest are of some MB,
-and tracing makes it three times as long."""
+BASE_SECONDS, SECONDS_A_BYTE = 5.0, 0.5e-6
+"""How long an input may take of the processor whatever its size, and for each byte [s]. Source:
+judgement; tracing makes it three times as long."""
 
 SHRINKING = 20.0
 """How long smaller inputs are looked for that do the same [s]."""
@@ -94,7 +94,7 @@ def watch(target: Target, case: Any, report: Report) -> None:
         report.factor = max(report.factor, peak / size)
     if peak > BASE_BYTES + FACTOR * size:
         raise BoundExceededError(f"{peak:,} bytes of memory for {size:,}")
-    if seconds > MOST_SECONDS:
+    if seconds > BASE_SECONDS + SECONDS_A_BYTE * size:
         raise BoundExceededError(f"{seconds:.1f} s for {size:,} bytes")
 
 
