@@ -132,13 +132,13 @@ def without_frames(error: E) -> E:
 
 def marked(error: OCRError) -> OCRError:
     """Return *error*, with a mark that its request may have been billed whatever its class says."""
-    error._is_marked = True  # noqa: SLF001 - its own
+    error._is_marked = True  # noqa: SLF001 - its own  # pyright: ignore[reportPrivateUsage]
     return error
 
 
 def is_marked(error: OCRError) -> bool:
     """Return whether *error* has the mark of `marked`."""
-    return error._is_marked  # noqa: SLF001 - its own
+    return error._is_marked  # noqa: SLF001 - its own  # pyright: ignore[reportPrivateUsage]
 
 
 class OptionError(OCRError, ValueError):

@@ -128,10 +128,10 @@ def _hints_of(cls: type) -> dict[str, _Unwrapped]:
         fault = ""
     if fault:
         raise OptionError(f"{cls.__name__}: a type cannot be found: {fault} in an annotation")
-    for name, hint in annotated.items():
+    for name, hint in annotated.items():  # pyright: ignore[reportPossiblyUnboundVariable]
         if isinstance(hint, dataclasses.InitVar):
             raise _refusal(f"{cls.__name__}.{name}", hint)
-    return {name: (unwrap(plain[name])[0], *unwrap(hint)[1:]) for name, hint in annotated.items()}
+    return {name: (unwrap(plain[name])[0], *unwrap(hint)[1:]) for name, hint in annotated.items()}  # pyright: ignore[reportPossiblyUnboundVariable]
 
 
 def _fields_of_attrs(cls: type, hints: Mapping[str, _Unwrapped]) -> Iterator[Field]:

@@ -83,7 +83,7 @@ class _Known(Protocol):
     """What is known of an object, whatever stands beside it."""
 
     @property
-    def size(self) -> int:
+    def size(self) -> int:  # pyright: ignore[reportReturnType]
         """How large that is as JSON, at least [bytes]."""
 
 

@@ -111,7 +111,7 @@ class CallOptions:
         if wrong := waiting.keys() - words.keys():
             known = ", ".join(words)
             raise TypeError(f"{', '.join(sorted(wrong))} is no option of this call; also: {known}")
-        return cls(lang=lang, ordered=ordered, **waiting)
+        return cls(lang=lang, ordered=ordered, **waiting)  # pyright: ignore[reportArgumentType]
 
     def __attrs_post_init__(self) -> None:
         check_language(self.lang)

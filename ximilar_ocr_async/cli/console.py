@@ -66,7 +66,7 @@ def discard(file: TextIO) -> None:
         os.close(nowhere)
 
 
-@contextmanager
+@contextmanager  # pyright: ignore[reportDeprecated]
 def standard_streams() -> Iterator[None]:
     """Have all three streams while the block is run, be they closed as by ``2>&-``.
 
@@ -84,7 +84,7 @@ def standard_streams() -> Iterator[None]:
                     file.flush()
 
 
-@contextmanager
+@contextmanager  # pyright: ignore[reportDeprecated]
 def harmless(file: TextIO) -> Iterator[None]:
     """Redirect *file* to nowhere if the block, which writes to it, fails."""
     try:

@@ -41,7 +41,7 @@ class Drain:
 
     def is_unread(self, outcome: Outcome[Any]) -> bool:
         """Whether an image has no more of an outcome than that the work was stopped before."""
-        return self.is_stopped and not outcome.ok and isinstance(outcome.error, SessionClosed)
+        return self.is_stopped and not outcome.ok and isinstance(outcome.error, SessionClosed)  # pyright: ignore[reportAttributeAccessIssue]
 
     async def pull(self, images: AsyncGenerator[T]) -> AsyncGenerator[T]:
         """Yield *images* until the work is stopped, which no waiting for input holds up."""
@@ -55,7 +55,7 @@ class Drain:
                         return
                 if scope.cancelled_caught:
                     return
-                yield image
+                yield image  # pyright: ignore[reportPossiblyUnboundVariable, reportReturnType]
 
     async def run(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do *work* within the session; raise what it raises, if it was not stopped."""

@@ -56,7 +56,7 @@ async def find_images(arguments: Sequence[str], ending: bytes = LINE) -> AsyncGe
         raise OptionError(f"no images: {' '.join(arguments)}")
 
 
-@contextmanager
+@contextmanager  # pyright: ignore[reportDeprecated]
 def _closing(blocks: Generator[T]) -> Iterator[Generator[T]]:
     try:
         yield blocks

@@ -39,7 +39,7 @@ class Interrupts:
     _bell: socket.socket | None = field(init=False, default=None)
     _ask: Callable[[], None] | None = field(init=False, default=None)
 
-    @contextmanager
+    @contextmanager  # pyright: ignore[reportDeprecated]
     def heard(self) -> Iterator[None]:
         """Handle signals while the block is run. Those that are ignored, as by nohup, stay so."""
         self.number = None
@@ -84,7 +84,7 @@ class Interrupts:
             raise error
         return code if self.number is None else INTERRUPTED + self.number
 
-    @contextmanager
+    @contextmanager  # pyright: ignore[reportDeprecated]
     def asking(self, ask: Callable[[], None]) -> Iterator[None]:
         """Call *ask* at the first signal while the block is run, instead of cancelling it."""
         self._ask = ask

@@ -26,7 +26,7 @@ def extraction_to_json(outcome: Outcome[Any]) -> dict[str, Any]:
     faults: list[str] = []
     document = to_dict(outcome, faults=faults) | {"image": outcome.image.name}
     for part in (document, document.get("error", {})):
-        part.pop("record", None)
+        part.pop("record", None)  # pyright: ignore[reportAttributeAccessIssue]
     if outcome.ok is True and faults:
         gpt = outcome.record.gpt
         document["value"] = None

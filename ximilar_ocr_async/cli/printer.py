@@ -213,7 +213,7 @@ class Printer:
             raise
         finally:
             if not outcome.ok:
-                write_message(f"{shown(outcome.image.name)}: {outcome.error}")
+                write_message(f"{shown(outcome.image.name)}: {outcome.error}")  # pyright: ignore[reportAttributeAccessIssue]
         self.written += 1
 
     def _write(self, outcome: Outcome[Any]) -> None:

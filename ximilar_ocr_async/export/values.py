@@ -114,7 +114,7 @@ def _unnamed(value: Any) -> Any:
     if isinstance(value, Real) and not isinstance(value, Rational):
         return scalar(float(value))
     if callable(getattr(type(value), "tolist", None)):
-        return _Another(value.tolist())  # numpy's and the like
+        return _Another(value.tolist())  # numpy's and the like  # pyright: ignore[reportAttributeAccessIssue]
     if isinstance(value, Collection):
         return Array([*value])
     return clean(str(value))

@@ -53,7 +53,7 @@ class OCRPlugin(InitPlugin):
         app_config.exception_handlers = {ocr.OCRError: _respond, **app_config.exception_handlers}
         return app_config
 
-    @asynccontextmanager
+    @asynccontextmanager  # pyright: ignore[reportDeprecated]
     async def _open(self, app: Litestar) -> AsyncIterator[None]:
         async with ocr.OCRSession(**self._options) as app.state.ocr_session:
             yield

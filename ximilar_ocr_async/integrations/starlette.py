@@ -45,7 +45,7 @@ def ocr_lifespan(lifespan: _Stateful | _Stateless | None = None, /, **options: A
         options: Those of `OCRSession`. They are checked when the application starts.
     """
 
-    @asynccontextmanager
+    @asynccontextmanager  # pyright: ignore[reportDeprecated]
     async def opened(app: Any) -> AsyncIterator[Mapping[str, Any]]:
         async with ocr.OCRSession(**options) as session:
             if lifespan is None:
