@@ -244,11 +244,15 @@ def test_nobody_needs_to_hear_what_is_served(monkeypatch: pytest.MonkeyPatch) ->
     """A service whose standard output is closed serves all the same."""
     monkeypatch.setattr(sys, "stdout", None)
     _announce("serving")
+    assert sys.stdout is None
 
 
 def test_what_has_no_descriptor_is_not_redirected() -> None:
     """A stream in memory stays as it is."""
-    discard(io.StringIO())
+    stream = io.StringIO()
+    discard(stream)
+    stream.write("still here")
+    assert stream.getvalue() == "still here"
 
 
 def test_standard_error_is_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,6 +104,7 @@ async def test_the_first_address_that_accepts_is_used(
     """A name may have addresses where nobody listens."""
     resolve_to(monkeypatch, NOWHERE, "::1", "127.0.0.1")
     stream = await connect("service.example", listener.getsockname()[1])
+    assert stream._socket.getpeername() == listener.getsockname()
     stream.close()
 
 

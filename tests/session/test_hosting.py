@@ -351,4 +351,7 @@ async def test_a_bug_in_a_task_of_the_session_is_raised_where_it_is_left(
 @pytest.mark.anyio
 async def test_leaving_what_was_never_entered_does_nothing(service: InProcessService) -> None:
     """A fixture may close what its setup failed to enter."""
-    await service.session().aclose()
+    session = service.session()
+    await session.aclose()
+    async with session:
+        assert (await session.read("https://x.example/1")).text

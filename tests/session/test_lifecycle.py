@@ -254,3 +254,49 @@ def _read_in_another_loop(session: Any) -> None:
 
 def _stream_without_a_loop(session: Any) -> None:
     session.stream(["https://x.example/1"])
+
+
+DOORS: dict[str, Any] = {
+    "a session is left": lambda session, _: session.aclose(),
+    "a stream is entered": lambda _, stream: stream.__aenter__(),
+    "a stream is left": lambda _, stream: stream.__aexit__(None, None, None),
+    "a stream is iterated over": lambda _, stream: stream.__anext__(),
+}
+
+
+@pytest.mark.parametrize("library", ["asyncio", "trio"])
+@pytest.mark.parametrize("door", DOORS)
+async def test_nothing_is_entered_or_left_in_another_event_loop(
+    service: InProcessService, door: str, library: str
+) -> None:
+    """What waits there would wait for ever: it is an error, and the session goes on."""
+    is_over = anyio.Event()
+
+    async def source() -> AsyncIterator[str]:
+        await is_over.wait()
+        yield "https://x.example/1"
+
+    async with service.session() as session:
+        async with session.stream(source()) as stream:
+            there = session.stream([]) if "entered" in door else stream
+
+            async def use() -> None:
+                await DOORS[door](session, there)
+
+            def run() -> None:
+                anyio.run(use, backend=library)
+
+            with pytest.raises(SessionStateError, match="event loop"):
+                await anyio.to_thread.run_sync(run)
+            is_over.set()
+            assert [outcome.ok async for outcome in stream] == [True]
+
+
+async def test_a_session_that_was_left_may_be_left_again_anywhere(
+    service: InProcessService,
+) -> None:
+    """What programs do at their end harms nothing."""
+    async with service.session() as session:
+        pass
+    await session.aclose()
+    await anyio.to_thread.run_sync(anyio.run, session.aclose)

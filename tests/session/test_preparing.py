@@ -126,6 +126,22 @@ async def test_whatever_a_class_raises_fails_its_image_alone(
     assert len(found) == 1
 
 
+async def test_an_interrupt_that_a_class_raises_in_a_thread_is_its_own() -> None:
+    """Ctrl-C comes to the main thread alone."""
+
+    @frozen
+    class Odd:
+        word: str
+
+        def __attrs_post_init__(self) -> None:
+            raise KeyboardInterrupt
+
+    async with service().session() as session:
+        with pytest.raises(ExtractionError, match="KeyboardInterrupt"):
+            await session.extract(IMAGES[0], Odd)
+        assert (await session.extract(IMAGES[1], Quick)).word == LONG
+
+
 async def test_a_class_that_hangs_ends_with_its_deadline_and_is_marked() -> None:
     """The image was billed and brought nothing: so it is marked. Leaving waits for nothing."""
     is_over = threading.Event()
@@ -177,7 +193,8 @@ async def test_leaving_waits_for_instances_of_what_was_paid_for() -> None:
     assert isinstance(outcome, Success)
 
 
-async def test_a_class_that_held_up_the_loop_once_goes_to_threads() -> None:
+@pytest.mark.parametrize("are_single", [False, True], ids=["one call", "ten calls"])
+async def test_a_class_that_held_up_the_loop_once_goes_to_threads(are_single: bool) -> None:
     """A short completion is tried at once; a validator that takes long is not tried there again."""
     threads: list[threading.Thread] = []
 
@@ -189,9 +206,15 @@ async def test_a_class_that_held_up_the_loop_once_goes_to_threads() -> None:
             threads.append(threading.current_thread())
             sleep(0.02)
 
-    async with service("x").session() as session:
-        outcomes = await session.extract_all(IMAGES, Slow)
-    assert all(isinstance(outcome, Success) for outcome in outcomes)
+    async with service("x").session(max_concurrency=1) as session:
+        if are_single:
+            # Calls of their own, which share a batch.
+            async with anyio.create_task_group() as group:
+                for image in IMAGES:
+                    group.start_soon(session.extract, image, Slow)
+        else:
+            outcomes = await session.extract_all(IMAGES, Slow)
+            assert all(isinstance(outcome, Success) for outcome in outcomes)
     here = threading.current_thread()
     assert [thread is here for thread in threads] == [True] + [False] * 9
 

@@ -1,5 +1,6 @@
 """The question that extracts a class: an image in, a prompt out; a record in, an outcome out."""
 
+from threading import current_thread, main_thread
 from typing import Any, ClassVar, Generic, cast
 
 from attrs import define, evolve, field, frozen
@@ -73,8 +74,9 @@ class Extraction(Generic[T]):
             # The traceback would keep its frames alive, and with them the call.
             return Filled(record, fault=error.with_traceback(None))
         except BaseException as error:
-            # The class is the user's, and the record was paid for. Only Ctrl-C comes from outside.
-            if isinstance(error, KeyboardInterrupt):
+            # The class is the user's, and the record was paid for. Only Ctrl-C comes from outside,
+            # and only to the main thread.
+            if isinstance(error, KeyboardInterrupt) and current_thread() is main_thread():
                 raise
             return Filled(record, fault=self._class_failed(record, error))
 

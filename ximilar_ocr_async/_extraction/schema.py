@@ -125,13 +125,17 @@ def _hints_of(cls: type) -> dict[str, _Unwrapped]:
     except Exception as error:  # noqa: BLE001 - raised below
         fault = type(error).__name__
     else:
-        fault = ""
-    if fault:
-        raise OptionError(f"{cls.__name__}: a type cannot be found: {fault} in an annotation")
-    for name, hint in annotated.items():  # pyright: ignore[reportPossiblyUnboundVariable]
+        return _without_wrappers(cls, plain, annotated)
+    raise OptionError(f"{cls.__name__}: a type cannot be found: {fault} in an annotation")
+
+
+def _without_wrappers(
+    cls: type, plain: Mapping[str, Any], annotated: Mapping[str, Any]
+) -> dict[str, _Unwrapped]:
+    for name, hint in annotated.items():
         if isinstance(hint, dataclasses.InitVar):
             raise _refusal(f"{cls.__name__}.{name}", hint)
-    return {name: (unwrap(plain[name])[0], *unwrap(hint)[1:]) for name, hint in annotated.items()}  # pyright: ignore[reportPossiblyUnboundVariable]
+    return {name: (unwrap(plain[name])[0], *unwrap(hint)[1:]) for name, hint in annotated.items()}
 
 
 def _fields_of_attrs(cls: type, hints: Mapping[str, _Unwrapped]) -> Iterator[Field]:

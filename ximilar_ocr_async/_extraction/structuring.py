@@ -34,10 +34,6 @@ MAX_FAULTS = 10
 """The most faults that are collected in one array or object, and that an error holds. Source:
 judgement; the error also holds the completion, and 100,000 faults would take 100 MB."""
 
-MAX_ZEROS = 100_000
-"""The most zeros that are written in place of an exponent. Source: judgement; `structure` makes
-numbers of the digits that a completion has and 999 zeros."""
-
 _FAULTS_IN_MESSAGE = 3
 """The most faults in an error message. ``ExtractionError.faults`` holds more."""
 

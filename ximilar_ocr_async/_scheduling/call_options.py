@@ -123,7 +123,7 @@ class CallOptions:
         if self.priority not in (None, *PRIORITIES):
             allowed = ", ".join(PRIORITIES)
             raise OptionError(f"priority is {told(self.priority)}, allowed are {allowed}")
-        if self.on_fatal not in tuple(ON_FATAL):
+        if self.on_fatal not in ON_FATAL:
             allowed = ", ".join(ON_FATAL)
             raise OptionError(f"on_fatal is {told(self.on_fatal)}, allowed are {allowed}")
 

@@ -36,10 +36,8 @@ MakeRequest: TypeAlias = Callable[[str, str], Request]
 class Question(Protocol[T]):
     """What a call asks of each image, and what it makes of the answer."""
 
-    @property
-    def kind(self) -> str:
-        """What the call is for, in a word."""
-        ...
+    kind: ClassVar[str]
+    """What the call is for, in a word."""
 
     def prompt_for(self, image: Image) -> str | None:
         """Return what the language model is asked about *image*, if it is asked."""
@@ -92,8 +90,7 @@ class Call:
         options: What the call says of all of its images.
         make_request: Makes the request for an image's endpoint and language.
         tenant: Whose account it uses.
-        prepare: Makes of a result what is delivered, if there is anything to be made.
-        kind: What it does with images, in a word.
+        question: What it asks of each image.
         patience: How long the call waits.
         items: What was submitted and has not ended, in order.
         is_abandoned: Whether nobody waits for its results any more.
@@ -106,8 +103,7 @@ class Call:
     options: CallOptions
     make_request: MakeRequest
     tenant: Tenant
-    prepare: Callable[[Result], Result] | None = None
-    kind: str = "read"
+    question: Question[Any] = field(factory=Reading)
     patience: Patience = field(init=False, default=Patience(0.0))
     items: "dict[Item, None]" = field(init=False, factory=dict)
     is_abandoned: bool = field(init=False, default=False)

@@ -1,7 +1,7 @@
 """What calls make of results that were paid for: a record in, an instance of a user's class out.
 
 It runs a user's code, which may take long, fail in any way, or never come back. So nothing of
-another call waits for it, no slot does, and the event loop holds for one instance at most.
+another call waits for it, no slot does, and the event loop is held for one instance a minute.
 """
 
 from collections.abc import Callable
@@ -21,8 +21,9 @@ from ximilar_ocr_async.models import Record
 THREADS = 16
 """Calls that run in threads at a time. Source: judgement; one that hangs leaves room for others."""
 
-SLOW = 0.005
-"""[s] that one result may take on the event loop; then threads take its call's."""
+SLOW, CAREFUL = 0.005, 60.0
+"""[s] that one result may take on the event loop, and how long none is tried there after it took
+longer."""
 
 SMALL, SMALL_RECORD = 4 * 1024, 16 * 1024
 """[characters] of a completion, and [bytes] of its record, that are tried on the event loop.
@@ -39,21 +40,23 @@ class Preparing:
     _threads: anyio.CapacityLimiter = field(
         init=False, factory=lambda: anyio.CapacityLimiter(THREADS)
     )
-    # By call, whose results are prepared one after the other once they are known to take long.
+    # Until when [s of `perf_counter`] none is tried on the event loop.
+    _careful_until: float = field(init=False, default=0.0)
+    # By call: one that takes long has one thread, and no more.
     _lanes: WeakKeyDictionary[Call, anyio.CapacityLimiter] = field(
         init=False, factory=WeakKeyDictionary
     )
 
     def deliver(self, item: Item, result: Result, size: float) -> None:
         """End *item*, maybe later, with what its call makes of a *result* of *size* [bytes]."""
-        prepare = item.call.prepare
+        prepare, began = item.call.question.prepare, perf_counter()
         if prepare is None:
             item.accounting.end(item, result)
-        elif item.call not in self._lanes and size < SMALL_RECORD and _is_short(result):
-            began = perf_counter()
+        elif began >= self._careful_until and size < SMALL_RECORD and _is_short(result):
             item.accounting.end(item, item.call.context.run(prepare, result))
-            if perf_counter() - began > SLOW:
-                self._lanes[item.call] = anyio.CapacityLimiter(1)
+            if (now := perf_counter()) - began > SLOW:
+                # Of whatever call it was: neighbours in a batch may have the same class.
+                self._careful_until = now + CAREFUL
         else:
             item.preparing = scope = anyio.CancelScope()
             start = self._group.start_soon

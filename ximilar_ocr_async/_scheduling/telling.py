@@ -114,7 +114,7 @@ class Events:
         if self.are_heard:
             event = CallOpened(
                 call_id=call.id,
-                kind=call.kind,
+                kind=call.question.kind,
                 lang=call.options.lang,
                 priority=call.options.priority,
                 account=call.tenant.name,

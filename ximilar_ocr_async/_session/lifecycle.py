@@ -9,6 +9,7 @@ from typing import Self
 
 import anyio
 
+from ximilar_ocr_async._concurrency import EventLoopGuard
 from ximilar_ocr_async._constants import (
     BASE_URL,
     MAX_BATCH_BYTES,
@@ -37,7 +38,8 @@ class SessionLifecycle:
     _runtime: Runtime | None = None
     # Whether it ends what it uses.
     _is_owner = True
-    # Set once it is left, by whichever task began that.
+    # Where it was entered, and what is set once it is left, by whichever task began that.
+    _place: EventLoopGuard | None = None
     _left: anyio.Event | None = None
     # The state while there is no runtime.
     _state = "not entered"
@@ -100,6 +102,7 @@ class SessionLifecycle:
         self._state = "being entered"
         try:
             self._runtime = await Runtime.start(self._options, self._token)
+            self._place = self._runtime.guard
         finally:
             self._state = "closed"
         return self
@@ -112,10 +115,13 @@ class SessionLifecycle:
     ) -> None:
         if not self._is_owner:
             return
-        runtime = self._runtime
+        runtime, left = self._runtime, self._left
+        if self._place is None or (left is not None and left.is_set()):
+            return
+        self._place.check()
         if runtime is None:
-            if self._left is not None:
-                await self._left.wait()
+            assert left is not None  # noqa: S101 - another task is leaving it
+            await left.wait()
             return
         runtime.host.check_task()
         self._runtime, self._left = None, anyio.Event()
@@ -174,7 +180,8 @@ class SessionLifecycle:
         Requests under way get *drain* seconds to finish; all else fails with `SessionClosed`.
 
         Raises:
-            SessionStateError: On trio, this is another task than the one that entered it.
+            SessionStateError: This is another event loop, thread or process than the one that
+                entered it, or on trio another task.
         """
         await self.__aexit__(None, None, None)
 

@@ -105,7 +105,7 @@ class OCRSession(SessionLifecycle):
             SessionStateError: The session is not open.
         """
         options = CallOptions.of(waiting, lang=lang, ordered=ordered)
-        return self._open().stream(images, Reading(prompt), options)  # pyright: ignore[reportArgumentType]
+        return self._open().stream(images, Reading(prompt), options)
 
     async def read_all(
         self,
@@ -121,7 +121,7 @@ class OCRSession(SessionLifecycle):
         what was done before.
         """
         options = CallOptions.of(waiting, lang=lang)
-        return await collect(self._open().stream(images, Reading(prompt), options))  # pyright: ignore[reportArgumentType]
+        return await collect(self._open().stream(images, Reading(prompt), options))
 
     async def read(
         self,
@@ -137,7 +137,7 @@ class OCRSession(SessionLifecycle):
             OCRError: It was not read.
         """
         options = CallOptions.of(waiting, lang=lang, is_single=True)
-        return await self._open().read_one(image, Reading(prompt), options)  # pyright: ignore[reportArgumentType]
+        return await self._open().read_one(image, Reading(prompt), options)
 
     # ---- typed answers
 
@@ -249,7 +249,7 @@ class OCRSession(SessionLifecycle):
             endpoint=endpoint,
             webhook=webhook,
         )
-        stream = runtime.stream(images, submission, options, submission.make_request)  # pyright: ignore[reportArgumentType]
+        stream = runtime.stream(images, submission, options, submission.make_request)
         return await submission.run(stream, on_id)
 
     def job(self, ids: str | Iterable[str], *, webhook: "WebhookReceiver | None" = None) -> "Job":
@@ -338,4 +338,4 @@ def _fill_in(cls: type[T], instructions: str, max_reasks: int) -> Question[T]:
     # Loaded when it is first asked: in most programs that is never.
     from ximilar_ocr_async._extraction import Extraction  # noqa: PLC0415
 
-    return Extraction(cls, instructions, max_reasks)  # pyright: ignore[reportReturnType]
+    return Extraction(cls, instructions, max_reasks)

@@ -35,8 +35,8 @@ class Single(Generic[T]):
     _ended: anyio.Event = field(init=False, factory=anyio.Event)
 
     def __attrs_post_init__(self) -> None:
-        prepare, kind = self._question.prepare, self._question.kind
-        self._call = Call(self._receive, self._options, ReadRequest, self._tenant, prepare, kind)
+        options, question = self._options, self._question
+        self._call = Call(self._receive, options, ReadRequest, self._tenant, question)
 
     async def read(self, given: Image | AnySource) -> Outcome[T]:
         """Return the outcome of the image.

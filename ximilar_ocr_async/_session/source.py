@@ -17,7 +17,7 @@ from attrs import define, field
 
 from ximilar_ocr_async._constants import MAX_RECORDS
 from ximilar_ocr_async._session.slow_source import SlowSource
-from ximilar_ocr_async.errors import OptionError
+from ximilar_ocr_async.errors import OptionError, SessionClosed
 from ximilar_ocr_async.images import AnySource, Image
 
 AnyImage: TypeAlias = Image | AnySource
@@ -28,6 +28,10 @@ TURN = 0.001
 
 LEAVE = 5.0
 """[s] that a source gets to clean up when its stream is left early."""
+
+
+UNFINISHED = SessionClosed("the session closed before its images ended")
+"""Stands for the end of a source that was not pulled to its end."""
 
 
 def check_images(images: object) -> None:

@@ -15,7 +15,13 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 from attrs import define, field
 
-from ximilar_ocr_async._concurrency import SIGNALS, NotCopied, is_cancellation, is_from_outside
+from ximilar_ocr_async._concurrency import (
+    SIGNALS,
+    EventLoopGuard,
+    NotCopied,
+    is_cancellation,
+    is_from_outside,
+)
 from ximilar_ocr_async._scheduling import (
     Call,
     CallOptions,
@@ -30,20 +36,18 @@ from ximilar_ocr_async._scheduling import (
 )
 from ximilar_ocr_async._session.source import (
     LEAVE,
+    UNFINISHED,
     AnyImage,
     Images,
     Source,
     check_images,
     scope_ended,
 )
-from ximilar_ocr_async.errors import OCRError, SessionClosed, SessionStateError, with_reason
+from ximilar_ocr_async.errors import OCRError, SessionStateError, with_reason
 from ximilar_ocr_async.images import Image, check_source
 from ximilar_ocr_async.outcomes import Outcome, T
 
 _log = logging.getLogger("ximilar_ocr_async")
-
-UNFINISHED = SessionClosed("the session closed before its images ended")
-"""Stands for the end of a source that was not pulled to its end."""
 
 
 @define(eq=False, repr=False)
@@ -64,13 +68,16 @@ class Stream(NotCopied, Generic[T]):
     _group: TaskGroup = field(kw_only=True, alias="group")
 
     _call: Call = field(init=False)
+    _place: EventLoopGuard = field(init=False, factory=EventLoopGuard)
     _clock: anyio.CancelScope = field(init=False, factory=anyio.CancelScope)
     _scope: anyio.CancelScope = field(init=False, factory=anyio.CancelScope)
     _lingering: anyio.CancelScope = field(init=False, factory=anyio.CancelScope)
     # Pulled and not yet submitted, and until when [s] they wait for company.
     _block: list[Item] = field(init=False, factory=list)
     _due: float = field(init=False, default=0.0)
-    # Pulled and not yet handed out: never more than the window.
+    # Images in a request at most; pulled and not handed out at most, and now.
+    _batch: int = field(init=False)
+    _window: int = field(init=False)
     _held: int = field(init=False, default=0)
     _pulled: int = field(init=False, default=0)
     _ready: deque[Outcome[T]] = field(init=False, factory=deque)
@@ -92,15 +99,16 @@ class Stream(NotCopied, Generic[T]):
 
     def __attrs_post_init__(self) -> None:
         check_images(self._images)
+        self._batch = self._scheduler.slots.queue.max_records
+        self._window = (self._scheduler.slots.ceiling + 1) * self._batch
         self._stops = self._options.on_fatal == "stop"
-        request, asked = self._make_request, self._question
-        self._call = Call(
-            self._receive, self._options, request, self._tenant, asked.prepare, asked.kind
-        )
+        request, question = self._make_request, self._question
+        self._call = Call(self._receive, self._options, request, self._tenant, question)
 
     # ---- the consumer's end
 
     async def __aenter__(self) -> Self:
+        self._place.check()
         if self._started:
             raise SessionStateError("a stream is entered once; make another")
         self._started = True
@@ -118,6 +126,7 @@ class Stream(NotCopied, Generic[T]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._place.check()
         self._clock.cancel()
         self._scope.cancel()
         self._lingering.cancel()
@@ -146,6 +155,7 @@ class Stream(NotCopied, Generic[T]):
                 self._finish()
             if self._changed.is_set():
                 self._changed = anyio.Event()
+            self._place.check()
             await self._changed.wait()
             self._check_inside()
         self._held -= 1
@@ -208,14 +218,6 @@ class Stream(NotCopied, Generic[T]):
 
     # ---- the source's end, in a task of the session
 
-    @property
-    def _window(self) -> int:
-        return (self._scheduler.slots.ceiling + 1) * self._batch
-
-    @property
-    def _batch(self) -> int:
-        return self._scheduler.slots.queue.max_records
-
     async def _feed(self) -> None:
         """Have the source pulled in a task that has no scope of ours: it may hold its own open."""
         try:
@@ -254,10 +256,7 @@ class Stream(NotCopied, Generic[T]):
             self._end_source()
 
     def _hear(self, error: BaseException, *, is_own: bool) -> None:
-        """Keep whatever the source raises for the consumer, as long as there is one.
-
-        A cancellation is no error of the source's, unless it *is_own*.
-        """
+        """Keep what the source raises for its consumer: of cancellations, only one that *is_own*."""
         if is_from_outside(error):
             if not is_own:
                 raise error
