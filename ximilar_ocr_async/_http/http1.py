@@ -21,8 +21,9 @@ MAX_HEADS = 24 * 1024
 """The largest head of a response with all informational ones before it [bytes]. Source: judgement;
 that takes 20 ms at most."""
 
-PART = 4 * 1024
-"""How much h11 gets at once [bytes]: it measures only what is not complete yet."""
+PART, BODY_PART = 4 * 1024, 16 * 1024
+"""How much h11 gets at once of a head, and behind it [bytes]: it measures only what is not complete
+yet, and trailers may follow a body."""
 
 MAX_INFORMATIONAL = 20
 """The most informational responses before the final one. Source: judgement; there may be a few."""
@@ -216,7 +217,8 @@ class Connection:
     def _next_event(self) -> Any:
         """Return h11's next event in what has arrived."""
         while (event := self._h11.next_event()) is h11.NEED_DATA and self._pending:
-            part, self._pending = self._pending[:PART], self._pending[PART:]
+            size = PART if self._head is None else BODY_PART
+            part, self._pending = self._pending[:size], self._pending[size:]
             if self._head is None:
                 self._head_size += len(part)
                 if self._head_size > MAX_HEADS:

@@ -256,7 +256,7 @@ class Stream(NotCopied, Generic[T]):
             self._end_source()
 
     def _hear(self, error: BaseException, *, is_own: bool) -> None:
-        """Keep what the source raises for its consumer: of cancellations, only one that *is_own*."""
+        """Keep what the source raises for its consumer, but no cancellation unless it *is_own*."""
         if is_from_outside(error):
             if not is_own:
                 raise error
